@@ -1,0 +1,1 @@
+"""One file per baseline or control; `baselines.registry` finds them by name."""

@@ -1,0 +1,19 @@
+"""`random`: independent normal rows, as GPT-2 style models start from scratch."""
+
+import torch
+from torch import Tensor
+
+from gti.method import Method, Start
+
+
+class Random(Method):
+    """Keeps the new rows apart, but off the manifold of the old ones."""
+
+    key = "random"
+    summary = "each new row drawn from N(0, 0.02²)"
+    source = "the usual initializer_range of transformer LMs (Radford et al. 2019)"
+    group = "core"
+
+    def initialize(self, start: Start) -> Tensor:
+        """Independent draws from the stream `init`."""
+        return 0.02 * torch.randn(start.num_new, start.width, generator=start.generator)

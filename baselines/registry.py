@@ -1,0 +1,93 @@
+"""Finds methods by name: `gti`, every file of this folder, and entry points `gti.methods`."""
+
+import importlib
+import pkgutil
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+
+import baselines
+from gti.method import Gti, Method, MethodError, check_method
+
+GROUPS = {
+    "core": ("core",),
+    "initializations": ("initialization",),
+    "controls": ("control",),
+    "all": ("core", "initialization", "control"),
+}
+CORE_ORDER = ("mean", "random", "gti", "lc_rec")
+
+
+class UnknownMethodError(ValueError):
+    """No method of that name; the message gives the nearest one."""
+
+
+def _methods_in(module_name: str) -> list[Method]:
+    module = importlib.import_module(module_name)
+    return [
+        value()
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Method)
+        and value.__module__ == module_name
+        and "key" in vars(value)
+    ]
+
+
+@cache
+def methods() -> dict[str, Method]:
+    """All methods by key: the core in its usual order, then the others by name.
+
+    Raises:
+        MethodError: a file that holds no method, one whose key is not its file's name, two
+            methods of one key, or one that breaks the contract.
+    """
+    found: dict[str, Method] = {"gti": Gti()}
+    for info in pkgutil.iter_modules(baselines.__path__):
+        if info.name == "registry":
+            continue
+        inside = _methods_in(f"baselines.{info.name}")
+        if [method.key for method in inside] != [info.name]:
+            raise MethodError(
+                f"baselines/{info.name}.py must hold one Method with key {info.name!r},"
+                f" found {[method.key for method in inside]}"
+            )
+        found[info.name] = inside[0]
+    for point in entry_points(group="gti.methods"):
+        method = point.load()()
+        if method.key in found:
+            raise MethodError(
+                f"entry point {point.value}: there is a method {method.key!r} already"
+            )
+        found[method.key] = method
+    for method in found.values():
+        check_method(method)
+    rank = {key: place for place, key in enumerate(CORE_ORDER)}
+    keys = sorted(found, key=lambda key: (rank.get(key, len(rank)), key))
+    return {key: found[key] for key in keys}
+
+
+def select_methods(names: str) -> list[Method]:
+    """The methods that `names` asks for: a comma-separated list of keys and groups, no repeats.
+
+    Raises:
+        UnknownMethodError: a name that is neither.
+    """
+    known = methods()
+    chosen: dict[str, Method] = {}
+    for name in [part.strip() for part in names.split(",") if part.strip()]:
+        if name in GROUPS:
+            for key, method in known.items():
+                if method.group in GROUPS[name]:
+                    chosen.setdefault(key, method)
+        elif name in known:
+            chosen.setdefault(name, known[name])
+        else:
+            close = get_close_matches(name, [*known, *GROUPS], n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else "."
+            raise UnknownMethodError(
+                f"unknown method {name!r}{hint} `gti-bench list methods` shows all"
+            )
+    if not chosen:
+        raise UnknownMethodError("no method named; `gti-bench list methods` shows all")
+    return list(chosen.values())

@@ -1,0 +1,1 @@
+"""Datasets, backbones, assets, settings, the runner and the `gti-bench` command line."""

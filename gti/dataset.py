@@ -1,0 +1,148 @@
+"""The `Dataset`: items with text fields, users with time-ordered histories, and its split.
+
+Items and users are numbered from 0 in the order of the dataset's own files; the ids that the files
+use are kept beside. The content hash covers everything that can change a number.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message names file, line and what was expected."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a dataset comes from: shown by `gti-bench list datasets`, not part of its hash."""
+
+    source: str
+    licence: str
+    files: dict[str, str]
+    """File name → sha256 of the file as read."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Items, texts and histories.
+
+    Attributes:
+        name: what settings call it.
+        item_ids: [num_items] the files' own item ids.
+        texts: [num_items] per item a mapping field → text; a missing or empty field is left out.
+        user_ids: [num_users] the files' own user ids.
+        histories: [num_users] per user the item numbers in order of time, int64.
+        tied_last: [num_users] whether the last two interactions share a timestamp; null where the
+            files give an order but no timestamps.
+        provenance: source, licence and file hashes.
+    """
+
+    name: str
+    item_ids: tuple[str, ...]
+    texts: tuple[dict[str, str], ...]
+    user_ids: tuple[str, ...]
+    histories: tuple[IntArray, ...]
+    tied_last: NDArray[np.bool_] | None
+    provenance: Provenance
+
+    @property
+    def num_items(self) -> int:
+        """Number of items, those nobody interacted with included."""
+        return len(self.item_ids)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Content hash: item ids, texts, user ids and histories, in order."""
+        digest = hashlib.sha256()
+        content = (self.item_ids, [sorted(text.items()) for text in self.texts], self.user_ids)
+        digest.update(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
+        for history in self.histories:
+            digest.update(len(history).to_bytes(8, "little"))
+            digest.update(np.ascontiguousarray(history, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Leave-one-out: last item test, last but one validation, the rest training.
+
+    Attributes:
+        users: [n] numbers of the users kept (at least `min_interactions` interactions).
+        train: [n] training items per user, in order of time.
+        validation: [n] the validation item per user.
+        test: [n] the test item per user.
+        dropped_users: users with too few interactions, left out.
+    """
+
+    users: IntArray
+    train: tuple[IntArray, ...]
+    validation: IntArray
+    test: IntArray
+    dropped_users: int
+
+    def history(self, row: int, part: str) -> IntArray:
+        """What is known of user `row` when its `part` target is predicted.
+
+        For "validation" the training items; for "test" the validation item too.
+        """
+        if part == "validation":
+            return self.train[row]
+        if part == "test":
+            return np.append(self.train[row], self.validation[row])
+        raise ValueError(f"unknown part {part!r}; expected 'validation' or 'test'")
+
+    def targets(self, part: str) -> IntArray:
+        """[n] the held-out item per user of `part` ("validation" or "test")."""
+        if part not in ("validation", "test"):
+            raise ValueError(f"unknown part {part!r}; expected 'validation' or 'test'")
+        return self.validation if part == "validation" else self.test
+
+
+def leave_one_out(dataset: Dataset, min_interactions: int = 3) -> Split:
+    """Splits `dataset` leave-one-out (DESIGN, Rules of a fair cell).
+
+    Args:
+        dataset: the data.
+        min_interactions: users with fewer interactions are left out and counted; at least 3.
+
+    Raises:
+        DataError: no user has enough interactions.
+    """
+    if min_interactions < 3:
+        raise ValueError(f"min_interactions must be at least 3, found {min_interactions}")
+    kept = [
+        user for user, history in enumerate(dataset.histories) if len(history) >= min_interactions
+    ]
+    if not kept:
+        raise DataError(
+            f"dataset {dataset.name}: no user has {min_interactions} interactions or more"
+        )
+    histories = [dataset.histories[user] for user in kept]
+    return Split(
+        users=np.array(kept, dtype=np.int64),
+        train=tuple(history[:-2] for history in histories),
+        validation=np.array([history[-2] for history in histories], dtype=np.int64),
+        test=np.array([history[-1] for history in histories], dtype=np.int64),
+        dropped_users=len(dataset.histories) - len(kept),
+    )
+
+
+def popularity(split: Split, num_items: int) -> IntArray:
+    """[num_items] training interactions per item: what the popularity slices are cut by."""
+    counts = np.zeros(num_items, dtype=np.int64)
+    for items in split.train:
+        np.add.at(counts, items, 1)
+    return counts
+
+
+def detail_text(texts: dict[str, str], detail_fields: tuple[str, ...]) -> str:
+    """An item's detail text: its `detail_fields` that it has, joined with a full stop."""
+    parts = [texts[field].rstrip(". ") for field in detail_fields if texts.get(field)]
+    return ". ".join(parts)

@@ -1,0 +1,229 @@
+"""Trie-constrained beam search over existing items, in L steps of tensors.
+
+Scores are sums of log-probabilities over the full vocabulary, not renormalised over the trie. The
+history is prefilled once per user; at each level all beams of a user run side by side in one
+sequence, each blind to the others (an explicit mask over its ancestors), so that the history's keys
+and values are never copied per beam.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gti.dataset import IntArray
+from gti.semantic_ids import SemanticIds
+from gti.training import autocast
+from gti.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Trie:
+    """All prefixes of existing Semantic IDs.
+
+    Attributes:
+        children: per level [nodes at that depth, num_codes] int64: the child's number, or −1.
+        tokens: per level [num_codes] token ids of its codes.
+        items_of: [items] item numbers sorted by leaf.
+        leaf_start: [leaves + 1] where each leaf's items begin in `items_of`.
+        leaf_of: [num_items] each item's leaf.
+    """
+
+    children: tuple[Tensor, ...]
+    tokens: tuple[Tensor, ...]
+    items_of: IntArray
+    leaf_start: IntArray
+    leaf_of: IntArray
+
+    @property
+    def num_leaves(self) -> int:
+        """Number of distinct Semantic IDs."""
+        return len(self.leaf_start) - 1
+
+
+def build_trie(sids: SemanticIds, vocabulary: Vocabulary, device: torch.device) -> Trie:
+    """Builds the trie of `sids` as tensors on `device`."""
+    parent = np.zeros(sids.num_items, dtype=np.int64)
+    num_nodes = 1
+    children = []
+    for level in range(sids.num_levels):
+        edge = parent * sids.num_codes + sids.codes[:, level]
+        edges, parent = np.unique(edge, return_inverse=True)
+        table = np.full(num_nodes * sids.num_codes, -1, dtype=np.int64)
+        table[edges] = np.arange(len(edges))
+        children.append(torch.from_numpy(table.reshape(num_nodes, -1)).to(device))
+        num_nodes = len(edges)
+    order = np.argsort(parent, kind="stable")
+    counts = np.bincount(parent, minlength=num_nodes)
+    ids = vocabulary.new_ids.reshape(sids.num_levels, sids.num_codes).to(device)
+    return Trie(
+        children=tuple(children),
+        tokens=tuple(ids),
+        items_of=order.astype(np.int64),
+        leaf_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        leaf_of=parent.astype(np.int64),
+    )
+
+
+@dataclass(frozen=True)
+class Beams:
+    """What beam search found for a batch of users, best first.
+
+    Attributes:
+        leaves: [users, beam] int64 leaf numbers; −1 where the trie has fewer leaves.
+        scores: [users, beam] float32 log-probabilities; −inf beside −1.
+        trie_mass: [users, levels] probability mass on the codes that the trie allows, along the
+            best beam.
+    """
+
+    leaves: IntArray
+    scores: NDArray[np.float32]
+    trie_mass: NDArray[np.float64]
+
+
+def _length_batches(prompts: Sequence[IntArray], max_tokens: int, extra: int) -> Iterator[IntArray]:
+    """Batches of users whose prompts have exactly the same length, so that nothing is padded."""
+    lengths = np.array([len(prompt) for prompt in prompts])
+    for length in np.unique(lengths):
+        users = np.flatnonzero(lengths == length)
+        size = max(1, max_tokens // (int(length) + extra))
+        for start in range(0, len(users), size):
+            yield users[start : start + size]
+
+
+@torch.inference_mode()
+def beam_search(
+    model: Any,
+    trie: Trie,
+    prompts: Sequence[IntArray],
+    beam: int,
+    *,
+    max_tokens: int = 16384,
+    dtype: str = "float32",
+) -> Beams:
+    """Best `beam` Semantic IDs for each prompt.
+
+    Args:
+        model: a causal LM, in eval mode.
+        trie: of the items that may be named.
+        prompts: [users] token ids before the Semantic ID.
+        beam: hypotheses kept at each level; never shrunk (a trie with fewer leaves fills less).
+        max_tokens: tokens (prompts and beams) in one batch of users.
+        dtype: "bfloat16" computes in it; log-probabilities are float32 always.
+    """
+    users, levels = len(prompts), len(trie.children)
+    leaves = np.full((users, beam), -1, dtype=np.int64)
+    scores = np.full((users, beam), -np.inf, dtype=np.float32)
+    mass = np.zeros((users, levels), dtype=np.float64)
+    device = trie.children[0].device
+    for chosen in _length_batches(prompts, max_tokens, beam * (levels - 1)):
+        ids = torch.from_numpy(np.stack([prompts[user] for user in chosen])).to(device)
+        with autocast(device, dtype):
+            found = _search(model, trie, ids, beam)
+        width = found[0].shape[1]
+        leaves[chosen, :width] = found[0].cpu().numpy()
+        scores[chosen, :width] = found[1].cpu().numpy()
+        mass[chosen] = found[2].cpu().numpy()
+    leaves[np.isneginf(scores)] = -1
+    return Beams(leaves, scores, mass)
+
+
+def _log_probabilities(model: Any, hidden: Tensor, tokens: Tensor) -> Tensor:
+    """[…, num_codes] log-probabilities of `tokens` under the full vocabulary, float32."""
+    logits = model.get_output_embeddings()(hidden).float()
+    return logits[..., tokens] - logits.logsumexp(dim=-1, keepdim=True)
+
+
+def _search(model: Any, trie: Trie, ids: Tensor, beam: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Beam search for prompts [users, length]: leaves, scores [users, width], trie mass."""
+    users, length = ids.shape
+    device = ids.device
+    output = model.base_model(input_ids=ids, use_cache=True)
+    cache = output.past_key_values
+    hidden = output.last_hidden_state[:, -1:, :]
+    nodes = torch.zeros(users, 1, dtype=torch.long, device=device)
+    totals = torch.zeros(users, 1, device=device)
+    masses = torch.zeros(users, 1, 0, dtype=torch.float64, device=device)
+    # [users, beams, generated tokens so far]: which of them are a beam's own ancestors.
+    ancestors = torch.zeros(users, 1, 0, dtype=torch.bool, device=device)
+    for level, (children, tokens) in enumerate(zip(trie.children, trie.tokens, strict=True)):
+        log_probabilities = _log_probabilities(model, hidden, tokens)
+        allowed = children[nodes] >= 0
+        log_probabilities = log_probabilities.masked_fill(~allowed, -torch.inf)
+        here = log_probabilities.double().logsumexp(dim=-1).exp()[..., None]
+        masses = torch.cat([masses, here], dim=-1)
+        candidates = (totals[..., None] + log_probabilities).flatten(1)
+        width = min(beam, candidates.shape[1])
+        totals, best = candidates.topk(width, dim=1, sorted=True)
+        parent, code = best // len(tokens), best % len(tokens)
+        nodes = children[nodes.gather(1, parent), code]
+        masses = masses.gather(1, parent[..., None].expand(-1, -1, level + 1))
+        if level + 1 == len(trie.children):
+            break
+        dead = torch.isneginf(totals)
+        nodes = nodes.masked_fill(dead, 0)  # scored on, but their total stays −inf
+        ancestors = ancestors.gather(1, parent[..., None].expand(-1, -1, ancestors.shape[2]))
+        own = torch.eye(width, dtype=torch.bool, device=device).expand(users, -1, -1)
+        ancestors = torch.cat([ancestors, own], dim=-1)
+        prompt = torch.ones(users, width, length, dtype=torch.bool, device=device)
+        mask = torch.cat([prompt, ancestors], dim=-1)[:, None]
+        output = model.base_model(
+            input_ids=tokens[code],
+            attention_mask=mask,
+            position_ids=torch.full((users, width), length + level, device=device),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        hidden = output.last_hidden_state
+    return nodes, totals, masses[:, 0]
+
+
+@dataclass(frozen=True)
+class ItemRanks:
+    """Where the target items stand, as counts: the only source of every metric.
+
+    Attributes:
+        num_better: [users] items scored above the target; −1 where it is outside the beam.
+        num_tied: [users] other items with exactly the target's score; −1 likewise.
+        beam_used: [users] leaves in the beam.
+        trie_mass: [users, levels], see `Beams`.
+    """
+
+    num_better: IntArray
+    num_tied: IntArray
+    beam_used: IntArray
+    trie_mass: NDArray[np.float64]
+
+
+def rank_targets(
+    beams: Beams, trie: Trie, targets: IntArray, removed: Sequence[IntArray] | None = None
+) -> ItemRanks:
+    """Counts better and tied items within the beam for each user's target.
+
+    Args:
+        beams: from `beam_search`.
+        trie: the same.
+        targets: [users] target items.
+        removed: per user the items taken out of the ranking (seen items, where the setting says
+            so); null keeps all.
+    """
+    sizes = np.diff(trie.leaf_start)
+    better = np.full(len(targets), -1, dtype=np.int64)
+    tied = np.full(len(targets), -1, dtype=np.int64)
+    for user, target in enumerate(targets):
+        filled = beams.leaves[user] >= 0
+        leaves, scores = beams.leaves[user][filled], beams.scores[user][filled]
+        counts = sizes[leaves]
+        if removed is not None:
+            gone = np.setdiff1d(removed[user], [target])
+            counts = counts - (leaves[:, None] == trie.leaf_of[gone][None]).sum(axis=1)
+        place = np.flatnonzero(leaves == trie.leaf_of[target])
+        if len(place):
+            own = scores[place[0]]
+            better[user] = counts[scores > own].sum()
+            tied[user] = counts[scores == own].sum() - 1
+    return ItemRanks(better, tied, (beams.leaves >= 0).sum(axis=1), beams.trie_mass)

@@ -1,0 +1,231 @@
+"""Fine-tuning (SFT) of all weights, or of adapters and the matrix, on the retrieval stream R."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gti.dataset import IntArray
+from gti.flops import ModelShape
+from gti.prompts import Example, Prompter
+from gti.streams import stream_key
+from gti.training import (
+    Batch,
+    MicroBatcher,
+    OptimizerSettings,
+    Progress,
+    StageReport,
+    adamw,
+    answer_loss,
+    autocast,
+    epochs,
+    hidden_states,
+    step_optimizer,
+)
+from gti.vocabulary import Vocabulary, embedding_matrices
+from gti.wordings import ALIGNMENT_TASKS
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimiser step trains on: a retrieval batch and, for LC-Rec, one beside it."""
+
+    retrieval: list[Example]
+    auxiliary: list[Example]
+
+
+def retrieval_examples(
+    prompter: Prompter,
+    train: Sequence[IntArray],
+    window: int,
+    wording: np.random.Generator,
+) -> list[Example]:
+    """The retrieval stream R, one pass: the same for every method at a seed.
+
+    Style "sequence": histories in windows, every item a target. Style "chat": one question per
+    training item after a user's first, one wording drawn per question.
+    """
+    if prompter.style == "sequence":
+        return [example for history in train for example in prompter.windows(history, window)]
+    count = len(prompter.tasks["retrieval"].wordings)
+    return [
+        prompter.example(
+            "retrieval", int(history[end]), int(wording.integers(count)), history[:end]
+        )
+        for history in train
+        for end in range(1, len(history))
+    ]
+
+
+def retrieval_batches(
+    examples: Sequence[Example],
+    batch_size: int,
+    passes: float,
+    order: np.random.Generator,
+) -> list[list[Example]]:
+    """`passes` over R in batches; a share of a pass takes that share of its batches, rounded."""
+    per_pass = -(-len(examples) // batch_size)
+    steps = max(1, round(passes * per_pass))
+    stream = epochs(len(examples), batch_size, order)
+    return [[examples[i] for i in next(stream)] for _ in range(steps)]
+
+
+def alignment_examples(
+    prompter: Prompter,
+    train: Sequence[IntArray],
+    families: Sequence[str],
+    wording: np.random.Generator,
+) -> list[Example]:
+    """One pass of LC-Rec's alignment tasks from item text; one wording drawn per example.
+
+    Families `item2index` and `index2item` give one example per item and form; `fusionseqrec`
+    gives each user one example per form, at a training position drawn from the stream.
+    """
+    examples: list[Example] = []
+    for task in [task for family in families for task in ALIGNMENT_TASKS[family]]:
+        count = len(prompter.tasks[task].wordings)
+        if task in ALIGNMENT_TASKS["fusionseqrec"]:
+            for history in train:
+                if len(history) < 2:
+                    continue
+                end = int(wording.integers(1, len(history)))
+                draw = int(wording.integers(count))
+                if prompter.can_ask(task, int(history[end])):
+                    examples.append(prompter.example(task, int(history[end]), draw, history[:end]))
+        else:
+            for item in range(prompter.semantic_ids.num_items):
+                draw = int(wording.integers(count))
+                if prompter.can_ask(task, item):
+                    examples.append(prompter.example(task, item, draw))
+    return examples
+
+
+def beside(
+    batches: Sequence[list[Example]],
+    auxiliary: Sequence[Example],
+    order: np.random.Generator,
+    shape: ModelShape,
+    budget: float,
+) -> list[Step]:
+    """Spreads `budget` nominal FLOPs of `auxiliary` evenly over the steps of `batches`."""
+    if not auxiliary or budget <= 0:
+        return [Step(batch, []) for batch in batches]
+    stream = epochs(len(auxiliary), 1, order)
+    spent = 0.0
+    steps = []
+    for number, batch in enumerate(batches, start=1):
+        chosen: list[Example] = []
+        while spent < budget * number / len(batches):
+            example = auxiliary[int(next(stream)[0])]
+            chosen.append(example)
+            spent += shape.flops([len(example.ids)], "all")
+        steps.append(Step(batch, chosen))
+    return steps
+
+
+@contextmanager
+def seeded_dropout(model: Any, seed: int, step: int) -> Iterator[None]:
+    """Forks and seeds the generators around a step, where the model drops anything at all."""
+    if not any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules()):
+        yield
+        return
+    device = next(model.parameters()).device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed((stream_key(seed, "dropout") + step) % 2**63)
+        yield
+
+
+def finetune(
+    model: Any,
+    vocabulary: Vocabulary,
+    steps: Sequence[Step],
+    settings: OptimizerSettings,
+    *,
+    seed: int,
+    auxiliary_weight: float = 1.0,
+    max_tokens: int = 8192,
+    dtype: str = "float32",
+    progress: Progress | None = None,
+    after_step: Callable[[int, StageReport], None] | None = None,
+) -> StageReport:
+    """Trains what requires gradient in `model` on `steps`; loss is mean NLL of the answers.
+
+    Loss of a step: mean over retrieval targets + `auxiliary_weight` × mean over auxiliary targets.
+
+    Args:
+        model: a causal LM; parameters that must not move have `requires_grad` off.
+        vocabulary: where the new rows live, for the proof of gradient.
+        steps: from `beside` or `retrieval_batches`.
+        settings: AdamW's settings.
+        seed: of the stream "dropout".
+        auxiliary_weight: weight of the auxiliary loss.
+        max_tokens: padded tokens per micro-batch.
+        dtype: "bfloat16" computes in it around float32 weights.
+        progress: called after each step.
+        after_step: called with (steps done, report so far), for learning curves; step 0 included.
+    """
+    shape = ModelShape.of(model)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = adamw(parameters, settings)
+    matrix = embedding_matrices(model)[-1]
+    device = matrix.device
+    runner = MicroBatcher(max_tokens, device)
+    report = StageReport(trainable_parameters=sum(p.numel() for p in parameters))
+    head = model.get_output_embeddings()
+
+    def loss_of(batch: Batch) -> Tensor:
+        with autocast(device, dtype):
+            return answer_loss(hidden_states(model, input_ids=batch.ids), batch, head)
+
+    if after_step is not None:
+        after_step(0, report)
+    for number, step in enumerate(steps):
+        model.train()
+        parts = [(step.retrieval, 1.0), (step.auxiliary, auxiliary_weight)]
+        with seeded_dropout(model, seed, number):
+            losses = runner.backward(
+                [part for part in parts if part[0]], loss_of, optimizer.zero_grad
+            )
+        if number == 0 and matrix.grad is not None:
+            rows = matrix.grad.ne(0).any(dim=1).cpu()
+            report.new_rows_with_gradient = int(rows[vocabulary.new_ids].sum())
+            report.text_rows_with_gradient = int(rows[vocabulary.text_ids].sum())
+        step_optimizer(optimizer, settings, number, len(steps))
+        examples = step.retrieval + step.auxiliary
+        lengths = [len(example.ids) for example in examples]
+        targets = sum(example.num_targets for example in examples)
+        report.steps += 1
+        report.tokens += sum(lengths)
+        report.nominal_flops += shape.flops(lengths, "all")
+        report.actual_flops += shape.flops(lengths, "all", head_positions=targets)
+        report.note_loss(losses[0])
+        if progress is not None:
+            progress(number + 1, len(steps), losses[0])
+        if after_step is not None:
+            model.eval()
+            after_step(number + 1, report)
+    model.eval()
+    report.smallest_micro_batch = runner.max_tokens if runner.halved else None
+    return report
+
+
+def add_lora(model: Any, rank: int, alpha: float, dropout: float, targets: Sequence[str]) -> Any:
+    """Low-rank adapters on `targets`; the embedding matrix (and an untied head) trains in full.
+
+    Raises:
+        ValueError: no module of that name.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(targets), bias="none"
+    )
+    model.requires_grad_(False)
+    model = inject_adapter_in_model(config, model)
+    for matrix in embedding_matrices(model):
+        matrix.requires_grad_(True)
+    return model

@@ -1,0 +1,185 @@
+"""The grounding stage: only the new rows learn, on pairs of item text and Semantic ID.
+
+Algorithm 1 of GTI (arXiv 2604.02324) takes the gradient of the whole embedding matrix and masks
+it. Here the `[num_new, d]` rows are a parameter of their own and nothing else is one: the same
+trajectory where the mask comes before clipping and nothing else decays, without computing what the
+mask throws away, and text rows cannot drift.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from gti.dataset import IntArray
+from gti.flops import ModelShape
+from gti.method import GroundingPlan
+from gti.prompts import Example, Prompter
+from gti.training import (
+    Batch,
+    MicroBatcher,
+    OptimizerSettings,
+    Progress,
+    StageReport,
+    adamw,
+    answer_loss,
+    autocast,
+    hidden_states,
+    step_optimizer,
+)
+from gti.vocabulary import Vocabulary, embedding_matrices, read_rows, write_rows
+from gti.wordings import GROUNDING_TASKS
+
+
+def derangement(count: int, generator: np.random.Generator) -> IntArray:
+    """[count] a permutation without fixed points (Sattolo's algorithm: one cycle).
+
+    Raises:
+        ValueError: fewer than two items cannot be deranged.
+    """
+    if count < 2:
+        raise ValueError(f"cannot shuffle {count} item(s) without fixed points")
+    order = np.arange(count, dtype=np.int64)
+    for i in range(count - 1, 0, -1):
+        j = int(generator.integers(0, i))
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def grounding_examples(
+    prompter: Prompter, plan: GroundingPlan, shuffle: np.random.Generator
+) -> list[Example]:
+    """All pairs that `plan` asks for and the items' texts allow: up to six tasks per item.
+
+    Args:
+        prompter: builds the examples.
+        plan: directions, and whether Semantic IDs are permuted over the items.
+        shuffle: stream "shuffle"; used only for a shuffled plan.
+    """
+    directions = {"text_to_sid": plan.text_to_sid, "sid_to_text": plan.sid_to_text}
+    tasks = [task for name, on in directions.items() if on for task in GROUNDING_TASKS[name]]
+    num_items = prompter.semantic_ids.num_items
+    sids = derangement(num_items, shuffle) if plan.shuffled else None
+    return [
+        prompter.example(task, item, sid_of=None if sids is None else int(sids[item]))
+        for item in range(num_items)
+        for task in tasks
+        if prompter.can_ask(task, item)
+    ]
+
+
+class OwnRows:
+    """The new rows as parameters of their own, over a frozen model.
+
+    Args:
+        model: a causal LM whose matrix already holds the rows to start from; frozen here.
+        vocabulary: where the rows live.
+    """
+
+    def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
+        self.model = model
+        self.vocabulary = vocabulary
+        self.matrices = embedding_matrices(model)
+        model.requires_grad_(False)
+        device = self.matrices[0].device
+        self.ids = vocabulary.new_ids.to(device)
+        self.parameters = [
+            torch.nn.Parameter(read_rows(matrix, vocabulary.new_ids).to(device))
+            for matrix in self.matrices
+        ]
+        self.lookup = torch.full((self.matrices[0].shape[0],), -1, device=device)
+        self.lookup[self.ids] = torch.arange(len(self.ids), device=device)
+
+    def inputs(self, ids: Tensor) -> Tensor:
+        """[examples, longest, d] input embeddings; differentiable in the own rows alone."""
+        embedded = embedding(ids, self.matrices[0])
+        index = self.lookup[ids]
+        places = (index >= 0).nonzero(as_tuple=True)
+        return embedded.index_put(places, self.parameters[0][index[places]].to(embedded.dtype))
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """[targets, matrix_rows] logits; the own rows take their places among the frozen ones."""
+        logits = hidden @ self.matrices[-1].to(hidden.dtype).T
+        own = hidden @ self.parameters[-1].to(hidden.dtype).T
+        return logits.index_copy_(1, self.ids, own.to(logits.dtype))
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Summed NLL of the answers of `batch`."""
+        hidden = hidden_states(self.model, inputs_embeds=self.inputs(batch.ids))
+        return answer_loss(hidden, batch, self.head)
+
+    def write_back(self) -> None:
+        """Puts the learned rows into the model's matrix."""
+        for matrix, rows in zip(self.matrices, self.parameters, strict=True):
+            write_rows(matrix, self.vocabulary.new_ids, rows.detach())
+
+
+def ground(
+    model: Any,
+    vocabulary: Vocabulary,
+    batches: Sequence[Sequence[Example]],
+    settings: OptimizerSettings,
+    *,
+    max_tokens: int = 8192,
+    dtype: str = "float32",
+    progress: Progress | None = None,
+) -> StageReport:
+    """Trains the new rows of `model` on `batches`, everything else frozen; writes them back.
+
+    Args:
+        model: a causal LM with the new tokens' initial rows in its matrix.
+        vocabulary: where the rows live.
+        batches: one list of examples per optimiser step.
+        settings: AdamW's settings; weight decay, if any, acts on the new rows alone.
+        max_tokens: padded tokens per micro-batch.
+        dtype: "bfloat16" computes in it around float32 rows.
+        progress: called after each step.
+
+    Returns:
+        Steps, tokens, FLOPs, losses, and how many rows received gradient.
+
+    Raises:
+        TrainingError: not even one example fits into memory.
+    """
+    shape = ModelShape.of(model)
+    was_training = model.training
+    trainable_before = [p for p in model.parameters() if p.requires_grad]
+    model.eval()
+    own = OwnRows(model, vocabulary)
+    device = own.ids.device
+    optimizer = adamw(own.parameters, settings)
+    runner = MicroBatcher(max_tokens, device)
+    report = StageReport(trainable_parameters=sum(p.numel() for p in own.parameters))
+    touched = torch.zeros(len(own.ids), dtype=torch.bool, device=device)
+    for step, examples in enumerate(batches):
+
+        def loss_of(batch: Batch) -> Tensor:
+            with autocast(device, dtype):
+                return own.loss(batch)
+
+        (loss,) = runner.backward([(examples, 1.0)], loss_of, optimizer.zero_grad)
+        for parameter in own.parameters:
+            if parameter.grad is not None:
+                touched |= parameter.grad.ne(0).any(dim=1)
+        step_optimizer(optimizer, settings, step, len(batches))
+        lengths = [len(example.ids) for example in examples]
+        targets = sum(example.num_targets for example in examples)
+        report.steps += 1
+        report.tokens += sum(lengths)
+        report.nominal_flops += shape.flops(lengths, "rows")
+        # Own rows: no weight gradient of the matrix, and the head at answer positions only.
+        report.actual_flops += shape.flops(lengths, "rows", head_positions=0)
+        report.actual_flops += 4.0 * shape.matrix_rows * shape.width * targets
+        report.note_loss(loss)
+        if progress is not None:
+            progress(step + 1, len(batches), loss)
+    own.write_back()
+    for parameter in trainable_before:
+        parameter.requires_grad_(True)
+    model.train(was_training)
+    report.new_rows_with_gradient = int(touched.sum())
+    report.smallest_micro_batch = runner.max_tokens if runner.halved else None
+    return report

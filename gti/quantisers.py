@@ -1,0 +1,318 @@
+"""Quantisers: item embeddings → `SemanticIds`, by residual k-means with a unique last level."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gti.dataset import DataError, IntArray
+from gti.semantic_ids import SemanticIds
+
+ITERATIONS = 50
+"""Lloyd iterations of every k-means run."""
+REDOS = 3
+"""k-means runs per level, each from other starting points; the one of least distortion is kept."""
+COLLAPSED_BELOW = 0.1
+"""A level whose nearest codes use less than this share of its codes is reported as collapsed."""
+
+
+@dataclass(frozen=True)
+class QuantiserReport:
+    """How well a quantiser did.
+
+    "Nearest" is each item on the nearest code of each level; "final" is after the last level was
+    assigned anew so that items are told apart.
+
+    Attributes:
+        relative_error: [num_levels] squared error left after levels 0…l, nearest codes, as a share
+            of the items' squared distance from their mean (0 where all items are equal).
+        relative_error_final: the same after the last level, final codes.
+        used_codes: [num_levels] final codes in use.
+        perplexity: [num_levels] exp of the entropy (nats) of the final codes' usage.
+        collision_rate_nearest: 1 - distinct Semantic IDs / items, nearest codes.
+        collision_rate: the same, final codes.
+        items_moved: items whose last code is not their nearest one.
+        items_over_capacity: items left on a shared Semantic ID because more than `num_codes` items
+            share the codes before the last.
+        warnings: one sentence per level that collapsed.
+    """
+
+    relative_error: tuple[float, ...]
+    relative_error_final: float
+    used_codes: tuple[int, ...]
+    perplexity: tuple[float, ...]
+    collision_rate_nearest: float
+    collision_rate: float
+    items_moved: int
+    items_over_capacity: int
+    warnings: tuple[str, ...]
+
+
+def residual_kmeans(
+    embeddings: NDArray[np.float32],
+    levels: int,
+    codes: int,
+    seed: int,
+    description: dict[str, str],
+) -> tuple[SemanticIds, QuantiserReport]:
+    """Residual k-means: each level clusters what the levels before it left over.
+
+    k-means is faiss's, on all items, in one thread, `ITERATIONS` iterations and `REDOS` runs per
+    level; the same seed, faiss build and instruction set give the same codes. The last level is
+    then assigned anew (`assign_distinct`). Where a level has no more distinct residuals than
+    codes, each residual is a centroid of its own and the codes that are left over are zeros.
+
+    Args:
+        embeddings: [num_items, dim] float32.
+        levels: codes per item, L.
+        codes: codes per level, K.
+        seed: the quantiser's own seed.
+        description: facts about the embeddings to keep with the codes; the quantiser adds its own.
+
+    Returns:
+        The Semantic IDs, with the centroids [L, K, dim] as float16 codebooks, and the report.
+
+    Raises:
+        DataError: embeddings are not finite, not float32, do not fit float16, or are more than
+            the K^L Semantic IDs there are.
+        ValueError: levels or codes below 1, or `description` uses a key of the quantiser's.
+    """
+    own = {
+        "quantiser": "residual k-means",
+        "levels": str(levels),
+        "codes": str(codes),
+        "quantiser_seed": str(seed),
+        "iterations": str(ITERATIONS),
+        "redos": str(REDOS),
+        "last_level": "minimum-cost distinct",
+    }
+    if levels < 1 or codes < 1:
+        raise ValueError(f"levels and codes must be at least 1, found {levels} and {codes}")
+    if clash := sorted(own.keys() & description.keys()):
+        raise ValueError(f"description must leave {', '.join(clash)} to the quantiser")
+    _check_embeddings(embeddings)
+    if len(embeddings) > codes**levels:
+        raise DataError(
+            f"{len(embeddings)} items do not fit {codes}^{levels} = {codes**levels} Semantic IDs;"
+            " take more levels or more codes per level"
+        )
+    nearest, centroids = _quantise(embeddings, levels, codes, seed)
+    residual = _residual(embeddings, nearest[:, :-1], centroids[:-1])
+    final = nearest.copy()
+    final[:, -1] = assign_distinct(residual, nearest[:, :-1], centroids[-1])
+    ids = SemanticIds(final, codes, _as_float16(centroids), {**description, **own})
+    return ids, _report(embeddings, centroids, nearest, ids)
+
+
+def assign_distinct(
+    residual: NDArray[np.float32], prefix: IntArray, centroids: NDArray[np.float32]
+) -> IntArray:
+    """[n] last codes that tell items of the same prefix apart at the least total distortion.
+
+    Within each group of items with the same prefix it solves the assignment problem between items
+    and codes for the squared distance. In a group of more items than codes every code gets an item
+    of its own and the items left over keep their nearest code; the sum is the least possible too.
+
+    Args:
+        residual: [n, dim] what the levels before the last left over.
+        prefix: [n, num_levels - 1] the codes before the last.
+        centroids: [num_codes, dim] the last level's codebook.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    assigned = np.empty(len(residual), dtype=np.int64)
+    for members in _groups(prefix):
+        distances = _squared_distances(residual[members], centroids)
+        nearest = distances.argmin(axis=1)
+        assigned[members] = nearest
+        if len(np.unique(nearest)) < len(members):
+            # Excess over the nearest code: items that get no code of their own then cost nothing.
+            excess = distances - distances[np.arange(len(members)), nearest][:, None]
+            rows, columns = linear_sum_assignment(excess)
+            assigned[members[rows]] = columns
+    return assigned
+
+
+def mean_residual_codebooks(
+    codes: IntArray, num_codes: int, embeddings: NDArray[np.float32]
+) -> NDArray[np.float16]:
+    """Codebooks for codes that came without any: the mean residual of the items of each code.
+
+    Level by level, a code's vector is the mean of its items' residuals, which is then taken off
+    them for the next level. Codes that no item uses are zeros.
+
+    Args:
+        codes: [num_items, num_levels] int64.
+        num_codes: codes per level, K.
+        embeddings: [num_items, dim] float32 item embeddings.
+
+    Returns:
+        [num_levels, num_codes, dim] float16.
+
+    Raises:
+        DataError: embeddings are not finite, do not fit float16, or do not belong to the codes.
+    """
+    _check_embeddings(embeddings)
+    if len(codes) != len(embeddings):
+        raise DataError(f"{len(codes)} items have codes but {len(embeddings)} have embeddings")
+    residual = embeddings.astype(np.float64)
+    codebooks = np.zeros((codes.shape[1], num_codes, embeddings.shape[1]))
+    for level, column in enumerate(codes.T):
+        counts = np.bincount(column, minlength=num_codes)
+        np.add.at(codebooks[level], column, residual)
+        codebooks[level] /= np.maximum(counts, 1)[:, None]
+        residual -= codebooks[level][column]
+    return _as_float16(codebooks)
+
+
+def _check_embeddings(embeddings: NDArray[np.float32]) -> None:
+    if embeddings.ndim != 2 or embeddings.dtype != np.float32 or 0 in embeddings.shape:
+        raise DataError(
+            "embeddings must be [num_items, dim] float32 and not empty,"
+            f" found {embeddings.dtype} of shape {embeddings.shape}"
+        )
+    bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"{len(bad)} embeddings hold NaN or infinite values, the first that of item {bad[0]};"
+            " check the encoder and the item's text"
+        )
+
+
+def _as_float16(codebooks: NDArray[np.floating]) -> NDArray[np.float16]:
+    limit = float(np.finfo(np.float16).max)
+    largest = float(np.abs(codebooks).max())
+    if largest > limit:
+        raise DataError(
+            f"codebooks are stored as float16 (at most {limit:g}), found {largest:g};"
+            " scale the embeddings down, e.g. to unit length"
+        )
+    return codebooks.astype(np.float16)
+
+
+def _quantise(
+    embeddings: NDArray[np.float32], levels: int, codes: int, seed: int
+) -> tuple[IntArray, NDArray[np.float32]]:
+    """Nearest codes [n, L] and centroids [L, K, dim], level by level."""
+    residual = np.ascontiguousarray(embeddings)
+    assigned = np.empty((len(embeddings), levels), dtype=np.int64)
+    centroids = np.empty((levels, codes, embeddings.shape[1]), dtype=np.float32)
+    for level in range(levels):
+        # Seeds of the levels must differ, or every level would start from the same items.
+        level_seed = int(np.random.SeedSequence([seed, level]).generate_state(1)[0] >> 1)
+        centroids[level], assigned[:, level] = _kmeans(residual, codes, level_seed)
+        residual = residual - centroids[level][assigned[:, level]]
+    return assigned, centroids
+
+
+def _kmeans(
+    points: NDArray[np.float32], codes: int, seed: int
+) -> tuple[NDArray[np.float32], IntArray]:
+    """Centroids [K, dim] and the nearest of them for each point [n]."""
+    distinct, inverse = np.unique(points, axis=0, return_inverse=True)
+    if len(distinct) <= codes:
+        exact = np.zeros((codes, points.shape[1]), dtype=np.float32)
+        exact[: len(distinct)] = distinct
+        return exact, inverse.reshape(-1).astype(np.int64)
+    import faiss
+
+    with _one_faiss_thread():
+        kmeans = faiss.Kmeans(
+            points.shape[1],
+            codes,
+            niter=ITERATIONS,
+            nredo=REDOS,
+            seed=seed,
+            min_points_per_centroid=1,
+            max_points_per_centroid=len(points),
+        )
+        kmeans.train(points)
+        centroids = np.array(kmeans.centroids, dtype=np.float32)
+        _, nearest = kmeans.index.search(points, 1)
+    return centroids, nearest[:, 0].astype(np.int64)
+
+
+@contextmanager
+def _one_faiss_thread() -> Iterator[None]:
+    """One thread inside faiss: sums in a fixed order, whatever the number of cores."""
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def _residual(
+    embeddings: NDArray[np.float32], codes: IntArray, centroids: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """[n, dim] embeddings less the centroids of `codes` [n, l], taken off in order of level."""
+    residual = embeddings
+    for level, column in enumerate(codes.T):
+        residual = residual - centroids[level][column]
+    return residual
+
+
+def _groups(prefix: IntArray) -> list[IntArray]:
+    """The item numbers of each group of equal rows of `prefix` (one group if it has no column)."""
+    _, inverse = np.unique(prefix, axis=0, return_inverse=True)
+    inverse = inverse.reshape(-1) if prefix.shape[1] else np.zeros(len(prefix), dtype=np.int64)
+    order = np.argsort(inverse, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
+
+
+def _squared_distances(
+    points: NDArray[np.float32], centroids: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """[n, K] squared Euclidean distances in float64."""
+    from scipy.spatial.distance import cdist
+
+    return cdist(points.astype(np.float64), centroids.astype(np.float64), "sqeuclidean")
+
+
+def _squared_sum(values: NDArray[np.float32]) -> float:
+    return float(np.square(values, dtype=np.float64).sum())
+
+
+def _collision_rate(codes: IntArray) -> float:
+    return 1.0 - len(np.unique(codes, axis=0)) / len(codes)
+
+
+def _report(
+    embeddings: NDArray[np.float32],
+    centroids: NDArray[np.float32],
+    nearest: IntArray,
+    ids: SemanticIds,
+) -> QuantiserReport:
+    spread = _squared_sum(embeddings - embeddings.mean(axis=0, dtype=np.float64))
+    levels = range(ids.num_levels)
+    errors = [
+        _squared_sum(_residual(embeddings, nearest[:, : level + 1], centroids)) for level in levels
+    ]
+    final_error = _squared_sum(_residual(embeddings, ids.codes, centroids))
+    sizes = [len(members) for members in _groups(ids.codes[:, :-1])]
+    nearest_used = [len(np.unique(nearest[:, level])) for level in levels]
+    return QuantiserReport(
+        relative_error=tuple(error / spread if spread else 0.0 for error in errors),
+        relative_error_final=final_error / spread if spread else 0.0,
+        used_codes=ids.used_per_level,
+        perplexity=tuple(_perplexity(ids.codes[:, level]) for level in levels),
+        collision_rate_nearest=_collision_rate(nearest),
+        collision_rate=ids.collision_rate,
+        items_moved=int((nearest[:, -1] != ids.codes[:, -1]).sum()),
+        items_over_capacity=sum(max(size - ids.num_codes, 0) for size in sizes),
+        warnings=tuple(
+            f"level {level} collapsed: items are nearest to {used} of its {ids.num_codes} codes"
+            for level, used in enumerate(nearest_used)
+            if used < COLLAPSED_BELOW * ids.num_codes
+        ),
+    )
+
+
+def _perplexity(codes: IntArray) -> float:
+    shares = np.unique(codes, return_counts=True)[1] / len(codes)
+    return float(np.exp(-(shares * np.log(shares)).sum()))

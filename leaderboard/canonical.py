@@ -1,0 +1,51 @@
+"""Canonical JSON, its sha256, and files that appear whole or not at all."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def canonical_json(content: Any) -> bytes:
+    """`content` as UTF-8 JSON with sorted keys and no spaces: one value, one byte string.
+
+    Raises:
+        ValueError: a NaN or infinity, which JSON does not have.
+    """
+    text = json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def digest_of(content: Any) -> str:
+    """The sha256 (hex) of `content`'s canonical JSON."""
+    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 (hex) of the file at `path`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes `content` to `path` so that a kill at any moment leaves the old file or the new one.
+
+    Raises:
+        OSError: the disk is full or the directory cannot be written; no partial file is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

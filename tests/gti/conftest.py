@@ -1,0 +1,162 @@
+"""Tiny models, tokenizers and data of the shapes that matter: tied, untied, padded, chat."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen3Config
+from transformers.models.qwen3 import Qwen3ForCausalLM
+
+from gti.prompts import Prompter, Style
+from gti.semantic_ids import SemanticIds
+from gti.vocabulary import Vocabulary, extend_vocabulary, write_rows
+
+TEXT = [
+    "The item is a red steel hammer with a wooden handle.",
+    "A gentle comedy about two brothers and their garden.",
+    "Title: blue cotton shirt. Genres: drama, adventure, war.",
+] * 20
+
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}"
+    "{% endif %}"
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def make_tokenizer() -> Callable[..., Any]:
+    def make(chat: bool = False) -> Any:
+        core = Tokenizer(models.BPE())
+        core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        core.decoder = decoders.ByteLevel()
+        specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+        trainer = trainers.BpeTrainer(
+            vocab_size=400,
+            special_tokens=specials,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        core.train_from_iterator(TEXT, trainer)
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=core, eos_token="<|endoftext|>", bos_token="<|endoftext|>"
+        )
+        if chat:
+            tokenizer.chat_template = CHAT_TEMPLATE
+        return tokenizer
+
+    return make
+
+
+def make_llama(rows: int, tied: bool) -> Any:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=rows,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        tie_word_embeddings=tied,
+        initializer_range=0.2,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def make_qwen3(rows: int) -> Any:
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=rows,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        initializer_range=0.2,
+    )
+    return Qwen3ForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="session")
+def sids() -> SemanticIds:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 8, size=(40, 3)).astype(np.int64)
+    codes[7] = codes[3]  # one collision
+    codebooks = rng.normal(size=(3, 8, 16)).astype(np.float16)
+    return SemanticIds(codes, 8, codebooks, {"made": "for tests"})
+
+
+@pytest.fixture(scope="session")
+def item_texts() -> tuple[dict[str, str], ...]:
+    return tuple(
+        {"title": f"red hammer {i}", "description": f"a steel garden item number {i}"}
+        for i in range(40)
+    )
+
+
+class Bench:
+    """A grown model with everything that belongs to it."""
+
+    def __init__(
+        self, tokenizer: Any, model: Any, sids: SemanticIds, texts: Any, style: Style
+    ) -> None:
+        self.tokenizer, self.model, self.sids = tokenizer, model, sids
+        self.vocabulary: Vocabulary = extend_vocabulary(tokenizer, model, sids.tokens)
+        generator = torch.Generator().manual_seed(1)
+        matrices = {id(m): m for m in (self.embedding, self.head)}
+        for matrix in matrices.values():
+            rows = 0.2 * torch.randn(sids.num_tokens, matrix.shape[1], generator=generator)
+            write_rows(matrix, self.vocabulary.new_ids, rows)
+        self.prompter = Prompter(
+            tokenizer,
+            self.vocabulary,
+            sids,
+            texts,
+            title_field="title",
+            detail_fields=("description",),
+            style=style,
+            max_text_tokens=32,
+            max_history=20,
+            context=512,
+        )
+
+    @property
+    def embedding(self) -> torch.nn.Parameter:
+        weight: torch.nn.Parameter = self.model.get_input_embeddings().weight
+        return weight
+
+    @property
+    def head(self) -> torch.nn.Parameter:
+        weight: torch.nn.Parameter = self.model.get_output_embeddings().weight
+        return weight
+
+
+@pytest.fixture
+def make_bench(
+    make_tokenizer: Callable[..., Any], sids: SemanticIds, item_texts: Any
+) -> Callable[..., Bench]:
+    """`make_bench(kind)`: kind "tied", "untied", or "qwen3" (padded vocabulary, chat template)."""
+
+    def make(kind: str = "tied", style: Style = "sequence", pad: int = 0) -> Bench:
+        tokenizer = make_tokenizer(chat=kind == "qwen3")
+        rows = len(tokenizer)
+        if kind == "qwen3":
+            model = make_qwen3(rows + (pad or 30))
+        else:
+            model = make_llama(rows + pad, tied=kind == "tied")
+        return Bench(tokenizer, model, sids, item_texts, style)
+
+    return make

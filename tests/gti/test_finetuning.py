@@ -1,0 +1,219 @@
+"""Fine-tuning against a plain loop over one sequence at a time."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from gti.finetuning import (
+    Step,
+    add_lora,
+    alignment_examples,
+    beside,
+    finetune,
+    retrieval_batches,
+    retrieval_examples,
+)
+from gti.flops import ModelShape
+from gti.training import MicroBatcher, TrainingError, rate
+
+SETTINGS = SimpleNamespace(
+    learning_rate=0.01,
+    batch_size=4,
+    schedule="linear",
+    warmup_share=0.0,
+    weight_decay=0.02,
+    betas=(0.9, 0.95),
+    clip_norm=1.0,
+)
+
+
+def histories(users=12):
+    rng = np.random.default_rng(5)
+    return [rng.integers(0, 40, size=rng.integers(1, 14)) for _ in range(users)]
+
+
+def stream(bench, passes=2.0):
+    examples = retrieval_examples(bench.prompter, histories(), 5, np.random.default_rng(0))
+    batches = retrieval_batches(examples, 4, passes, np.random.default_rng(1))
+    return [Step(batch, []) for batch in batches]
+
+
+@pytest.mark.parametrize("kind", ["tied", "untied"])
+@pytest.mark.parametrize("style", ["sequence", "chat"])
+def test_weights_after_training_equal_a_plain_loops(make_bench, kind, style, monkeypatch):
+    ours, plain = make_bench(kind, style), make_bench(kind, style)
+    ours.model.double()
+    plain.model.double()
+    monkeypatch.setattr("gti.training.Tensor.float", lambda tensor: tensor, raising=True)
+    steps = stream(ours, passes=1.0)
+    finetune(ours.model, ours.vocabulary, steps, SETTINGS, seed=0, max_tokens=64)
+    decay = [p for p in plain.model.parameters() if p.ndim > 1]
+    rest = [p for p in plain.model.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}],
+        lr=0.01,
+        betas=(0.9, 0.95),
+    )
+    for number, step in enumerate(steps):
+        count = sum(len(e.ids) - e.answer_start for e in step.retrieval)
+        for example in step.retrieval:
+            ids = torch.from_numpy(example.ids)[None]
+            labels = ids.clone()
+            labels[0, : example.answer_start] = -100
+            loss = plain.model(input_ids=ids, labels=labels).loss
+            (loss * (len(example.ids) - example.answer_start) / count).backward()
+        torch.nn.utils.clip_grad_norm_(plain.model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = 0.01 * rate(SETTINGS, number, len(steps))
+        optimizer.step()
+        optimizer.zero_grad()
+    for (name, a), b in zip(
+        ours.model.named_parameters(), plain.model.parameters(), strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=name)
+
+
+def test_windows_hold_every_training_item_once_in_order(make_bench):
+    bench = make_bench()
+    items = {tuple(codes): i for i, codes in enumerate(bench.prompter.sid_ids.tolist())}
+    for history in histories():
+        examples = bench.prompter.windows(history, 5)
+        tokens = np.concatenate([e.ids[e.answer_start :] for e in examples]).reshape(-1, 3)
+        found = [items[tuple(row)] for row in tokens.tolist()]
+        twins = {3: 7, 7: 7}
+        assert [twins.get(i, i) for i in found] == [twins.get(i, i) for i in history.tolist()]
+        assert all(e.num_targets <= 15 for e in examples)
+        assert examples[-1].num_targets == 3 * min(5, len(history))
+
+
+def test_chat_asks_for_every_training_item_but_a_users_first(make_bench):
+    bench = make_bench("qwen3", "chat")
+    examples = retrieval_examples(bench.prompter, histories(), 5, np.random.default_rng(0))
+    assert len(examples) == sum(len(h) - 1 for h in histories())
+    prompts = [bench.tokenizer.decode(e.ids[: e.answer_start]) for e in examples]
+    texts = {prompt.split("user\n")[1][:20] for prompt in prompts}
+    assert len(texts) == 3  # all wordings are drawn
+    for example in examples:
+        text = bench.tokenizer.decode(example.ids)
+        assert text.endswith("<|im_end|>")
+        assert "<think>\n\n</think>\n\n<a_" in text.replace("</think>\n\n ", "</think>\n\n")
+
+
+def test_prompts_in_training_are_those_of_decoding(make_bench):
+    bench = make_bench("qwen3", "chat")
+    history = histories()[0]
+    while len(history) < 2:
+        history = np.append(history, 1)
+    example = bench.prompter.example("retrieval", int(history[-1]), 0, history[:-1])
+    prompt = bench.prompter.retrieval_prompt(history[:-1])
+    assert example.ids[: example.answer_start].tolist() == prompt.tolist()
+
+
+def test_the_retrieval_stream_is_the_same_beside_auxiliary_tasks(make_bench):
+    bench = make_bench()
+    shape = ModelShape.of(bench.model)
+    steps = stream(bench)
+    extra = alignment_examples(
+        bench.prompter, histories(), ("item2index", "fusionseqrec"), np.random.default_rng(2)
+    )
+    budget = 0.5 * sum(shape.flops([len(e.ids) for e in s.retrieval], "all") for s in steps)
+    joint = beside([s.retrieval for s in steps], extra, np.random.default_rng(3), shape, budget)
+    assert [[e.ids.tolist() for e in s.retrieval] for s in joint] == [
+        [e.ids.tolist() for e in s.retrieval] for s in steps
+    ]
+    spent = [shape.flops([len(e.ids) for e in s.auxiliary], "all") for s in joint]
+    largest = max(shape.flops([len(e.ids)], "all") for e in extra)
+    assert budget <= sum(spent) < budget + largest
+    for number in range(1, len(joint) + 1):  # evenly: never ahead or behind by over one example
+        assert 0 <= sum(spent[:number]) - budget * number / len(joint) <= largest
+
+
+def test_auxiliary_loss_enters_with_its_weight(make_bench):
+    one, two = make_bench(), make_bench()
+    steps = stream(one, passes=0.4)
+    extra = alignment_examples(one.prompter, histories(), ("index2item",), np.random.default_rng(2))
+    joint = [Step(s.retrieval, extra[:6]) for s in steps]
+    finetune(one.model, one.vocabulary, joint, SETTINGS, seed=0, auxiliary_weight=1e-12)
+    finetune(two.model, two.vocabulary, steps, SETTINGS, seed=0)
+    torch.testing.assert_close(one.embedding, two.embedding, rtol=1e-3, atol=1e-4)
+    three = make_bench()
+    finetune(three.model, three.vocabulary, joint, SETTINGS, seed=0, auxiliary_weight=1.0)
+    assert not torch.allclose(three.embedding, two.embedding, rtol=1e-3, atol=1e-3)
+
+
+def test_gradient_reaches_all_rows_of_a_tied_matrix_and_the_proof_says_so(make_bench):
+    bench = make_bench("tied")
+    report = finetune(bench.model, bench.vocabulary, stream(bench), SETTINGS, seed=0)
+    assert report.new_rows_with_gradient == bench.sids.num_tokens
+    assert report.text_rows_with_gradient == len(bench.vocabulary.text_ids)
+    assert report.last_loss < report.first_loss
+
+
+def test_lora_moves_adapters_and_matrix_only(make_bench):
+    bench = make_bench("tied")
+    before = {name: p.detach().clone() for name, p in bench.model.named_parameters()}
+    model = add_lora(bench.model, 2, 4.0, 0.1, ["q_proj", "v_proj"])
+    finetune(model, bench.vocabulary, stream(bench), SETTINGS, seed=0)
+    moved = {
+        name.replace(".base_layer", "")
+        for name, p in model.named_parameters()
+        if name.replace(".base_layer", "") in before
+        and not torch.equal(p, before[name.replace(".base_layer", "")])
+    }
+    assert moved == {"model.embed_tokens.weight"}
+
+
+def test_dropout_is_seeded_per_step_and_leaves_the_global_stream_alone(make_bench):
+    outcomes = []
+    for draw in (1, 2):
+        bench = make_bench("tied")
+        torch.manual_seed(0)
+        model = add_lora(bench.model, 2, 4.0, 0.5, ["q_proj"])
+        torch.manual_seed(draw)
+        state = torch.get_rng_state()
+        finetune(model, bench.vocabulary, stream(bench), SETTINGS, seed=7)
+        assert torch.equal(torch.get_rng_state(), state)
+        outcomes.append(bench.embedding.detach().clone())
+    assert torch.equal(*outcomes)
+
+
+def test_out_of_memory_halves_the_micro_batch_and_keeps_the_gradient(make_bench):
+    bench = make_bench()
+    examples = stream(bench)[0].retrieval
+    head = bench.model.get_output_embeddings()
+    from gti.training import answer_loss, hidden_states
+
+    def loss_of(batch):
+        if batch.ids.numel() > 70:
+            raise torch.OutOfMemoryError("no memory left")
+        return answer_loss(hidden_states(bench.model, input_ids=batch.ids), batch, head)
+
+    runner = MicroBatcher(4096, torch.device("cpu"))
+    (loss,) = runner.backward([(examples, 1.0)], loss_of, bench.model.zero_grad)
+    assert runner.halved
+    assert runner.max_tokens <= 70
+    gradient = bench.embedding.grad.clone()
+    bench.model.zero_grad()
+
+    def plain(batch):
+        return answer_loss(hidden_states(bench.model, input_ids=batch.ids), batch, head)
+
+    (expected,) = MicroBatcher(4096, torch.device("cpu")).backward(
+        [(examples, 1.0)], plain, bench.model.zero_grad
+    )
+    assert loss == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(gradient, bench.embedding.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_a_micro_batch_of_one_that_does_not_fit_is_a_clear_error(make_bench):
+    bench = make_bench()
+
+    def loss_of(batch):
+        raise torch.OutOfMemoryError("no memory left")
+
+    with pytest.raises(TrainingError, match="micro-batch of one example"):
+        MicroBatcher(4096, torch.device("cpu")).backward(
+            [(stream(bench)[0].retrieval, 1.0)], loss_of, bench.model.zero_grad
+        )
