@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gti.dataset import IntArray
 from gti.flops import ModelShape
+from gti.head import head_loss
 from gti.prompts import Example, Prompter
 from gti.streams import stream_key
 from gti.training import (
@@ -20,7 +21,7 @@ from gti.training import (
     Progress,
     StageReport,
     adamw,
-    answer_loss,
+    answer_states,
     autocast,
     epochs,
     hidden_states,
@@ -175,11 +176,11 @@ def finetune(
     device = matrix.device
     runner = MicroBatcher(max_tokens, device)
     report = StageReport(trainable_parameters=sum(p.numel() for p in parameters))
-    head = model.get_output_embeddings()
 
     def loss_of(batch: Batch) -> Tensor:
         with autocast(device, dtype):
-            return answer_loss(hidden_states(model, input_ids=batch.ids), batch, head)
+            hidden = hidden_states(model, input_ids=batch.ids)
+            return head_loss(answer_states(hidden, batch), matrix, batch.labels)
 
     if after_step is not None:
         after_step(0, report)

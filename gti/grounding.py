@@ -16,6 +16,7 @@ from torch.nn.functional import embedding
 
 from gti.dataset import IntArray
 from gti.flops import ModelShape
+from gti.head import head_loss
 from gti.method import GroundingPlan
 from gti.prompts import Example, Prompter
 from gti.training import (
@@ -25,7 +26,7 @@ from gti.training import (
     Progress,
     StageReport,
     adamw,
-    answer_loss,
+    answer_states,
     autocast,
     hidden_states,
     step_optimizer,
@@ -90,6 +91,8 @@ class OwnRows:
             torch.nn.Parameter(read_rows(matrix, vocabulary.new_ids).to(device))
             for matrix in self.matrices
         ]
+        # A copy, so that the model's own matrix stays untouched until the stage is over.
+        self.head_matrix = self.matrices[-1].detach().clone()
         self.lookup = torch.full((self.matrices[0].shape[0],), -1, device=device)
         self.lookup[self.ids] = torch.arange(len(self.ids), device=device)
 
@@ -100,16 +103,17 @@ class OwnRows:
         places = (index >= 0).nonzero(as_tuple=True)
         return embedded.index_put(places, self.parameters[0][index[places]].to(embedded.dtype))
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """[targets, matrix_rows] logits; the own rows take their places among the frozen ones."""
-        logits = hidden @ self.matrices[-1].to(hidden.dtype).T
-        own = hidden @ self.parameters[-1].to(hidden.dtype).T
-        return logits.index_copy_(1, self.ids, own.to(logits.dtype))
-
     def loss(self, batch: Batch) -> Tensor:
         """Summed NLL of the answers of `batch`."""
         hidden = hidden_states(self.model, inputs_embeds=self.inputs(batch.ids))
-        return answer_loss(hidden, batch, self.head)
+        self.head_matrix[self.ids] = self.parameters[-1].detach()
+        return head_loss(
+            answer_states(hidden, batch),
+            self.parameters[-1],
+            batch.labels,
+            self.head_matrix,
+            self.ids,
+        )
 
     def write_back(self) -> None:
         """Puts the learned rows into the model's matrix."""

@@ -106,6 +106,35 @@ def residual_kmeans(
     return ids, _report(embeddings, centroids, nearest, ids)
 
 
+def principal_components(embeddings: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+    """Reduces embeddings to their first principal components, largest variance first.
+
+    The sign of a component is fixed by making its largest loading positive.
+
+    Args:
+        embeddings: [num_items, width] float32.
+        dim: components kept, at most min(num_items, width).
+
+    Returns:
+        [num_items, dim] float32, centred.
+
+    Raises:
+        ValueError: more components than there are.
+    """
+    _check_embeddings(embeddings)
+    if not 1 <= dim <= min(embeddings.shape):
+        raise ValueError(
+            f"cannot keep {dim} components of {embeddings.shape[0]} embeddings of width"
+            f" {embeddings.shape[1]}"
+        )
+    centred = embeddings.astype(np.float64) - embeddings.mean(axis=0, dtype=np.float64)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    kept = vectors[:, ::-1][:, :dim]
+    signs = np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(dim)])
+    reduced: NDArray[np.float32] = (centred @ (kept * signs)).astype(np.float32)
+    return reduced
+
+
 def assign_distinct(
     residual: NDArray[np.float32], prefix: IntArray, centroids: NDArray[np.float32]
 ) -> IntArray:

@@ -11,6 +11,8 @@ Purpose = Literal[
     "grounding-order",
     "sft-order",
     "auxiliary-order",
+    "auxiliary-wording",
+    "adapters",
     "wording",
     "shuffle",
     "dropout",

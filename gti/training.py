@@ -220,10 +220,9 @@ def hidden_states(model: Any, **inputs: Any) -> Tensor:
     return hidden
 
 
-def answer_loss(hidden: Tensor, batch: Batch, head: Callable[[Tensor], Tensor]) -> Tensor:
-    """Summed next-token NLL of the answers; logits exist at answer positions only."""
-    logits = head(hidden[batch.rows, batch.positions])
-    return torch.nn.functional.cross_entropy(logits.float(), batch.labels, reduction="sum")
+def answer_states(hidden: Tensor, batch: Batch) -> Tensor:
+    """[targets, d] the hidden states that predict the answers; nothing else meets the head."""
+    return hidden[batch.rows, batch.positions]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -278,7 +278,7 @@ def read_content(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordError(f"cannot read record {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise RecordError(f"{path}: expected a JSON object, found {type(content).__name__}")

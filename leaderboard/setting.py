@@ -41,10 +41,15 @@ class DatasetSpec(Frozen):
 
 
 class SemanticIdsSpec(Frozen):
-    """Which Semantic IDs; `seed` is the quantiser's own, apart from the seeds of training."""
+    """Which Semantic IDs; `seed` is the quantiser's own, apart from the seeds of training.
+
+    `pca_dim`: dimensions the embeddings are reduced to first; 0 takes them as they are. On raw
+    embeddings the later levels of residual k-means use their codes unevenly.
+    """
 
     quantiser: Literal["residual_kmeans", "published"]
     encoder: str
+    pca_dim: Annotated[int, Field(ge=0)]
     levels: Annotated[int, Field(ge=1, le=8)]
     codes: Annotated[int, Field(ge=2)]
     seed: int

@@ -71,7 +71,6 @@ def test_trajectory_equals_algorithm_1(make_bench, kind, monkeypatch):
     monkeypatch.setattr(
         "gti.grounding.read_rows", lambda matrix, ids: matrix.detach()[ids].clone()
     )
-    monkeypatch.setattr("gti.training.Tensor.float", lambda tensor: tensor, raising=True)
     batches = batches_of(ours)
     report = ground(ours.model, ours.vocabulary, batches, SETTINGS, max_tokens=200)
     algorithm_1(theirs, batches, SETTINGS)

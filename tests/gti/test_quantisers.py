@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gti.dataset import DataError
-from gti.quantisers import assign_distinct, mean_residual_codebooks, residual_kmeans
+from gti.quantisers import (
+    assign_distinct,
+    mean_residual_codebooks,
+    principal_components,
+    residual_kmeans,
+)
 
 FACTS = {"encoder": "made up"}
 
@@ -234,3 +239,19 @@ def test_mean_residual_codebooks_agree_with_the_quantisers_own():
 def test_mean_residual_codebooks_need_one_embedding_per_item():
     with pytest.raises(DataError, match="2 items have codes but 3 have embeddings"):
         mean_residual_codebooks(np.zeros((2, 1), dtype=np.int64), 2, np.ones((3, 2), dtype="f4"))
+
+
+def test_principal_components_equal_numpys_svd_up_to_sign():
+    rng = np.random.default_rng(0)
+    embeddings = (rng.normal(size=(50, 12)) * np.linspace(1, 4, 12)).astype(np.float32)
+    reduced = principal_components(embeddings, 4)
+    centred = embeddings - embeddings.mean(axis=0)
+    left, singular, _ = np.linalg.svd(centred.astype(np.float64), full_matrices=False)
+    expected = left[:, :4] * singular[:4]
+    np.testing.assert_allclose(np.abs(reduced), np.abs(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize("dim", [0, 13, 51])
+def test_more_components_than_there_are_is_refused(dim):
+    with pytest.raises(ValueError, match="components"):
+        principal_components(np.ones((50, 12), np.float32), dim)

@@ -1,0 +1,420 @@
+"""One cell: setting × method × seed, from the pretrained backbone to the written record."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.backbones import load_backbone
+from benchmarks.events import Report, silent
+from benchmarks.inputs import Inputs
+from benchmarks.saving import SavedCell, save_cell
+from benchmarks.scoring import Scorer
+from gti.diagnostics import diagnose
+from gti.finetuning import (
+    Step,
+    add_lora,
+    alignment_examples,
+    beside,
+    finetune,
+    retrieval_batches,
+    retrieval_examples,
+)
+from gti.flops import ModelShape
+from gti.grounding import ground, grounding_examples
+from gti.method import Method, Start
+from gti.prompts import Example, Prompter
+from gti.proof import StageWatch, manifest
+from gti.streams import numpy_stream, stream_key, torch_stream
+from gti.training import StageReport, take_budget
+from gti.vocabulary import embedding_matrices, extend_vocabulary, read_rows, write_rows
+from gti.wordings import NEEDS_USER_TEXT
+from leaderboard.setting import MethodParameters, Setting
+
+MAX_TOKENS = {"cpu": 4096, "cuda": 65536}
+"""Padded tokens per micro-batch. A constant per device: it changes the order of float sums."""
+
+
+class CellError(RuntimeError):
+    """A cell that cannot run; the message names the cell and the reason."""
+
+
+class CellRun:
+    """The state of one cell while it runs; `run` is the whole life.
+
+    Args:
+        setting: what is held fixed.
+        parameters: what the method has of its own.
+        method: the method.
+        seed: the seed of all streams.
+        inputs: checked data and Semantic IDs.
+        device: where to compute.
+        offline: touch no network.
+        report: told of stages and progress.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        parameters: MethodParameters,
+        method: Method,
+        seed: int,
+        inputs: Inputs,
+        device: torch.device,
+        *,
+        offline: bool = False,
+        report: Report = silent,
+    ) -> None:
+        self.setting, self.parameters = setting, parameters
+        self.method, self.seed, self.inputs = method, seed, inputs
+        self.device, self.report = device, report
+        self.max_tokens = MAX_TOKENS[device.type]
+        self.cost: dict[str, dict[str, Any]] = {}
+        self.proofs: list[dict[str, Any]] = []
+        self.diagnostics: dict[str, dict[str, Any]] = {}
+        self.arrays: dict[str, np.ndarray[Any, Any]] = {}
+        self.curve: list[dict[str, Any]] = []
+        self.tasks: dict[str, int] = {}
+        self.warnings: list[str] = []
+        self.extra_spent = 0.0
+        self.began = time.perf_counter()
+        self._load(offline)
+
+    # Loading ----------------------------------------------------------------------------------
+
+    def _load(self, offline: bool) -> None:
+        setting = self.setting
+        self.report({"event": "stage", "stage": "load"})
+        self.backbone = load_backbone(setting.backbone.name, offline=offline)
+        self.model: Any = self.backbone.model.to(self.device)
+        self.tokenizer: Any = self.backbone.tokenizer
+        before = self.tokenizer.backend_tokenizer.to_str()
+        self.vocabulary = extend_vocabulary(
+            self.tokenizer, self.model, self.inputs.semantic_ids.tokens
+        )
+        self._plain_tokenizer = before
+        self.prompter = Prompter(
+            self.tokenizer,
+            self.vocabulary,
+            self.inputs.semantic_ids,
+            self.inputs.dataset.texts,
+            title_field=setting.dataset.title_field,
+            detail_fields=setting.dataset.detail_fields,
+            style=setting.prompts.style,
+            max_text_tokens=setting.prompts.max_text_tokens,
+            max_history=setting.dataset.max_history,
+            context=getattr(self.model.config, "max_position_embeddings", None),
+        )
+        if setting.prompts.style == "chat" and not self.prompter.has_template:
+            self.warnings.append(
+                f"backbone {setting.backbone.name} has no chat template: plain wordings were used"
+            )
+        without = sum(not texts for texts in self.inputs.dataset.texts)
+        if without:
+            self.warnings.append(f"{without} items have no text: no grounding or alignment pairs")
+        self.shape = ModelShape.of(self.model)
+        self.retrieval = retrieval_examples(
+            self.prompter,
+            self.inputs.split.train,
+            setting.prompts.window,
+            numpy_stream(self.seed, "wording"),
+        )
+        self._plan_budget()
+        self.scorer = Scorer(self.setting, self.inputs, self.prompter, self.vocabulary, self.device)
+
+    def _plan_budget(self) -> None:
+        """R's batches, and A in nominal FLOPs; what spends A after SFT stretches R itself."""
+        sft = self.setting.sft
+        order = numpy_stream(self.seed, "sft-order")
+        own = retrieval_batches(self.retrieval, sft.batch_size, sft.passes, order)
+        self.sft_flops = self._flops(own, "all")
+        self.extra_flops = self.setting.extra.share_of_sft * self.sft_flops
+        after = self.method.spends.get("after", 0.0)
+        if after:
+            passes = sft.passes * (1 + after * self.setting.extra.share_of_sft)
+            order = numpy_stream(self.seed, "sft-order")
+            own = retrieval_batches(self.retrieval, sft.batch_size, passes, order)
+            self.extra_spent += self._flops(own, "all") - self.sft_flops
+        self.batches = own
+
+    def _flops(self, batches: list[list[Example]], trains: Any) -> float:
+        return self.shape.flops([len(e.ids) for batch in batches for e in batch], trains)
+
+    # Stages -----------------------------------------------------------------------------------
+
+    def run(self) -> SavedCell:
+        """All stages in order; returns what `save_cell` writes."""
+        self._note_cost("load", time.perf_counter() - self.began)
+        self.initialize()
+        self.ground()
+        self.finetune()
+        scores = self.score()
+        return SavedCell(self, scores)
+
+    def initialize(self) -> None:
+        """Writes the method's first rows and proves it."""
+        began = self._stage("init")
+        from tokenizers import Tokenizer
+
+        plain = Tokenizer.from_str(self._plain_tokenizer)
+        generator = torch_stream(self.seed, "init")
+        for place, matrix in enumerate(embedding_matrices(self.model)):
+            start = Start(
+                matrix="output" if place else "input",
+                text_rows=read_rows(matrix, self.vocabulary.text_ids),
+                text_ids=self.vocabulary.text_ids,
+                default_rows=self.vocabulary.default_rows[place],
+                semantic_ids=self.inputs.semantic_ids,
+                item_texts=self.inputs.dataset.texts,
+                train=self.inputs.split.train,
+                tokenize=lambda text: list(plain.encode(text, add_special_tokens=False).ids),
+                generator=generator,
+            )
+            write_rows(matrix, self.vocabulary.new_ids, self.method.initialize(start))
+        self.manifest = manifest(
+            self.model, self.vocabulary, f"{self.method.key} v{self.method.version}"
+        )
+        lora = self.setting.backbone.lora
+        if lora is not None:
+            with torch.random.fork_rng():
+                torch.manual_seed(stream_key(self.seed, "adapters"))
+                self.model = add_lora(
+                    self.model, lora.rank, lora.alpha, lora.dropout, lora.targets
+                ).to(self.device)
+        self._note_cost("init", time.perf_counter() - began)
+        self._diagnose("init")
+
+    def ground(self) -> None:
+        """The stage before SFT, if the method has one: frozen pairs, then free ones."""
+        plan = self.method.grounding()
+        if plan is None:
+            return
+        examples = grounding_examples(self.prompter, plan, numpy_stream(self.seed, "shuffle"))
+        if not examples:
+            raise CellError(
+                f"{self.method.key} on {self.setting.name}: no item has text to ground in"
+            )
+        budget = self.extra_flops * self.method.spends["before"]
+        order = numpy_stream(self.seed, "grounding-order")
+        size = self.setting.grounding.batch_size
+        frozen = take_budget(
+            examples, size, order, self.shape, "rows", budget * plan.frozen_share
+        )
+        free = take_budget(
+            examples, size, order, self.shape, "all", budget * (1 - plan.frozen_share)
+        )
+        settings = self.setting.grounding
+        if self.parameters.grounding_learning_rate is not None:
+            rate = {"learning_rate": self.parameters.grounding_learning_rate}
+            settings = settings.model_copy(update=rate)
+        if frozen:
+            began, watch = self._stage("grounding"), StageWatch(self.model, self.vocabulary)
+            done = ground(
+                self.model,
+                self.vocabulary,
+                frozen,
+                settings,
+                max_tokens=self.max_tokens,
+                dtype=self.setting.backbone.dtype,
+                progress=self._progress("grounding"),
+            )
+            self._close_stage("grounding", began, watch, done, frozen)
+        if free:
+            began, watch = self._stage("grounding_free"), StageWatch(self.model, self.vocabulary)
+            done = finetune(
+                self.model,
+                self.vocabulary,
+                [Step(batch, []) for batch in free],
+                self._sft_settings(),
+                seed=self.seed,
+                max_tokens=self.max_tokens,
+                dtype=self.setting.backbone.dtype,
+                progress=self._progress("grounding_free"),
+            )
+            self._close_stage("grounding_free", began, watch, done, free)
+        self._diagnose("grounding")
+
+    def finetune(self) -> None:
+        """SFT on R, with alignment tasks beside it where the method has them."""
+        auxiliary: list[Example] = []
+        if self.method.alignment:
+            auxiliary = self._alignment()
+        budget = self.extra_flops * self.method.spends.get("beside", 0.0)
+        steps = beside(
+            self.batches,
+            auxiliary,
+            numpy_stream(self.seed, "auxiliary-order"),
+            self.shape,
+            budget,
+        )
+        began, watch = self._stage("sft"), StageWatch(self.model, self.vocabulary)
+        weight = self.parameters.auxiliary_loss_weight or self.setting.auxiliary.loss_weight
+        points = self.setting.evaluation.curve_points
+        self._scored = {round(len(steps) * point / points) for point in range(points + 1)}
+        self._paused = 0.0
+        done = finetune(
+            self.model,
+            self.vocabulary,
+            steps,
+            self._sft_settings(),
+            seed=self.seed,
+            auxiliary_weight=weight,
+            max_tokens=self.max_tokens,
+            dtype=self.setting.backbone.dtype,
+            progress=self._progress("sft"),
+            after_step=lambda step, so_far: self._curve_point(step, so_far, began),
+        )
+        self._close_stage(
+            "sft",
+            began + self._paused,
+            watch,
+            done,
+            [step.retrieval + step.auxiliary for step in steps],
+        )
+        self.extra_spent += self._flops([step.auxiliary for step in steps], "all")
+        self._note_cost("validation", self._paused)
+        self._diagnose("sft")
+
+    def score(self) -> dict[str, Any]:
+        """Ranks on all validation and test users."""
+        began = self._stage("score")
+        scores = {}
+        for part in ("validation", "test"):
+            scores[part] = self.scorer.ranks(self.model, part, progress=self._progress(part))
+        self._note_cost("score", time.perf_counter() - began, tokens=self.scorer.tokens)
+        return scores
+
+    # Details ----------------------------------------------------------------------------------
+
+    def _alignment(self) -> list[Example]:
+        families = self.setting.auxiliary.tasks
+        left_out = [family for family in NEEDS_USER_TEXT if family not in families]
+        if left_out:
+            self.warnings.append(
+                f"alignment families left out, the data has no user-written texts:"
+                f" {', '.join(left_out)}"
+            )
+        # A generator of its own name for the draws of wordings: R's draws must not shift.
+        examples = alignment_examples(
+            self.prompter,
+            self.inputs.split.train,
+            families,
+            numpy_stream(self.seed, "auxiliary-wording"),
+        )
+        if not examples:
+            raise CellError(
+                f"{self.method.key} on {self.setting.name}: no item has text to align with"
+            )
+        return examples
+
+    def _sft_settings(self) -> Any:
+        rate = self.parameters.sft_learning_rate
+        sft = self.setting.sft
+        return sft if rate is None else sft.model_copy(update={"learning_rate": rate})
+
+    def _curve_point(self, step: int, so_far: StageReport, began: float) -> None:
+        if step not in self._scored:
+            return
+        paused = time.perf_counter()
+        metrics = self.scorer.sample_metrics(self.model)
+        self.curve.append(
+            {
+                "step": step,
+                "passes": self.setting.sft.passes * step / max(1, len(self.batches)),
+                "nominal_flops": so_far.nominal_flops,
+                "seconds": paused - began - self._paused,
+                "train_loss": so_far.last_loss,
+                "metrics": metrics,
+            }
+        )
+        self._paused += time.perf_counter() - paused
+
+    def _diagnose(self, stage: str) -> None:
+        matrix = embedding_matrices(self.model)[0]
+        self.report({"event": "stage", "stage": "diagnose"})
+        numbers, arrays = diagnose(
+            read_rows(matrix, self.vocabulary.new_ids).numpy(),
+            read_rows(matrix, self.vocabulary.text_ids).numpy(),
+            self.inputs.semantic_ids,
+            self._word,
+            self.vocabulary.text_ids.tolist(),
+        )
+        self.diagnostics[stage] = asdict(numbers)
+        self.arrays.update({f"{stage}/{name}": array for name, array in arrays.items()})
+
+    def _word(self, token: int) -> str:
+        """The text of a token; nothing for control tokens, which are no words."""
+        special = token in self.tokenizer.all_special_ids
+        return "" if special else str(self.tokenizer.decode([token]))
+
+    def _stage(self, stage: str) -> float:
+        self.report({"event": "stage", "stage": stage})
+        return time.perf_counter()
+
+    def _progress(self, stage: str) -> Any:
+        def progress(done: int, total: int, loss: float | None = None) -> None:
+            event = {"event": "progress", "stage": stage, "done": done, "total": total}
+            self.report({**event, "loss": loss})
+
+        return progress
+
+    def _close_stage(
+        self,
+        stage: str,
+        began: float,
+        watch: StageWatch,
+        done: StageReport,
+        batches: list[list[Example]],
+    ) -> None:
+        seconds = time.perf_counter() - began
+        self.proofs.append(watch.proof(stage, done))
+        for batch in batches:
+            for example in batch:
+                self.tasks[example.task] = self.tasks.get(example.task, 0) + 1
+        if stage.startswith("grounding"):
+            self.extra_spent += done.nominal_flops
+        if done.smallest_micro_batch is not None:
+            self.warnings.append(
+                f"{stage}: out of memory; micro-batches were cut to"
+                f" {done.smallest_micro_batch} tokens"
+            )
+        self._note_cost(
+            stage,
+            seconds,
+            tokens=done.tokens,
+            steps=done.steps,
+            nominal_flops=done.nominal_flops,
+            actual_flops=done.actual_flops,
+            first_loss=done.first_loss,
+            last_loss=done.last_loss,
+        )
+
+    def _note_cost(self, stage: str, seconds: float, **figures: Any) -> None:
+        from benchmarks.environment import peak_memory_bytes
+
+        peak = peak_memory_bytes(self.device)
+        self.cost[stage] = {"seconds": seconds, "peak_memory_bytes": peak, **figures}
+
+
+def run_cell(
+    setting: Setting,
+    parameters: MethodParameters,
+    method: Method,
+    seed: int,
+    inputs: Inputs,
+    results: Path,
+    device: torch.device,
+    *,
+    offline: bool = False,
+    report: Report = silent,
+) -> Path:
+    """Runs one cell and writes its record; returns the record's path."""
+    run = CellRun(
+        setting, parameters, method, seed, inputs, device, offline=offline, report=report
+    )
+    saved = run.run()
+    report({"event": "stage", "stage": "save"})
+    return save_cell(saved, results)

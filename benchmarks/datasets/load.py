@@ -1,0 +1,150 @@
+"""Finding a dataset by name, or by the path of its folder, and reading it."""
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.assets import asset_folder
+from benchmarks.datasets.cards import CARDS, DATA_VARIABLE, DatasetCard, Layout
+from benchmarks.datasets.lcrec import load_lcrec, read_index
+from benchmarks.datasets.recbole_atomic import load_recbole
+from gti.dataset import DataError, Dataset
+from gti.semantic_ids import SemanticIds
+
+_SUFFIX: dict[Layout, str] = {"lcrec": ".inter.json", "recbole": ".inter"}
+_PARTS = (".train.inter", ".valid.inter", ".test.inter")
+"""Suffixes of interactions that were split beforehand."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a dataset's files lie and how they are read."""
+
+    folder: Path
+    layout: Layout
+    stem: str
+    name: str
+    source: str
+    licence: str
+
+
+def load_dataset(name: str, *, offline: bool = False) -> Dataset:
+    """Reads a dataset.
+
+    Args:
+        name: a card's name; else a subfolder of `GTI_BENCH_DATA`, the path of a folder with
+            RecBole's atomic files or of LC-Rec's layout, or such a path after `recbole:` or
+            `lcrec:`.
+        offline: touch no network.
+
+    Raises:
+        DataError: unknown name, files that are not there, malformed files.
+        AssetError: the asset that holds the dataset cannot be had.
+        CacheError: the cache is full or cannot be written.
+    """
+    place = _find(name, offline)
+    read = load_lcrec if place.layout == "lcrec" else load_recbole
+    return read(place.folder, place.stem, place.name, place.source, place.licence)
+
+
+def published_index(
+    dataset_name: str, *, num_codes: int | None = None, offline: bool = False
+) -> SemanticIds:
+    """Reads the Semantic IDs published with a dataset: `NAME.index.json` in its folder.
+
+    Args:
+        dataset_name: as for `load_dataset`.
+        num_codes: codes per level; null: as many as the file needs.
+        offline: touch no network.
+
+    Raises:
+        DataError: there is none, it is malformed, or it does not fit the dataset's items.
+    """
+    path = (place := _find(dataset_name, offline)).folder / f"{place.stem}.index.json"
+    if not path.is_file():
+        raise DataError(
+            f"dataset {dataset_name} has no published Semantic IDs: {path} is not there"
+        )
+    return read_index(path, load_dataset(dataset_name, offline=offline), num_codes)
+
+
+def _find(name: str, offline: bool) -> _Place:
+    """Resolves a name to files."""
+    card = CARDS.get(name)
+    if card is not None and card.asset is not None:
+        return _carded(card, asset_folder(card.asset, offline=offline))
+    if card is not None:
+        return _carded(card, _brought_folder(card))
+    prefix, separator, path = name.partition(":")
+    if separator and prefix in ("lcrec", "recbole"):
+        layout: Layout = "lcrec" if prefix == "lcrec" else "recbole"
+        return _uncarded(Path(path), layout)
+    data = os.environ.get(DATA_VARIABLE)
+    if data and Path(name).name == name and (Path(data) / name).is_dir():
+        return _uncarded(Path(data) / name, None)
+    if Path(name).is_dir():
+        return _uncarded(Path(name), None)
+    raise DataError(_unknown(name))
+
+
+def _carded(card: DatasetCard, folder: Path) -> _Place:
+    return _Place(folder, card.layout, card.stem, card.name, card.source, card.licence)
+
+
+def _brought_folder(card: DatasetCard) -> Path:
+    """Where the user has put a carded dataset's files."""
+    data = os.environ.get(DATA_VARIABLE)
+    if not data:
+        raise DataError(f"dataset {card.name}: {DATA_VARIABLE} is not set; {card.obtain}")
+    wanted = f"{card.stem}{_SUFFIX[card.layout]}"
+    for folder in (Path(data) / card.name, Path(data)):
+        if (folder / wanted).is_file():
+            return folder
+    raise DataError(
+        f"dataset {card.name}: found no {wanted} in {Path(data) / card.name} or {data};"
+        f" {card.obtain}"
+    )
+
+
+def _uncarded(folder: Path, layout: Layout | None) -> _Place:
+    """A folder that no card describes; its own name becomes the dataset's."""
+    if not folder.is_dir():
+        raise DataError(f"dataset folder {folder}: no such folder")
+    stems = {kind: _stems(folder, kind) for kind in ([layout] if layout else list(_SUFFIX))}
+    found = [(kind, stem) for kind, names in stems.items() for stem in names]
+    if len(found) == 1:
+        kind, stem = found[0]
+        source = f"files in a folder named {folder.resolve().name}"
+        return _Place(folder, kind, stem, folder.resolve().name, source, "not stated")
+    if found:
+        choices = ", ".join(f"{stem}{_SUFFIX[kind]}" for kind, stem in found)
+        raise DataError(f"{folder}: expected the interactions of one dataset, found {choices}")
+    wanted = " or ".join(f"NAME{_SUFFIX[kind]}" for kind in stems)
+    split = sorted(path.name for path in folder.iterdir() if path.name.endswith(_PARTS))
+    if split:
+        raise DataError(
+            f"{folder}: expected whole histories ({wanted}), found {split[0]}, split beforehand"
+            " (MiniOneRec's windows 8:1:1 by time, RecBole's benchmark files): leave-one-out"
+            " histories cannot be had from it; write NAME.inter.json from the source data"
+        )
+    raise DataError(f"{folder}: expected {wanted}, found neither")
+
+
+def _stems(folder: Path, layout: Layout) -> list[str]:
+    """Names of the datasets in `folder` whose interactions are in the given layout."""
+    suffix = _SUFFIX[layout]
+    return sorted(
+        path.name.removesuffix(suffix)
+        for path in folder.iterdir()
+        if path.name.endswith(suffix) and not path.name.endswith(_PARTS) and path.is_file()
+    )
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, CARDS, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    return (
+        f"unknown dataset {name!r}{hint} `gti-bench list datasets` shows all, and the path of a"
+        " folder with RecBole's atomic files or of LC-Rec's layout works too"
+    )

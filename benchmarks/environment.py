@@ -1,0 +1,130 @@
+"""Where and with which code a cell ran, for its record."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "peft")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def package_versions(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Installed versions of `names`; what is not installed is left out."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def processor_name() -> str:
+    """The processor's own name where the system tells it, else its architecture."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux: the platform module is asked below
+    return platform.processor() or platform.machine()
+
+
+def describe_environment(device: Any, dtype: str, *, deterministic: bool) -> dict[str, Any]:
+    """The record's `environment` for computations with torch on `device`."""
+    import torch
+
+    cuda = device.type == "cuda"
+    return {
+        "machine": torch.cuda.get_device_name(device) if cuda else platform.machine(),
+        "processor": processor_name(),
+        "instruction_set": torch.backends.cpu.get_cpu_capability(),
+        "device": device.type,
+        "driver": f"CUDA {torch.version.cuda}" if cuda else None,
+        "threads": torch.get_num_threads(),
+        "dtype": dtype,
+        "deterministic": deterministic,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()}",
+        "packages": package_versions(),
+    }
+
+
+def plain_environment() -> dict[str, Any]:
+    """The record's `environment` for references, which need neither torch nor a device."""
+    return {
+        "machine": platform.machine(),
+        "processor": processor_name(),
+        "instruction_set": None,
+        "device": "cpu",
+        "driver": None,
+        "threads": 1,
+        "dtype": "int64",
+        "deterministic": True,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()}",
+        "packages": package_versions(("numpy", "scipy")),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def describe_code() -> dict[str, Any]:
+    """The record's `code`: version, commit, and whether the code was changed since."""
+    try:
+        own = version("gti-bench")
+    except PackageNotFoundError:
+        own = "unknown"
+    inside = _git("ls-files", "--error-unmatch", "pyproject.toml") is not None
+    commit = _git("rev-parse", "HEAD") if inside else None
+    # Results are written beside the code and committed later: they do not make the code dirty.
+    status = _git("status", "--porcelain", "--", ":!leaderboard/results", ":!results")
+    return {
+        "version": own,
+        "commit": commit,
+        "dirty": None if commit is None or status is None else bool(status),
+    }
+
+
+def peak_memory_bytes(device: Any | None = None) -> int | None:
+    """Peak memory: of the device where it is a GPU, else of this process; null if unknown."""
+    if device is not None and device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def one_thread_environment() -> dict[str, str]:
+    """Environment variables for a worker: one thread, no network for the hub, fixed hashing."""
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "PYTHONHASHSEED": "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }

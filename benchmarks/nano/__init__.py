@@ -1,0 +1,1 @@
+"""The embedded CPU backbone: weights, tokenizer, and the code that made them."""

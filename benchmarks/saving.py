@@ -1,0 +1,187 @@
+"""Writes a finished cell: sidecars first, the record last as the commit mark."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.environment import describe_code, describe_environment, plain_environment
+from benchmarks.inputs import Inputs
+from gti.decoding import ItemRanks
+from gti.wordings import wordings_sha256
+from leaderboard.canonical import file_sha256, write_atomically
+from leaderboard.metrics import metrics, num_users, raw_recall, slices
+from leaderboard.ranks import Ranks, concatenate, write_ranks
+from leaderboard.record import (
+    PROTOCOL_VERSION,
+    SCHEMA_VERSION,
+    MethodCard,
+    cell_hash,
+    diagnostics_path,
+    ranks_path,
+    record_path,
+    write_record,
+)
+from leaderboard.setting import Setting
+
+if TYPE_CHECKING:
+    from benchmarks.cell import CellRun
+
+
+class SavedCell:
+    """A finished run and its scores, ready to be written."""
+
+    def __init__(self, run: "CellRun", scores: dict[str, tuple[Ranks, ItemRanks]]) -> None:
+        self.run = run
+        self.scores = scores
+
+
+def method_card(method: Any, parameters: Any) -> MethodCard:
+    """The record's card of a method."""
+    return MethodCard(
+        key=method.key,
+        summary=method.summary,
+        source=method.source,
+        version=method.version,
+        group=method.group,
+        spends=dict(method.spends),
+        parameters=parameters,
+    )
+
+
+def identity(setting: Setting, card: MethodCard, seed: int) -> dict[str, Any]:
+    """The fields of a record that say which cell it is."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "protocol": PROTOCOL_VERSION,
+        "setting": setting.model_dump(mode="json"),
+        "setting_hash": setting.hash,
+        "method": card.model_dump(mode="json"),
+        "method_hash": card.hash,
+        "seed": seed,
+        "cell_hash": cell_hash(setting.hash, card.hash, seed),
+    }
+
+
+def figures(ranks: Ranks, setting: Setting, beam: int | None) -> dict[str, Any]:
+    """Metrics, slices and numbers of users, all from the counts."""
+    cutoffs = setting.evaluation.cutoffs
+    parts = {part: ranks.of_split(part) for part in ("validation", "test")}
+    return {
+        "metrics": {part: metrics(rows, cutoffs, beam) for part, rows in parts.items()},
+        "slices": slices(parts["test"], cutoffs, beam),
+        "num_users": {part: num_users(rows) for part, rows in parts.items()},
+    }
+
+
+def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
+    """`arrays` as a compressed npz archive without pickling."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **dict(sorted(arrays.items())))
+    return buffer.getvalue()
+
+
+def _accounting(saved: SavedCell) -> dict[str, Any]:
+    setting, sids = saved.run.setting, saved.run.inputs.semantic_ids
+    ranks, found = saved.scores["test"]
+    return {
+        "num_items": sids.num_items,
+        "distinct_sids": sids.distinct,
+        "collision_rate": sids.collision_rate,
+        "used_codes": sids.used_per_level,
+        "num_codes": sids.num_codes,
+        "trie_mass": [float(mass) for mass in found.trie_mass.mean(axis=0)],
+        "raw_recall": raw_recall(ranks, setting.evaluation.cutoffs, setting.decoding.beam),
+        "beam": setting.decoding.beam,
+        "beam_used_min": int(found.beam_used.min()),
+        "beam_used_mean": float(found.beam_used.mean()),
+    }
+
+
+def save_cell(saved: SavedCell, results: Path) -> Path:
+    """Writes the sidecars and then the record of `saved`; returns the record's path."""
+    run = saved.run
+    card = method_card(run.method, run.parameters)
+    path = record_path(results, run.setting.name, card.key, run.seed)
+    ranks = concatenate([saved.scores[part][0] for part in ("validation", "test")])
+    keep_semantic_ids(run.inputs, results)
+    ranks_sha256 = write_ranks(ranks_path(path), ranks)
+    write_atomically(diagnostics_path(path), npz_bytes(run.arrays))
+    content = {
+        **identity(run.setting, card, run.seed),
+        "kind": "cell",
+        **figures(ranks, run.setting, run.setting.decoding.beam),
+        "accounting": _accounting(saved),
+        "learning_curve": run.curve,
+        "tasks": dict(sorted(run.tasks.items())),
+        "manifest": run.manifest,
+        "proofs": run.proofs,
+        "diagnostics": run.diagnostics,
+        "cost": run.cost,
+        "budget": {
+            "sft_flops": run.sft_flops,
+            "extra_flops": run.extra_flops,
+            "extra_spent_flops": run.extra_spent,
+        },
+        "environment": describe_environment(
+            run.device, run.setting.backbone.dtype, deterministic=True
+        ),
+        "inputs": {
+            "dataset": run.inputs.dataset.sha256,
+            "semantic_ids": run.inputs.semantic_ids.sha256,
+            "backbone": run.backbone.weights_sha256,
+            "tokenizer": run.backbone.tokenizer_sha256,
+            "prompts": wordings_sha256(),
+        },
+        "code": describe_code(),
+        "files": {
+            "ranks": ranks_sha256,
+            "diagnostics": file_sha256(diagnostics_path(path)),
+        },
+        "warnings": run.warnings,
+    }
+    write_record(path, content)
+    return path
+
+
+def keep_semantic_ids(inputs: Inputs, results: Path) -> None:
+    """Puts the artefact under `<results>/inputs/` by its hash, once."""
+    path = results / "inputs" / f"{inputs.semantic_ids.sha256}.npz"
+    if not path.exists():
+        write_atomically(path, inputs.semantic_ids.to_bytes())
+
+
+def save_reference(
+    setting: Setting, card: MethodCard, inputs: Inputs, ranks: Ranks, seconds: float, results: Path
+) -> Path:
+    """Writes the record of a reference (full ranking, no beam, no model); returns its path."""
+    path = record_path(results, setting.name, card.key, 0)
+    ranks_sha256 = write_ranks(ranks_path(path), ranks)
+    content = {
+        **identity(setting, card, 0),
+        "kind": "reference",
+        **figures(ranks, setting, None),
+        "accounting": None,
+        "learning_curve": [],
+        "tasks": {},
+        "manifest": None,
+        "proofs": [],
+        "diagnostics": {},
+        "cost": {"score": {"seconds": seconds}},
+        "budget": None,
+        "environment": plain_environment(),
+        "inputs": {
+            "dataset": inputs.dataset.sha256,
+            "semantic_ids": None,
+            "backbone": None,
+            "tokenizer": None,
+            "prompts": None,
+        },
+        "code": describe_code(),
+        "files": {"ranks": ranks_sha256, "diagnostics": None},
+        "warnings": [],
+    }
+    write_record(path, content)
+    return path

@@ -1,0 +1,93 @@
+"""One cell in a process of its own: `python -m benchmarks.worker`, a job on its input.
+
+The job is one JSON line; events come back as JSON lines. When the parent goes away its end of the
+pipe closes, and the worker ends at once: nothing half-done is ever visible in the results.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the other end of standard input closes."""
+    sys.stdin.read()
+    os._exit(3)
+
+
+def choose_device(name: str) -> Any:
+    """The torch device for "auto", "cpu" or "cuda".
+
+    Raises:
+        RuntimeError: "cuda" where there is none.
+    """
+    import torch
+
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
+        raise RuntimeError("no CUDA device here; use --device cpu, or auto to take what there is")
+    return torch.device("cuda" if has_cuda and name in ("auto", "cuda") else "cpu")
+
+
+def work(job: dict[str, Any], report: Any) -> Path:
+    """Runs the cell that `job` names and returns its record's path."""
+    report({"event": "stage", "stage": "start"})
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+
+    from baselines.registry import select_methods
+    from benchmarks.cell import run_cell
+    from benchmarks.inputs import load_inputs
+    from leaderboard.setting import MethodParameters, Setting
+
+    setting = Setting.model_validate(job["setting"])
+    (method,) = select_methods(job["method"])
+    return run_cell(
+        setting,
+        MethodParameters.model_validate(job["parameters"]),
+        method,
+        job["seed"],
+        load_inputs(setting, offline=job["offline"]),
+        Path(job["results"]),
+        choose_device(job["device"]),
+        offline=job["offline"],
+        report=report,
+    )
+
+
+def main() -> int:
+    """Reads the job, runs it, reports; 0 when the record is written, 1 when the cell failed."""
+    from benchmarks.events import LineReporter
+
+    # Libraries print to standard output; the pipe is for events alone.
+    report = LineReporter(os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"))
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        path = work(job, report)
+    except Exception as error:
+        if job.get("debug"):
+            raise
+        message = f"{type(error).__name__}: {error}".replace("\n", " ")
+        report({"event": "failed", "message": message[:2000]})
+        return 1
+    report({"event": "done", "record": str(path)})
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # Skips the interpreter's slow teardown of torch; everything is on disk.
+    os._exit(code)

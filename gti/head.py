@@ -1,0 +1,103 @@
+"""The language-model head with its loss, in pieces that fit the cache, at answer positions only.
+
+The plain way makes a `[targets, vocabulary]` tensor and keeps it for the backward pass. Here each
+piece of targets goes through head, softmax and gradient at once and is then forgotten: the same
+sums, a fraction of the memory traffic.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
+"""Size of one piece's logits: about a core's second-level cache on a CPU."""
+
+
+def plain_head_loss(hidden: Tensor, matrix: Tensor, labels: Tensor) -> Tensor:
+    """Summed next-token NLL the plain way: the reference that `head_loss` is tested against."""
+    logits = hidden @ matrix.to(hidden.dtype).T
+    exact = logits if logits.dtype == torch.float64 else logits.float()
+    return torch.nn.functional.cross_entropy(exact, labels, reduction="sum")
+
+
+def head_loss(
+    hidden: Tensor,
+    trained: Tensor,
+    labels: Tensor,
+    matrix: Tensor | None = None,
+    own_ids: Tensor | None = None,
+    chunk: int | None = None,
+) -> Tensor:
+    """Summed next-token NLL of `labels`, computed in pieces.
+
+    Args:
+        hidden: [targets, d] hidden states that predict the labels.
+        trained: what receives gradient: the whole [vocabulary, d] matrix, or only its own rows.
+        labels: [targets] int64 token ids.
+        matrix: [vocabulary, d] with the values of `trained` in the rows `own_ids`, where `trained`
+            holds own rows alone; receives no gradient.
+        own_ids: [rows of `trained`] their places in `matrix`.
+        chunk: targets per piece; default so that a piece's logits fill `CHUNK_BYTES`.
+    """
+    if torch.is_autocast_enabled(hidden.device.type):
+        hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
+    whole = trained if matrix is None else matrix
+    if chunk is None:
+        chunk = max(16, CHUNK_BYTES[hidden.device.type] // (4 * whole.shape[0]))
+    loss: Tensor = _HeadLoss.apply(hidden, trained, whole, own_ids, labels, chunk)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _HeadLoss(torch.autograd.Function):
+    """Computes the gradients in the forward pass, piece by piece."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        trained: Tensor,
+        matrix: Tensor,
+        own_ids: Tensor | None,
+        labels: Tensor,
+        chunk: int,
+    ) -> Tensor:
+        """See `head_loss`."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            values = matrix.to(hidden.dtype)
+            gradient = torch.empty_like(hidden)
+            accurate = torch.float64 if trained.dtype == torch.float64 else torch.float32
+            rows = torch.zeros_like(trained, dtype=accurate)
+            total = torch.zeros((), dtype=accurate, device=hidden.device)
+            for start in range(0, len(hidden), chunk):
+                piece = slice(start, start + chunk)
+                logits = (hidden[piece] @ values.T).to(accurate)
+                picked = labels[piece, None]
+                normaliser = logits.logsumexp(dim=1, keepdim=True)
+                total += (normaliser - logits.gather(1, picked)).sum()
+                # In place: from here on these are softmax minus the target, d loss / d logits.
+                slope = logits.sub_(normaliser).exp_()
+                slope.scatter_add_(1, picked, -torch.ones_like(picked, dtype=accurate))
+                own = slope if own_ids is None else slope[:, own_ids]
+                if hidden.dtype == accurate:
+                    torch.mm(slope, values, out=gradient[piece])
+                    rows.addmm_(own.T, hidden[piece])
+                else:
+                    gradient[piece] = slope.to(hidden.dtype) @ values
+                    rows += own.to(hidden.dtype).T @ hidden[piece]
+        ctx.save_for_backward(gradient, rows)
+        ctx.dtype = trained.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        """Scales what the forward pass computed."""
+        gradient, rows = ctx.saved_tensors
+        return (
+            gradient * upstream.to(gradient.dtype),
+            (rows * upstream).to(ctx.dtype),
+            None,
+            None,
+            None,
+            None,
+        )

@@ -1,0 +1,154 @@
+"""The `Leaderboard`: what the records of one setting say together.
+
+One board per setting hash. Records of two protocols, of two versions of a method, or with other
+users never share a board: a clear line says which files and what to do.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaderboard.metrics import MAIN_METRIC
+from leaderboard.rows import (
+    BASE,
+    FLOOR,
+    Row,
+    differences_from_base,
+    letters_of_ties,
+    make_row,
+    mean_of,
+)
+from leaderboard.scores import Cell, LeaderboardError, UserScores, load_cells, read_scores
+from leaderboard.setting import Setting
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All rows of one setting, best first by test `metric`."""
+
+    setting: Setting
+    setting_hash: str
+    protocol: str
+    metric: str
+    num_users: int
+    evidence: bool
+    seeds: tuple[int, ...]
+    provisional: bool
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def row(self, key: str) -> Row:
+        """The row of method `key`."""
+        for row in self.rows:
+            if row.key == key:
+                return row
+        known = ", ".join(row.key for row in self.rows)
+        raise LeaderboardError(f"no method {key!r} on board {self.setting.name}; it has {known}")
+
+
+@dataclass(frozen=True)
+class Leaderboards:
+    """Boards, what was left out of them, and settings whose records refuse to mix."""
+
+    boards: tuple[Leaderboard, ...]
+    notes: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+def load_leaderboards(
+    directories: Iterable[Path], metric: str = MAIN_METRIC, setting: str | None = None
+) -> Leaderboards:
+    """One board per setting hash from the records under `directories`, in order of name.
+
+    Args:
+        directories: results directories; where two hold one cell the first counts.
+        metric: what to sort by and compare.
+        setting: only boards of this setting's name.
+    """
+    cells, notes = load_cells(directories)
+    boards: list[Leaderboard] = []
+    refused: list[str] = []
+    by_setting: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if setting in (None, cell.record.setting.name):
+            by_setting.setdefault(cell.record.setting_hash, []).append(cell)
+    for group in sorted(by_setting.values(), key=lambda group: group[0].record.setting.name):
+        try:
+            boards.append(build(group, metric))
+        except ValueError as error:
+            refused.append(str(error))
+    return Leaderboards(tuple(boards), tuple(notes), tuple(refused))
+
+
+def build(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Leaderboard:
+    """The board of `cells`, all of one setting.
+
+    Raises:
+        LeaderboardError: two protocols, two hashes of one method, or different users.
+    """
+    _check_mix(cells)
+    seeds = tuple(sorted({seed for cell in cells for seed in cell.record.setting.seeds}))
+    by_method: dict[str, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.record.seed):
+        by_method.setdefault(cell.record.method.key, []).append(cell)
+    scores = read_scores(cells, metric)
+    order = sorted(by_method, key=lambda key: (-mean_of(by_method[key], metric), key))
+    methods = [key for key in order if by_method[key][0].record.kind == "cell"]
+    differences = differences_from_base(scores, order, methods)
+    letters = letters_of_ties(scores, methods)
+    rows = tuple(
+        make_row(by_method, key, scores, differences.get(key), letters.get(key, ""), seeds)
+        for key in order
+    )
+    first = cells[0].record
+    return Leaderboard(
+        setting=first.setting,
+        setting_hash=first.setting_hash,
+        protocol=first.protocol,
+        metric=metric,
+        num_users=first.num_users["test"],
+        evidence=all(cell.record.setting.evidence for cell in cells),
+        seeds=seeds,
+        provisional=any(row.missing_seeds for row in rows),
+        rows=rows,
+        notes=_notes(scores, rows, metric),
+    )
+
+
+def _check_mix(cells: Sequence[Cell]) -> None:
+    """Refuses cells that must not stand on one board."""
+    first = cells[0]
+    known: dict[str, Cell] = {}
+    for cell in cells:
+        record = cell.record
+        if record.protocol != first.record.protocol:
+            raise LeaderboardError(
+                f"{first.path} is of protocol {first.record.protocol!r}, {cell.path} of"
+                f" {record.protocol!r}; scores of two protocols never mix: run the older again"
+            )
+        if record.num_users != first.record.num_users:
+            raise LeaderboardError(
+                f"{first.path} scored {first.record.num_users} users, {cell.path}"
+                f" {record.num_users}; run one of them again"
+            )
+        other = known.setdefault(record.method.key, cell)
+        if other.record.method_hash != record.method_hash:
+            raise LeaderboardError(
+                f"method {record.method.key!r} differs between {other.path} (version"
+                f" {other.record.method.version}, {other.record.method_hash[:8]}) and {cell.path}"
+                f" (version {record.method.version}, {record.method_hash[:8]}); show one results"
+                " directory at a time, or run the older again with --replace"
+            )
+
+
+def _notes(scores: UserScores | None, rows: Sequence[Row], metric: str) -> tuple[str, ...]:
+    """What a reader of the board must be told beside its rows."""
+    notes = []
+    if scores is None:
+        notes.append(f"{metric} is null: its cutoff lies beyond the beam")
+    keys = {row.key for row in rows}
+    if BASE not in keys:
+        notes.append(f"no record of {BASE!r}, so there are no differences")
+    if FLOOR not in keys:
+        notes.append(f"no record of {FLOOR!r}, so it is unknown whether cells are under-trained")
+    return tuple(notes)

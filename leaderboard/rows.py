@@ -1,0 +1,256 @@
+"""The rows of a board: one method's mean over seeds, its difference from `mean`, ties and marks.
+
+Every method is compared with `mean`, seed by seed and user by user; Holm's correction runs over
+the methods. References (popularity, Markov) have no seeds and take no part in corrected tests.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from leaderboard.comparisons import holm, tie_letters
+from leaderboard.metrics import metric_names
+from leaderboard.record import Record
+from leaderboard.scores import Cell, Floats, UserScores
+from leaderboard.statistics import (
+    LEVEL,
+    Estimate,
+    estimate,
+    mean_squares,
+    seeds_needed,
+    smallest_difference,
+)
+
+BASE = "mean"
+"""The method that all others are compared with."""
+
+FLOOR = "popularity"
+"""The reference that a cell must pass at `FLOOR_METRIC` to support any claim."""
+
+FLOOR_METRIC = "recall@10"
+STAGES = ("init", "grounding", "sft")
+DIAGNOSTICS = ("effective_rank", "rsa_spearman", "cosine_mean", "text_affinity")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`method` - `base` on the seeds both have.
+
+    Args:
+        base: key of the method subtracted.
+        estimate: mean difference, interval, uncorrected p.
+        p: corrected by Holm over the methods of the board; None for references.
+        smallest: smallest true difference that would be shown four times in five, at the level
+            that the strictest of the corrected comparisons needs.
+        seeds_needed: seeds at which a true difference as large as this one would be shown so
+            often, at the same level; None where unknown or more seeds would not do.
+        verdict: whether the method is better than `base`, as far as can be shown; references and
+            differences without a p are not tested.
+    """
+
+    base: str
+    estimate: Estimate
+    p: float | None
+    smallest: float | None
+    seeds_needed: int | None
+    verdict: Literal["better", "worse", "not shown", "not tested"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method or reference on a board.
+
+    Args:
+        key: the method.
+        kind: cell or reference.
+        group: the method's group.
+        summary: the method in one line.
+        method_hash: identity of method and own parameters.
+        paths: seed → record file.
+        missing_seeds: seeds of the setting without a record; none for references.
+        means: test metric → mean over seeds, None where undefined.
+        seed_sds: test metric → standard deviation over seeds, None with one seed.
+        score: the board's metric with its interval; None where it is undefined.
+        difference: from `mean`; None for `mean` itself or where it has no common seed.
+        ties: letters shared by methods that no corrected test tells apart; empty for references.
+        under_trained: seeds at which recall@10 lies below popularity's.
+        diagnostics: stage → number → mean over seeds, None where undefined.
+        seconds: mean per cell, all stages.
+        nominal_flops: mean per cell, all stages; None where not counted.
+        extra_flops: mean share of the extra budget spent, in FLOPs; None for references.
+    """
+
+    key: str
+    kind: Literal["cell", "reference"]
+    group: str
+    summary: str
+    method_hash: str
+    paths: dict[int, Path]
+    missing_seeds: tuple[int, ...]
+    means: dict[str, float | None]
+    seed_sds: dict[str, float | None]
+    score: Estimate | None
+    difference: Difference | None
+    ties: str
+    under_trained: tuple[int, ...]
+    diagnostics: dict[str, dict[str, float | None]]
+    seconds: float
+    nominal_flops: float | None
+    extra_flops: float | None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of what is defined, None for nothing."""
+    defined = [value for value in values if value is not None]
+    return math.fsum(defined) / len(defined) if defined else None
+
+
+def _sd(values: Sequence[float | None]) -> float | None:
+    """Standard deviation over seeds; None with fewer than two or where one is undefined."""
+    center = _mean(values)
+    if center is None or len(values) < 2 or None in values:
+        return None
+    squares = math.fsum((value - center) ** 2 for value in values if value is not None)
+    return math.sqrt(squares / (len(values) - 1))
+
+
+def mean_of(cells: Sequence[Cell], metric: str) -> float:
+    """Mean test `metric` of `cells` for sorting; undefined comes last."""
+    found = _mean(cell.record.metrics["test"].get(metric) for cell in cells)
+    return -math.inf if found is None else found
+
+
+def paired(scores: UserScores, left: str, right: str) -> Floats | None:
+    """[S, U] values of `left` - `right` on the seeds both have; None where there is none."""
+    one, two = scores.values[left], scores.values[right]
+    common = sorted(one.keys() & two.keys())
+    return scores.matrix(left, common) - scores.matrix(right, common) if common else None
+
+
+def _against_reference(scores: UserScores, reference: str, base: str) -> Floats:
+    """[S, U] values of a reference, which has no seeds, minus every seed of `base`."""
+    return next(iter(scores.values[reference].values())) - scores.matrix(
+        base, sorted(scores.values[base])
+    )
+
+
+def differences_from_base(
+    scores: UserScores | None, order: Sequence[str], methods: Sequence[str]
+) -> dict[str, Difference]:
+    """Each row's difference from `mean`, corrected over the methods."""
+    if scores is None or BASE not in scores.values:
+        return {}
+    found: dict[str, Floats] = {}
+    for key in order:
+        matrix = (
+            paired(scores, key, BASE) if key in methods else _against_reference(scores, key, BASE)
+        )
+        if key != BASE and matrix is not None:
+            found[key] = matrix
+    estimates = {key: estimate(matrix) for key, matrix in found.items()}
+    tested = [key for key in found if key in methods]
+    corrected = dict(zip(tested, holm([estimates[key].p for key in tested]), strict=True))
+    level = LEVEL / max(len(tested), 1)
+    return {
+        key: _difference(matrix, estimates[key], corrected.get(key), level)
+        for key, matrix in found.items()
+    }
+
+
+def _difference(matrix: Floats, found: Estimate, p: float | None, level: float) -> Difference:
+    """The difference whose matrix is `matrix`, with the verdict of its corrected `p`."""
+    squares = mean_squares(matrix)
+    verdict: Literal["better", "worse", "not shown", "not tested"] = "not tested"
+    if p is not None:
+        verdict = "not shown" if p >= LEVEL else "better" if found.mean > 0 else "worse"
+    return Difference(
+        base=BASE,
+        estimate=found,
+        p=p,
+        smallest=smallest_difference(squares, level),
+        seeds_needed=seeds_needed(squares, found.mean, level),
+        verdict=verdict,
+    )
+
+
+def letters_of_ties(scores: UserScores | None, methods: Sequence[str]) -> dict[str, str]:
+    """Letters of ties over all pairs of methods, Holm-corrected over the pairs."""
+    if scores is None:
+        return {}
+    pairs = list(itertools.combinations(methods, 2))
+    p_values = []
+    for left, right in pairs:
+        matrix = paired(scores, left, right)
+        p_values.append(None if matrix is None else estimate(matrix).p)
+    corrected = zip(pairs, holm(p_values), strict=True)
+    return tie_letters(methods, [pair for pair, p in corrected if p is not None and p < LEVEL])
+
+
+def make_row(
+    by_method: dict[str, list[Cell]],
+    key: str,
+    scores: UserScores | None,
+    difference: Difference | None,
+    ties: str,
+    seeds: Sequence[int],
+) -> Row:
+    """The row of method `key`."""
+    cells = by_method[key]
+    records = [cell.record for cell in cells]
+    found = {record.seed for record in records}
+    kind = records[0].kind
+    names = metric_names(records[0].setting.evaluation.cutoffs)
+    columns = {name: [record.metrics["test"].get(name) for record in records] for name in names}
+    return Row(
+        key=key,
+        kind=kind,
+        group=records[0].method.group,
+        summary=records[0].method.summary,
+        method_hash=records[0].method_hash,
+        paths={cell.record.seed: cell.path for cell in cells},
+        missing_seeds=tuple(s for s in seeds if s not in found) if kind == "cell" else (),
+        means={name: _mean(column) for name, column in columns.items()},
+        seed_sds={name: _sd(column) for name, column in columns.items()},
+        score=None if scores is None else estimate(scores.matrix(key, sorted(found))),
+        difference=difference,
+        ties=ties,
+        under_trained=_under_trained(records, by_method.get(FLOOR)),
+        diagnostics=_diagnostics(records),
+        seconds=_mean(math.fsum(c.seconds for c in r.cost.values()) for r in records) or 0.0,
+        nominal_flops=_mean(_nominal_flops(record) for record in records),
+        extra_flops=_mean(r.budget.extra_spent_flops for r in records if r.budget is not None),
+    )
+
+
+def _under_trained(records: Sequence[Record], floor: list[Cell] | None) -> tuple[int, ...]:
+    """Seeds whose recall@10 lies below popularity's; none where that is unknown."""
+    least = None if floor is None else floor[0].record.metrics["test"].get(FLOOR_METRIC)
+    if least is None:
+        return ()
+    found = ((r.seed, r.kind, r.metrics["test"].get(FLOOR_METRIC)) for r in records)
+    return tuple(s for s, kind, value in found if kind == "cell" and (value or 0.0) < least)
+
+
+def _diagnostics(records: Sequence[Record]) -> dict[str, dict[str, float | None]]:
+    """Per stage the mean over seeds of what `DIAGNOSTICS` names."""
+    return {
+        stage: {
+            name: _mean(
+                getattr(record.diagnostics[stage], name)
+                for record in records
+                if stage in record.diagnostics
+            )
+            for name in DIAGNOSTICS
+        }
+        for stage in STAGES
+        if any(stage in record.diagnostics for record in records)
+    }
+
+
+def _nominal_flops(record: Record) -> float | None:
+    """Nominal FLOPs of all stages; None where none was counted."""
+    counted = [c.nominal_flops for c in record.cost.values() if c.nominal_flops is not None]
+    return math.fsum(counted) if counted else None

@@ -1,0 +1,149 @@
+"""Finding records that can be trusted on a board, and their per-user values, one file at a time."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from leaderboard.canonical import digest_of, file_sha256
+from leaderboard.metrics import is_defined, per_user
+from leaderboard.ranks import read_ranks
+from leaderboard.record import (
+    PROTOCOL_VERSION,
+    Record,
+    RecordError,
+    find_records,
+    parse_record,
+    ranks_path,
+    read_content,
+    record_digest,
+)
+
+Floats = npt.NDArray[np.float64]
+
+
+class LeaderboardError(ValueError):
+    """Records that must not stand on one board; the message names both and the way out."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A record and where it lies."""
+
+    path: Path
+    record: Record
+
+
+def load_cells(directories: Iterable[Path]) -> tuple[list[Cell], list[str]]:
+    """The cells under the results `directories`, and a note for each file left out.
+
+    A record is left out where it cannot be read, its digest differs, or its ranks are missing or
+    others than it names. Where two directories hold one cell, the first directory's is taken,
+    with a note if their ranks differ.
+    """
+    cells: dict[str, Cell] = {}
+    notes: list[str] = []
+    for directory in directories:
+        for path in find_records(directory):
+            try:
+                cell = _load(path)
+            except RecordError as error:
+                notes.append(f"left out: {error}")
+                continue
+            key = cell.record.cell_hash
+            if key not in cells:
+                cells[key] = cell
+            elif cells[key].record.files.ranks != cell.record.files.ranks:
+                notes.append(
+                    f"{cells[key].path} and {path} are the same cell with different ranks;"
+                    " the first is shown"
+                )
+    return list(cells.values()), notes
+
+
+def _load(path: Path) -> Cell:
+    """The record at `path`, if it and its ranks are whole."""
+    content = read_content(path)
+    record = parse_record(content, str(path))
+    try:
+        digest = record_digest(content)
+    except ValueError as error:
+        raise RecordError(f"{path}: content without a canonical form: {error}") from error
+    if digest != record.digest:
+        raise RecordError(f"{path}: changed since it was written (digest differs); run verify")
+    if record.protocol != PROTOCOL_VERSION:
+        raise RecordError(
+            f"{path}: protocol {record.protocol!r}, this code scores protocol {PROTOCOL_VERSION!r};"
+            " scores of two protocols never mix"
+        )
+    ranks = ranks_path(path)
+    try:
+        found = file_sha256(ranks)
+    except OSError as error:
+        raise RecordError(f"cannot read ranks {ranks}: {error.strerror}") from error
+    if found != record.files.ranks:
+        raise RecordError(f"{ranks}: not the file its record names (sha256 differs); run verify")
+    return Cell(path, record)
+
+
+@dataclass(frozen=True)
+class UserScores:
+    """Per-user values of one metric on the test split.
+
+    Args:
+        metric: its name.
+        users: [U] sorted ids, the same for all cells of a setting.
+        values: per method, seed → [U] float64.
+    """
+
+    metric: str
+    users: npt.NDArray[np.str_]
+    values: dict[str, dict[int, Floats]]
+
+    def matrix(self, method: str, seeds: Sequence[int]) -> Floats:
+        """[S, U] values of `method` at `seeds`."""
+        return np.stack([self.values[method][seed] for seed in seeds])
+
+
+def beam_of(record: Record) -> int | None:
+    """The beam that ranked the items; None where all items were ranked."""
+    return record.accounting.beam if record.accounting is not None else None
+
+
+def read_scores(cells: Sequence[Cell], metric: str) -> UserScores | None:
+    """Reads the ranks of `cells` (one setting) and keeps the per-user values of `metric`.
+
+    None where the metric is null for a cell (its cutoff lies beyond the beam).
+
+    Raises:
+        LeaderboardError: two cells scored different targets, or the metric is no cutoff of the
+            setting.
+    """
+    first = cells[0]
+    cutoffs = first.record.setting.evaluation.cutoffs
+    if int(metric.partition("@")[2]) not in cutoffs:
+        raise LeaderboardError(
+            f"setting {first.record.setting.name} is not scored at {metric}; its cutoffs are"
+            f" {', '.join(map(str, cutoffs))}"
+        )
+    if not all(is_defined(metric, beam_of(cell.record)) for cell in cells):
+        return None
+    users: npt.NDArray[np.str_] | None = None
+    targets = ""
+    values: dict[str, dict[int, Floats]] = {}
+    for cell in cells:
+        ranks = read_ranks(ranks_path(cell.path)).of_split("test")
+        found, scores = per_user(ranks, metric)
+        rows = zip(ranks.user.tolist(), ranks.item.tolist(), strict=True)
+        own_targets = digest_of(sorted({f"{user}\t{item}" for user, item in rows}))
+        if users is None:
+            users, targets = found, own_targets
+        elif not np.array_equal(users, found) or own_targets != targets:
+            raise LeaderboardError(
+                f"{first.path} and {cell.path} are of one setting but scored different users or"
+                f" targets ({len(users)} and {len(found)} users); run one of them again"
+            )
+        values.setdefault(cell.record.method.key, {})[cell.record.seed] = scores
+    return None if users is None else UserScores(metric, users, values)

@@ -1,0 +1,110 @@
+"""What a board says in sentences: who differs from `mean`, what could be seen, and the marks."""
+
+from leaderboard.board import Leaderboard
+from leaderboard.numbers import interval, p_value, score, signed
+from leaderboard.rows import BASE, FLOOR, FLOOR_METRIC, Row
+from leaderboard.statistics import Estimate
+
+NO_EVIDENCE = "This board shows that the harness works; it is no evidence about GTI."
+UNDER_TRAINED = "†"
+PROVISIONAL = "‡"
+
+
+def extent(found: Estimate) -> str:
+    """`3 seeds × 943 users`."""
+    seeds = "1 seed" if found.num_seeds == 1 else f"{found.num_seeds} seeds"
+    return f"{seeds} × {found.num_users:,} users"
+
+
+def verdict(row: Row) -> str | None:
+    """One sentence on `row` against `mean`; None for references and `mean` itself."""
+    difference = row.difference
+    if difference is None or row.kind == "reference":
+        return None
+    found = difference.estimate
+    figures = f"{signed(found.mean)} {interval(found, with_sign=True)}, p = {p_value(difference.p)}"
+    figures = figures.replace("p = <", "p <")
+    if difference.verdict in ("better", "worse"):
+        sentence = f"{row.key} is {difference.verdict} than {difference.base}: {figures}"
+        sentence += f"; {extent(found)}"
+    else:
+        sentence = f"No difference between {row.key} and {difference.base} can be shown: {figures}"
+        sentence += _what_could_be_seen(row)
+    if found.scope == "conditional on one seed":
+        sentence += "; conditional on one seed: it says nothing about another"
+    if row.under_trained:
+        sentence += f"; {row.key} is under-trained and supports no claim"
+    return f"{sentence}."
+
+
+def _what_could_be_seen(row: Row) -> str:
+    """The power of a comparison that showed nothing."""
+    difference = row.difference
+    if difference is None or difference.smallest is None:
+        return ""
+    found = difference.estimate
+    text = (
+        f"; with {extent(found)} the smallest difference that could be seen is about"
+        f" {score(difference.smallest)}"
+    )
+    if difference.seeds_needed is not None and difference.seeds_needed > found.num_seeds:
+        text += f", and a difference of this size would take {difference.seeds_needed} seeds"
+    elif found.num_seeds > 1 and found.mean != 0 and difference.seeds_needed is None:
+        text += ", and a difference of this size needs more users, not only more seeds"
+    return text
+
+
+def verdicts(board: Leaderboard) -> list[str]:
+    """One sentence per method other than `mean`, best first."""
+    return [sentence for row in board.rows if (sentence := verdict(row)) is not None]
+
+
+def marks(row: Row) -> str:
+    """The marks behind a row's name."""
+    marked = UNDER_TRAINED if row.under_trained else ""
+    return marked + (PROVISIONAL if row.missing_seeds else "")
+
+
+def footnotes(board: Leaderboard) -> list[str]:
+    """What the marks, letters and intervals mean; only what the board shows."""
+    notes = []
+    weak = [row for row in board.rows if row.under_trained]
+    if weak:
+        notes.append(
+            f"{UNDER_TRAINED} under-trained: {FLOOR_METRIC} below {FLOOR}'s; supports no claim"
+            f" ({'; '.join(f'{row.key}: {_seeds(row.under_trained)}' for row in weak)})."
+        )
+    missing = [row for row in board.rows if row.missing_seeds]
+    if missing:
+        notes.append(
+            f"{PROVISIONAL} provisional: not all seeds of the setting are there"
+            f" ({'; '.join(f'{row.key} lacks {_seeds(row.missing_seeds)}' for row in missing)})."
+        )
+    scopes = {row.score.scope for row in board.rows if row.score and row.kind == "cell"}
+    if "seeds and users" in scopes:
+        notes.append("± is the sd over seeds; intervals are 95 %, over seeds and users (crossed).")
+    if "conditional on one seed" in scopes:
+        notes.append("Intervals of rows with one seed are 95 %, over users, given that seed.")
+    if any(row.difference for row in board.rows):
+        notes.append(
+            f"Differences are from {BASE}, paired by seed and user; p is Holm-corrected over the"
+            " methods; methods that share a letter cannot be told apart (Holm over all pairs)."
+        )
+    if any(row.kind == "reference" for row in board.rows):
+        notes.append("References are set in parentheses; they have no seeds and are not tested.")
+    return [*notes, *(f"Note: {note}." for note in board.notes)]
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    """`seed 0`, `seeds 1, 2`."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def title(board: Leaderboard) -> str:
+    """The line above a board."""
+    seeds = sorted({seed for row in board.rows if row.kind == "cell" for seed in row.paths})
+    state = " · provisional" if board.provisional else ""
+    return (
+        f"{board.setting.name} · test {board.metric} · {board.num_users:,} users ·"
+        f" seeds {', '.join(map(str, seeds)) or 'none'} · protocol {board.protocol}{state}"
+    )

@@ -1,0 +1,54 @@
+"""The head in pieces against the plain head: loss and gradients."""
+
+import pytest
+import torch
+
+from gti.head import head_loss, plain_head_loss
+
+
+def problem(dtype, targets=37, rows=50, width=8):
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(targets, width, generator=generator, dtype=dtype)
+    matrix = torch.randn(rows, width, generator=generator, dtype=dtype)
+    labels = torch.randint(rows, (targets,), generator=generator)
+    return hidden, matrix, labels
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 36, 37, 100, None])
+def test_whole_matrix_loss_and_gradients_equal_the_plain_heads(chunk):
+    hidden, matrix, labels = problem(torch.float64)
+    ours = [hidden.clone().requires_grad_(), matrix.clone().requires_grad_()]
+    plain = [hidden.clone().requires_grad_(), matrix.clone().requires_grad_()]
+    loss = head_loss(*ours, labels, chunk=chunk)
+    expected = plain_head_loss(*plain, labels)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+    (3.0 * loss).backward()
+    (3.0 * expected).backward()
+    for a, b in zip(ours, plain, strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_own_rows_get_their_part_of_the_matrix_gradient():
+    hidden, matrix, labels = problem(torch.float64)
+    ids = torch.tensor([3, 49, 17])
+    own = matrix[ids].clone().requires_grad_()
+    state = hidden.clone().requires_grad_()
+    head_loss(state, own, labels, matrix.clone(), ids, chunk=10).backward()
+    whole, plain = matrix.clone().requires_grad_(), hidden.clone().requires_grad_()
+    plain_head_loss(plain, whole, labels).backward()
+    torch.testing.assert_close(own.grad, whole.grad[ids], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(state.grad, plain.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_bfloat16_under_autocast_stays_near_float32():
+    hidden, matrix, labels = problem(torch.float32)
+    weight = matrix.clone().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = head_loss(hidden.clone().requires_grad_(), weight, labels)
+    loss.backward()
+    exact = matrix.clone().requires_grad_()
+    expected = plain_head_loss(hidden, exact, labels)
+    expected.backward()
+    assert loss.dtype == weight.grad.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=2e-2, atol=0)
+    torch.testing.assert_close(weight.grad, exact.grad, rtol=0.1, atol=0.1)

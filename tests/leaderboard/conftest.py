@@ -1,0 +1,388 @@
+"""A factory of honest synthetic records, written through the real write path."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leaderboard.canonical import file_sha256
+from leaderboard.metrics import metrics, num_users, raw_recall, slices
+from leaderboard.ranks import Ranks, concatenate, write_ranks
+from leaderboard.record import (
+    PROTOCOL_VERSION,
+    SCHEMA_VERSION,
+    MethodCard,
+    cell_hash,
+    diagnostics_path,
+    ranks_path,
+    record_path,
+    write_record,
+)
+from leaderboard.setting import MethodParameters, Setting
+
+CUTOFFS = (1, 5, 10, 20)
+BEAM = 20
+LEVELS, CODES, WIDTH = 2, 6, 8
+SKILL = {"mean": 0.30, "random": 0.28, "gti": 0.33, "lc_rec": 0.31, "popularity": 0.15}
+
+
+def sha(text: str) -> str:
+    """Some sha256 that stands for the thing called `text`."""
+    from leaderboard.canonical import digest_of
+
+    return digest_of(text)
+
+
+def setting_of(**changes: Any) -> Setting:
+    """A small setting; `changes` are top-level fields."""
+    optimizer = {
+        "learning_rate": 1e-3,
+        "batch_size": 16,
+        "schedule": "cosine",
+        "warmup_share": 0.1,
+        "weight_decay": 0.0,
+        "betas": (0.9, 0.95),
+    }
+    content: dict[str, Any] = {
+        "name": "toy",
+        "summary": "a toy",
+        "evidence": False,
+        "seeds": (0, 1, 2),
+        "dataset": {
+            "name": "toy",
+            "sha256": sha("dataset"),
+            "title_field": "title",
+            "detail_fields": (),
+            "min_interactions": 3,
+            "max_history": 50,
+            "seen_items": "keep",
+        },
+        "semantic_ids": {
+            "quantiser": "residual_kmeans",
+            "encoder": "toy",
+            "pca_dim": 0,
+            "levels": LEVELS,
+            "codes": CODES,
+            "seed": 0,
+            "sha256": sha("sids"),
+        },
+        "backbone": {"name": "toy", "dtype": "float32"},
+        "prompts": {"style": "sequence", "window": 10, "max_text_tokens": 16},
+        "sft": {**optimizer, "passes": 1.0},
+        "extra": {"share_of_sft": 0.25},
+        "grounding": optimizer,
+        "auxiliary": {"tasks": ("item2index",), "loss_weight": 1.0},
+        "decoding": {"beam": BEAM},
+        "evaluation": {"cutoffs": CUTOFFS, "validation_users": 20, "curve_points": 2},
+    }
+    return Setting.model_validate({**content, **changes})
+
+
+def ranks_of(method: str, seed: int, users: int, skill: float, reference: bool) -> Ranks:
+    """Test and validation ranks; the chance of a hit grows with `skill` and the user's ease."""
+    ease = np.random.default_rng(11).normal(0, 0.15, size=users)
+    popularity = np.random.default_rng(12).geometric(0.05, size=users) - 1
+    stream = list(f"{method}/{seed}".encode())
+    generator = np.random.default_rng(stream)
+    parts = []
+    for split in ("test", "validation"):
+        inside = generator.random(users) < np.clip(ease + skill, 0, 1)
+        ranked = inside | reference
+        better = np.where(inside, generator.integers(0, BEAM, users), 25)
+        tied = generator.integers(0, 3, users) * (generator.random(users) < 0.2)
+        parts.append(
+            Ranks(  # type: ignore[arg-type]
+                split=[split] * users,
+                user=[f"user-{i:03d}" for i in range(users)],
+                wording=np.zeros(users, dtype=int),
+                item=[f"item-{(7 * i + len(split)) % 97}" for i in range(users)],
+                grade=np.ones(users, dtype=int),
+                in_beam=ranked,
+                num_better=np.where(ranked, better, 0),
+                num_tied=np.where(ranked, tied, 0),
+                target_popularity=popularity,
+                history_length=3 + np.arange(users) % 40,
+            )
+        )
+    return concatenate(parts)
+
+
+def spectrum_of(rows: np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Numbers and arrays of new rows as a slow, plain computation gives them."""
+    generator = np.random.default_rng(0)
+    text = generator.normal(size=(5, rows.shape[1]))
+    labels = np.array([-1] * 5 + [i // CODES for i in range(len(rows))], dtype=np.int16)
+
+    def values(matrix: np.ndarray) -> np.ndarray:
+        found = np.linalg.svd(matrix, compute_uv=False)
+        return np.where(found > 1e-10, found, 0.0)
+
+    def rank(singular: np.ndarray) -> float | None:
+        shares = singular[singular > 0] / singular.sum() if singular.sum() else []
+        return math.exp(-sum(s * math.log(s) for s in shares)) if len(shares) else None
+
+    plain, centred = values(rows), values(rows - rows.mean(axis=0))
+    both = np.vstack([text, rows])
+    unit = both / np.linalg.norm(both, axis=1, keepdims=True)
+    cosine = np.clip(unit @ unit.T, -1, 1)
+    new = cosine[5:, 5:]
+    upper = np.triu_indices(len(rows), 1)
+    within = [
+        float(
+            new[i * CODES : (i + 1) * CODES, i * CODES : (i + 1) * CODES][
+                np.triu_indices(CODES, 1)
+            ].mean()
+        )
+        for i in range(LEVELS)
+    ]
+    numbers = {
+        "num_rows": len(rows),
+        "unused_rows": 0,
+        "effective_rank": rank(plain),
+        "effective_rank_centred": rank(centred),
+        "stable_rank": float((plain**2).sum() / plain[0] ** 2),
+        "norm_mean": float(np.linalg.norm(rows, axis=1).mean()),
+        "cosine_mean": float(new[upper].mean()),
+        "cosine_within_level": within,
+        "cosine_across_levels": float(new[:CODES, CODES:].mean()),
+        "rsa_pearson": 0.2,
+        "rsa_spearman": 0.25,
+        "rsa_pearson_per_level": [0.1, None],
+        "rsa_spearman_per_level": [0.15, None],
+        "text_affinity": 0.4,
+        "nearest_words": {"<a_0>": ["comedy", "drama"]},
+    }
+    arrays = {
+        "singular_values": plain.astype(np.float32),
+        "singular_values_centred": centred.astype(np.float32),
+        "cosine": cosine.astype(np.float32),
+        "cosine_labels": labels,
+    }
+    return numbers, arrays
+
+
+def proof_of(stage: str, moved_text: bool) -> dict[str, Any]:
+    """The proof of a stage in which the text rows moved or not."""
+    return {
+        "stage": stage,
+        "trainable_parameters": 1000,
+        "new_rows_with_gradient": LEVELS * CODES,
+        "text_rows_with_gradient": 5 if moved_text else 0,
+        "new_rows_changed": LEVELS * CODES,
+        "text_rows_changed": 5 if moved_text else 0,
+        "backbone_changed": moved_text,
+        "new_rows_sha256": sha(f"new after {stage}"),
+        "text_rows_sha256": sha(f"text after {stage}") if moved_text else sha("text"),
+    }
+
+
+def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """What a cell has and a reference has not; writes the diagnostics."""
+    grounded = method == "gti"
+    stages = ["init", *(["grounding"] if grounded else []), "sft"]
+    arrays: dict[str, np.ndarray] = {}
+    diagnostics = {}
+    for stage in stages:
+        generator = np.random.default_rng([seed, len(method), len(stage)])
+        rows = generator.normal(size=(LEVELS * CODES, WIDTH)) + 0.5
+        if stage == "init" and method != "random":
+            rows = np.ones((LEVELS * CODES, WIDTH)) * 0.5
+        diagnostics[stage], found = spectrum_of(rows)
+        arrays |= {f"{stage}/{name}": array for name, array in found.items()}
+    np.savez_compressed(diagnostics_path(path), **arrays)
+    ranks: Ranks = values["ranks"]
+    test = ranks.of_split("test")
+    curve = [
+        {
+            "step": step,
+            "passes": step / 20,
+            "nominal_flops": step * 1e6,
+            "seconds": step * 0.1 + 1,
+            "train_loss": None if step == 0 else 5.0 / step,
+            "metrics": {"ndcg@10": 0.001 * step},
+        }
+        for step in (0, 10, 20)
+    ]
+    extra = 0.25 * 1e9 if method in ("gti", "lc_rec") else 0.0
+    costs: dict[str, Any] = {
+        "init": {"seconds": 0.5},
+        "sft": {"seconds": 60.0 + seed, "steps": 20, "tokens": 1000, "nominal_flops": 1e9},
+        "evaluation": {"seconds": 5.0},
+    }
+    if extra:
+        stage = "grounding" if grounded else "auxiliary"
+        costs[stage] = {"seconds": 9.0, "steps": 5, "tokens": 300, "nominal_flops": extra}
+    same = method != "random"
+    return {
+        "accounting": {
+            "num_items": 97,
+            "distinct_sids": 90,
+            "collision_rate": 7 / 97,
+            "used_codes": [CODES] * LEVELS,
+            "num_codes": CODES,
+            "trie_mass": [0.9] * LEVELS,
+            "raw_recall": raw_recall(test, CUTOFFS, BEAM),
+            "beam": BEAM,
+            "beam_used_min": BEAM,
+            "beam_used_mean": float(BEAM),
+        },
+        "learning_curve": curve,
+        "tasks": {"retrieval": 320},
+        "manifest": {
+            "initializer": "mean" if same else "random",
+            "first_token_id": 100,
+            "num_rows": LEVELS * CODES,
+            "rows_before": 100,
+            "rows_after": 100 + LEVELS * CODES,
+            "padding_rows": 0,
+            "num_text_rows": 100,
+            "tied": True,
+            "norm_mean": 1.0,
+            "norm_std": 0.0,
+            "text_norm_mean": 1.0,
+            "cosine_to_text_mean": 0.5,
+            "pairwise_cosine_mean": 1.0,
+            "identical_rows": same,
+            "new_rows_sha256_before": None,
+            "new_rows_sha256_after": sha(f"new {method} {seed}"),
+            "text_rows_sha256_before": sha("text"),
+            "text_rows_sha256_after": sha("text"),
+        },
+        "proofs": [proof_of(stage, stage == "sft") for stage in stages[1:]],
+        "diagnostics": diagnostics,
+        "cost": costs,
+        "budget": {"sft_flops": 1e9, "extra_flops": 0.25 * 1e9, "extra_spent_flops": extra},
+        "files": {
+            "ranks": values["ranks_sha256"],
+            "diagnostics": file_sha256(diagnostics_path(path)),
+        },
+    }
+
+
+REFERENCE_PARTS: dict[str, Any] = {
+    "accounting": None,
+    "learning_curve": [],
+    "tasks": {},
+    "manifest": None,
+    "proofs": [],
+    "diagnostics": {},
+    "cost": {"ranking": {"seconds": 0.1}},
+    "budget": None,
+}
+
+
+@dataclass
+class Factory:
+    """Writes honest records under `root`."""
+
+    root: Path
+    users: int = 60
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def write(
+        self,
+        method: str,
+        seed: int = 0,
+        skill: float | None = None,
+        root: Path | None = None,
+        setting: Setting | None = None,
+        users: int | None = None,
+        version: int = 1,
+        **changes: Any,
+    ) -> Path:
+        """Writes one cell or reference and returns the record's path."""
+        reference = method in ("popularity", "markov")
+        setting = setting or setting_of(**self.changes)
+        path = record_path(root or self.root, setting.name, method, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        level = SKILL.get(method, 0.3) if skill is None else skill
+        ranks = ranks_of(method, seed, users or self.users, level, reference)
+        ranks_sha256 = write_ranks(ranks_path(path), ranks)
+        card = MethodCard(
+            key=method,
+            summary=f"the method {method}",
+            source="a test",
+            version=version,
+            group="reference" if reference else "core",
+            spends={"gti": {"before": 1.0}, "lc_rec": {"beside": 1.0}}.get(method, {}),
+            parameters=MethodParameters(),
+        )
+        beam = None if reference else BEAM
+        splits = {split: ranks.of_split(split) for split in ("test", "validation")}
+        if reference:
+            parts = {**REFERENCE_PARTS, "files": {"ranks": ranks_sha256, "diagnostics": None}}
+        else:
+            parts = cell_parts(method, seed, path, {"ranks": ranks, "ranks_sha256": ranks_sha256})
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "protocol": PROTOCOL_VERSION,
+            "kind": "reference" if reference else "cell",
+            "setting": setting.model_dump(mode="json"),
+            "setting_hash": setting.hash,
+            "method": card.model_dump(mode="json"),
+            "method_hash": card.hash,
+            "seed": seed,
+            "cell_hash": cell_hash(setting.hash, card.hash, seed),
+            "metrics": {name: metrics(part, CUTOFFS, beam) for name, part in splits.items()},
+            "slices": slices(splits["test"], CUTOFFS, beam),
+            "num_users": {name: num_users(part) for name, part in splits.items()},
+            "environment": {
+                "machine": "toy",
+                "processor": "toy",
+                "instruction_set": None,
+                "device": "cpu",
+                "driver": None,
+                "threads": 1,
+                "dtype": "float32",
+                "deterministic": True,
+                "python": "3.11",
+                "platform": "toy",
+                "packages": {},
+            },
+            "inputs": {
+                "dataset": sha("dataset"),
+                "semantic_ids": None if reference else sha("sids"),
+                "backbone": None if reference else sha("backbone"),
+                "tokenizer": None if reference else sha("tokenizer"),
+                "prompts": None if reference else sha("prompts"),
+            },
+            "code": {"version": "0.1.0", "commit": "abc1234", "dirty": False},
+            "warnings": [],
+            **parts,
+            **changes,
+        }
+        write_record(path, content)
+        return path
+
+    def board(
+        self,
+        methods: Sequence[str] = ("mean", "random", "gti", "lc_rec", "popularity", "markov"),
+        seeds: Sequence[int] = (0, 1, 2),
+    ) -> Path:
+        """Writes all `methods` at all `seeds` (references at seed 0) and returns the root."""
+        for method in methods:
+            for seed in seeds if method not in ("popularity", "markov") else (0,):
+                self.write(method, seed)
+        return self.root
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Factory:
+    """A factory that writes under a fresh directory."""
+    return Factory(tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def whole_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results with four methods at three seeds and two references; read only."""
+    return Factory(tmp_path_factory.mktemp("board") / "results").board()
+
+
+@pytest.fixture(scope="session")
+def toy_setting() -> Callable[..., Setting]:
+    """Makes the toy setting with changed top-level fields."""
+    return setting_of

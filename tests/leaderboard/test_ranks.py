@@ -1,0 +1,137 @@
+"""The ranks table: what is written is read back, and what is wrong is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from leaderboard.canonical import file_sha256
+from leaderboard.ranks import (
+    SCHEMA,
+    Ranks,
+    RanksError,
+    concatenate,
+    read_ranks,
+    write_ranks,
+)
+from leaderboard.record import RecordError
+
+
+def small(**changes: object) -> Ranks:
+    columns: dict[str, object] = {
+        "split": ["test", "test", "validation"],
+        "user": ["1", "häna", "1"],
+        "wording": [0, 0, 0],
+        "item": ["a", "b", "c"],
+        "grade": [1, 1, 1],
+        "in_beam": [True, False, True],
+        "num_better": [4, 0, 0],
+        "num_tied": [2, 0, 0],
+        "target_popularity": [7, 0, 3],
+        "history_length": [5, 6, 4],
+    }
+    return Ranks(**{**columns, **changes})  # type: ignore[arg-type]
+
+
+def rewritten(path: Path, table: pa.Table) -> Path:
+    pq.write_table(table, path)
+    return path
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    ranks = small()
+    digest = write_ranks(tmp_path / "x.parquet", ranks)
+    again = read_ranks(tmp_path / "x.parquet")
+    assert digest == file_sha256(tmp_path / "x.parquet")
+    for name in ("user", "item", "in_beam", "num_better", "num_tied", "target_popularity"):
+        left, right = getattr(ranks, name), getattr(again, name)
+        assert left.dtype.kind == right.dtype.kind
+        assert left.tolist() == right.tolist()
+
+
+def test_outside_the_beam_is_null_in_the_file_and_types_are_the_stated_ones(tmp_path: Path) -> None:
+    write_ranks(tmp_path / "x.parquet", small())
+    table = pq.read_table(tmp_path / "x.parquet")
+    assert table.schema.equals(SCHEMA)
+    assert table.column("num_better").to_pylist() == [4, None, 0]
+    assert table.column("num_tied").to_pylist() == [2, None, 0]
+
+
+def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
+    first = write_ranks(tmp_path / "x.parquet", small())
+    second = write_ranks(tmp_path / "y.parquet", read_ranks(tmp_path / "x.parquet"))
+    other = write_ranks(tmp_path / "z.parquet", small(num_better=[5, 0, 0]))
+    assert first == second != other
+
+
+def test_no_rows_are_a_valid_table(tmp_path: Path) -> None:
+    empty = small().where(np.zeros(3, dtype=bool))
+    write_ranks(tmp_path / "x.parquet", empty)
+    assert len(read_ranks(tmp_path / "x.parquet")) == 0
+
+
+def test_splits_are_taken_apart_and_put_together() -> None:
+    ranks = small()
+    assert ranks.of_split("validation").item.tolist() == ["c"]
+    joined = concatenate([ranks.of_split("test"), ranks.of_split("validation")])
+    assert joined.item.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"split": ["test", "train", "test"]}, "row 1, column split: found 'train'"),
+        ({"num_better": [-1, 0, 0]}, "row 0, column num_better: found -1"),
+        ({"history_length": [1, 2, -3]}, "row 2, column history_length: found -3"),
+        ({"num_tied": [0, 3, 0]}, "row 1: a target outside the beam has counts"),
+        ({"user": ["1", "2"]}, "unlike length"),
+        ({"grade": [1, 1, 300]}, "column grade holds values that do not fit int8"),
+        ({"num_better": [0.5, 0, 0]}, "column num_better holds values that do not fit int32"),
+        ({"user": ["1", "1", "1"], "item": ["a", "a", "c"]}, "row 1 repeats split test, user 1"),
+        ({"num_better": [[1], [0], [0]]}, "expected one dimension"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_row_and_column(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RanksError, match=message.replace("(", r"\(")):
+        small(**changes)
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"cannot read ranks .*gone\.parquet: No such file"):
+        read_ranks(tmp_path / "gone.parquet")
+
+
+@pytest.mark.parametrize("kept", [0, 3, 200, -5])
+def test_a_truncated_file_is_one_clear_line(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "x.parquet"
+    write_ranks(path, small())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(RecordError, match=r"x\.parquet: not a whole parquet file") as caught:
+        read_ranks(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_columns_types_and_nulls_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    write_ranks(path, small())
+    table = pq.read_table(path)
+    with pytest.raises(RanksError, match="found columns"):
+        read_ranks(rewritten(path, table.drop_columns(["grade"])))
+    place = table.column_names.index("grade")
+    wide = table.set_column(place, "grade", table.column("grade").cast(pa.int64()))
+    with pytest.raises(RanksError, match="column grade: found type int64, expected int8"):
+        read_ranks(rewritten(path, wide))
+    holes = table.set_column(place, "grade", pa.array([1, None, 1], pa.int8()))
+    with pytest.raises(RanksError, match="column grade: 1 null, expected none"):
+        read_ranks(rewritten(path, holes))
+    place = table.column_names.index("num_tied")
+    half = table.set_column(place, "num_tied", pa.array([None, None, 0], pa.int32()))
+    with pytest.raises(RanksError, match="row 0: only one of num_better and num_tied is null"):
+        read_ranks(rewritten(path, half))
+    negative = table.set_column(place, "num_tied", pa.array([-2, None, 0], pa.int32()))
+    with pytest.raises(RanksError, match=r"x\.parquet: row 0, column num_tied: found -2"):
+        read_ranks(rewritten(path, negative))
