@@ -42,6 +42,7 @@ class BackboneCard:
         source: where the weights come from, and what was done to them.
         licence: under which terms.
         asset: the asset that holds it, or null.
+        parameters: number of parameters, a tied head counted once; null where unknown.
     """
 
     name: str
@@ -49,6 +50,7 @@ class BackboneCard:
     source: str
     licence: str
     asset: str | None = None
+    parameters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ CARDS = {
             title="nano, a Llama-shaped model of about 3 M parameters",
             source="trained by this project; model card in benchmarks/nano",
             licence="Apache-2.0",
+            parameters=3_147_456,
         ),
         BackboneCard(
             name="smollm2-135m",
@@ -92,6 +95,7 @@ CARDS = {
             " original weights",
             licence="Apache-2.0",
             asset="smollm2-135m",
+            parameters=134_515_008,
         ),
     )
 }

@@ -89,7 +89,8 @@ class CellRun:
         setting = self.setting
         self.report({"event": "stage", "stage": "load"})
         self.backbone = load_backbone(setting.backbone.name, offline=offline)
-        self.model: Any = self.backbone.model.to(self.device)
+        model: Any = self.backbone.model
+        self.model = model.to(self.device)
         self.tokenizer: Any = self.backbone.tokenizer
         before = self.tokenizer.backend_tokenizer.to_str()
         self.vocabulary = extend_vocabulary(
@@ -200,9 +201,7 @@ class CellRun:
         budget = self.extra_flops * self.method.spends["before"]
         order = numpy_stream(self.seed, "grounding-order")
         size = self.setting.grounding.batch_size
-        frozen = take_budget(
-            examples, size, order, self.shape, "rows", budget * plan.frozen_share
-        )
+        frozen = take_budget(examples, size, order, self.shape, "rows", budget * plan.frozen_share)
         free = take_budget(
             examples, size, order, self.shape, "all", budget * (1 - plan.frozen_share)
         )
@@ -412,9 +411,7 @@ def run_cell(
     report: Report = silent,
 ) -> Path:
     """Runs one cell and writes its record; returns the record's path."""
-    run = CellRun(
-        setting, parameters, method, seed, inputs, device, offline=offline, report=report
-    )
+    run = CellRun(setting, parameters, method, seed, inputs, device, offline=offline, report=report)
     saved = run.run()
     report({"event": "stage", "stage": "save"})
     return save_cell(saved, results)

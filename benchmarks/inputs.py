@@ -84,9 +84,7 @@ def sids_file_name(setting: Setting) -> str:
     return f"{setting.dataset.name}-{spec.quantiser}-{shape}-seed{spec.seed}.npz"
 
 
-def load_semantic_ids(
-    setting: Setting, dataset: Dataset, *, offline: bool = False
-) -> SemanticIds:
+def load_semantic_ids(setting: Setting, dataset: Dataset, *, offline: bool = False) -> SemanticIds:
     """The setting's Semantic IDs: committed, else cached, else made and cached.
 
     Raises:

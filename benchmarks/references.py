@@ -87,9 +87,24 @@ def markov_counts(split: Split, num_items: int, part: str) -> TargetCounts:
     return TargetCounts(better, tied)
 
 
-REFERENCES: dict[str, Callable[[Split, int, str], TargetCounts]] = {
-    "popularity": popularity_counts,
-    "markov": markov_counts,
+@dataclass(frozen=True)
+class Reference:
+    """A reference as boards list it."""
+
+    count: Callable[[Split, int, str], TargetCounts]
+    summary: str
+    source: str
+
+
+REFERENCES = {
+    "popularity": Reference(
+        popularity_counts, "items by number of known interactions", "the usual floor"
+    ),
+    "markov": Reference(
+        markov_counts,
+        "items by how often they followed the last one, then by popularity",
+        "first-order transitions, a strong floor on these cuts",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.environment import describe_code, describe_environment, plain_environment
 from benchmarks.inputs import Inputs
-from gti.decoding import ItemRanks
+from gti.dataset import IntArray
 from gti.wordings import wordings_sha256
 from leaderboard.canonical import file_sha256, write_atomically
 from leaderboard.metrics import metrics, num_users, raw_recall, slices
@@ -28,14 +28,38 @@ from leaderboard.setting import Setting
 
 if TYPE_CHECKING:
     from benchmarks.cell import CellRun
+    from gti.decoding import ItemRanks
 
 
 class SavedCell:
     """A finished run and its scores, ready to be written."""
 
-    def __init__(self, run: "CellRun", scores: dict[str, tuple[Ranks, ItemRanks]]) -> None:
+    def __init__(self, run: "CellRun", scores: dict[str, tuple[Ranks, "ItemRanks"]]) -> None:
         self.run = run
         self.scores = scores
+
+
+def as_ranks(
+    inputs: Inputs, rows: IntArray, part: str, num_better: IntArray, num_tied: IntArray
+) -> Ranks:
+    """The ranks table of users `rows` of the split; −1 in both counts: outside the beam."""
+    dataset, split = inputs.dataset, inputs.split
+    targets = split.targets(part)[rows]
+    users = split.users[rows]
+    count = len(rows)
+    in_beam = num_better >= 0
+    return Ranks(
+        split=np.full(count, part),
+        user=np.array([dataset.user_ids[user] for user in users]),
+        wording=np.zeros(count, np.int16),
+        item=np.array([dataset.item_ids[item] for item in targets]),
+        grade=np.ones(count, np.int8),
+        in_beam=in_beam,
+        num_better=np.where(in_beam, num_better, 0),
+        num_tied=np.where(in_beam, num_tied, 0),
+        target_popularity=inputs.popularity[targets].astype(np.int32),
+        history_length=np.array([len(split.history(int(row), part)) for row in rows]),
+    )
 
 
 def method_card(method: Any, parameters: Any) -> MethodCard:

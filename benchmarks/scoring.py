@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks.inputs import Inputs
+from benchmarks.saving import as_ranks
 from gti.dataset import IntArray
 from gti.decoding import ItemRanks, beam_search, build_trie, rank_targets
 from gti.prompts import Prompter
@@ -19,29 +20,6 @@ from leaderboard.setting import Setting
 MAX_TOKENS = {"cpu": 8192, "cuda": 262144}
 """Tokens (histories and beams) in one batch of users; a constant per device."""
 USERS_PER_CALL = 64
-
-
-def as_ranks(
-    inputs: Inputs, rows: IntArray, part: str, num_better: IntArray, num_tied: IntArray
-) -> Ranks:
-    """The ranks table of users `rows` of the split; −1 in both counts: outside the beam."""
-    dataset, split = inputs.dataset, inputs.split
-    targets = split.targets(part)[rows]
-    users = split.users[rows]
-    count = len(rows)
-    in_beam = num_better >= 0
-    return Ranks(
-        split=np.full(count, part),
-        user=np.array([dataset.user_ids[user] for user in users]),
-        wording=np.zeros(count, np.int16),
-        item=np.array([dataset.item_ids[item] for item in targets]),
-        grade=np.ones(count, np.int8),
-        in_beam=in_beam,
-        num_better=np.where(in_beam, num_better, 0),
-        num_tied=np.where(in_beam, num_tied, 0),
-        target_popularity=inputs.popularity[targets],
-        history_length=np.array([len(split.history(int(row), part)) for row in rows]),
-    )
 
 
 class Scorer:
@@ -93,9 +71,7 @@ class Scorer:
     def sample_metrics(self, model: Any) -> dict[str, float | None]:
         """Metrics on the fixed validation sample."""
         found = self.counts(model, "validation", self.sample)
-        ranks = as_ranks(
-            self.inputs, self.sample, "validation", found.num_better, found.num_tied
-        )
+        ranks = as_ranks(self.inputs, self.sample, "validation", found.num_better, found.num_tied)
         return metrics(ranks, self.setting.evaluation.cutoffs, self.setting.decoding.beam)
 
     def ranks(

@@ -36,14 +36,16 @@ def work(job: dict[str, Any], report: Any) -> Path:
     """Runs the cell that `job` names and returns its record's path."""
     report({"event": "stage", "stage": "start"})
     import torch
-    from transformers.utils import logging as transformers_logging
+    from transformers.utils import logging
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quiet: Any = logging
+    quiet.set_verbosity_error()
+    quiet.disable_progress_bar()
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
 
     from baselines.registry import select_methods
     from benchmarks.cell import run_cell

@@ -134,7 +134,7 @@ def beam_search(
 
 def _log_probabilities(model: Any, hidden: Tensor, tokens: Tensor) -> Tensor:
     """[…, num_codes] log-probabilities of `tokens` under the full vocabulary, float32."""
-    logits = model.get_output_embeddings()(hidden).float()
+    logits: Tensor = model.get_output_embeddings()(hidden).float()
     return logits[..., tokens] - logits.logsumexp(dim=-1, keepdim=True)
 
 

@@ -223,7 +223,11 @@ def add_lora(model: Any, rank: int, alpha: float, dropout: float, targets: Seque
     from peft import LoraConfig, inject_adapter_in_model
 
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(targets), bias="none"
+        r=rank,
+        lora_alpha=alpha,  # type: ignore[arg-type]  # only ever divided by the rank
+        lora_dropout=dropout,
+        target_modules=list(targets),
+        bias="none",
     )
     model.requires_grad_(False)
     model = inject_adapter_in_model(config, model)

@@ -151,6 +151,10 @@ def check_method(method: Method) -> None:
             f" sum to 1 (or nothing), found {shares}"
         )
     if ("before" in shares) != (method.grounding() is not None):
-        raise MethodError(f"method {method.key!r}: a grounding stage and spends['before'] go together")
+        raise MethodError(
+            f"method {method.key!r}: a grounding stage and spends['before'] go together"
+        )
     if ("beside" in shares) != method.alignment:
-        raise MethodError(f"method {method.key!r}: alignment tasks and spends['beside'] go together")
+        raise MethodError(
+            f"method {method.key!r}: alignment tasks and spends['beside'] go together"
+        )

@@ -63,7 +63,7 @@ class SemanticIds:
 
     @property
     def num_tokens(self) -> int:
-        """New tokens: L × K, in the order level 0's codes, level 1's codes, …"""
+        """New tokens: L × K, first those of level 0, then those of level 1, and so on."""
         return self.num_levels * self.num_codes
 
     @cached_property
@@ -124,7 +124,7 @@ class SemanticIds:
         if self.codebooks is not None:
             arrays["codebooks"] = self.codebooks.astype("<f2")
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         return buffer.getvalue()
 
     @classmethod
@@ -136,7 +136,7 @@ class SemanticIds:
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
-                codebooks = archive["codebooks"] if "codebooks" in archive else None
+                codebooks = archive.get("codebooks")
                 return cls(
                     codes=archive["codes"].astype(np.int64),
                     num_codes=int(archive["num_codes"]),

@@ -1,4 +1,4 @@
-"""Random streams: one generator per (seed, purpose), so that no method can shift another's stream."""
+"""Random streams: one generator per (seed, purpose); no method can shift another's stream."""
 
 import hashlib
 from typing import Literal

@@ -1,8 +1,8 @@
 """The `Record`: what one cell (setting × method × seed) leaves behind, and how it is stored.
 
-    <results>/<setting>/<method>/seed-<n>.json               the record, written last: the commit mark
-    <results>/<setting>/<method>/seed-<n>.ranks.parquet      counts from which every metric follows
-    <results>/<setting>/<method>/seed-<n>.diagnostics.npz    spectra, cosine matrices (no pickling)
+    <results>/<setting>/<method>/seed-<n>.json              the record, written last: commit mark
+    <results>/<setting>/<method>/seed-<n>.ranks.parquet     counts from which every metric follows
+    <results>/<setting>/<method>/seed-<n>.diagnostics.npz   spectra, cosine matrices (no pickling)
 
 Unknown values are null. Nothing that was not measured stands in a record.
 """
@@ -308,7 +308,7 @@ def parse_record(content: dict[str, Any], source: str) -> Record:
 
 
 def read_record(path: Path) -> Record:
-    """Reads the record at `path` and checks its schema (not its digest: see `leaderboard.verify`)."""
+    """Reads the record at `path` and checks its schema; its digest is `leaderboard.verify`'s."""
     return parse_record(read_content(path), str(path))
 
 

@@ -31,7 +31,7 @@ class DatasetSpec(Frozen):
     name is refused instead of silently scored.
     """
 
-    name: Name
+    name: str
     sha256: Sha256
     title_field: str
     detail_fields: tuple[str, ...]
@@ -100,7 +100,7 @@ class SftSpec(OptimizerSpec):
 
 
 class ExtraSpec(Frozen):
-    """The extra budget A = `share_of_sft` × the nominal FLOPs of R, the same for all that spend it."""
+    """The extra budget A = `share_of_sft` × the nominal FLOPs of R, one for all that spend it."""
 
     share_of_sft: Annotated[float, Field(gt=0)]
 

@@ -61,10 +61,10 @@ def dataset_statistics(dataset: Dataset, min_interactions: int = 3) -> DatasetSt
     targets = split.targets("test")
     ids = np.array([dataset.user_ids[user] for user in split.users])
     floors = {}
-    for reference, count in REFERENCES.items():
-        ranks = _as_ranks(count(split, dataset.num_items, "test"), ids, targets)
+    for name, reference in REFERENCES.items():
+        ranks = _as_ranks(reference.count(split, dataset.num_items, "test"), ids, targets)
         values = {metric: mean(row_values(ranks, metric)) for metric in FLOOR_METRICS}
-        floors[reference] = {metric: value for metric, value in values.items() if value is not None}
+        floors[name] = {metric: value for metric, value in values.items() if value is not None}
     tied = dataset.tied_last
     return DatasetStatistics(
         name=dataset.name,

@@ -7,8 +7,10 @@ probe: new rows trained on true and on shuffled item-SID pairs.
 import argparse
 import json
 import math
+import multiprocessing
 import random
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,9 @@ from benchmarks.nano.text import documents
 
 def load(folder: Path) -> tuple[PreTrainedModel, TokenizerBase]:
     """Model in fp32 for evaluation, and its tokenizer."""
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
     return model.eval(), AutoTokenizer.from_pretrained(folder)
 
 
@@ -65,6 +69,7 @@ def model_bits(model: PreTrainedModel, tokenizer: TokenizerBase, texts: list[str
 
 
 def ngram_bits(ngram: KneserNey, tokenizer: TokenizerBase, texts: list[str]) -> float:
+    """Total bits of the texts under the n-gram model."""
     total = 0.0
     for text in texts:
         total -= float(ngram.log_probabilities(np.array(encode(tokenizer, text))).sum())
@@ -96,32 +101,39 @@ def bits_per_character(arguments: argparse.Namespace) -> dict[str, dict[str, flo
     return result
 
 
-def probe(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """The grounding probe for each seed, on true and on shuffled pairs with one budget."""
+def probe_once(job: tuple[argparse.Namespace, int, bool]) -> dict[str, Any]:
+    """One run of the grounding probe: a seed, on true or on shuffled pairs."""
+    arguments, seed, shuffled = job
+    torch.set_num_threads(arguments.threads)
     model, tokenizer = load(arguments.model)
     items = read_items(arguments.items)
     codes = residual_codes(embed([item.text for item in items], arguments.encoder), seed=0)
-    runs = []
-    for seed in range(arguments.seeds):
-        for shuffled in (False, True):
-            started = time.time()
-            losses = ground(
-                model,
-                tokenizer,
-                items,
-                codes,
-                epochs=arguments.epochs,
-                learning_rate=arguments.learning_rate,
-                seed=seed,
-                shuffled=shuffled,
-            )
-            run = {"seed": seed, "shuffled": shuffled, "seconds": round(time.time() - started)}
-            print(json.dumps({**run, **losses}), flush=True)
-            runs.append({**run, **losses})
-    return runs
+    started = time.time()
+    losses = ground(
+        model,
+        tokenizer,
+        items,
+        codes,
+        epochs=arguments.epochs,
+        learning_rate=arguments.learning_rate,
+        seed=seed,
+        shuffled=shuffled,
+    )
+    run = {"seed": seed, "shuffled": shuffled, "seconds": round(time.time() - started), **losses}
+    print(json.dumps(run), flush=True)
+    return run
+
+
+def probe(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The grounding probe for each seed, on true and on shuffled pairs with one budget."""
+    jobs = [(arguments, seed, kind) for seed in range(arguments.seeds) for kind in (False, True)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(arguments.workers, mp_context=context) as pool:
+        return list(pool.map(probe_once, jobs))
 
 
 def main() -> None:
+    """Measures what the arguments ask for and writes the numbers as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=Path(__file__).parent)
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the numbers")
@@ -135,6 +147,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1e-2)
+    parser.add_argument("--workers", type=int, default=1, help="probe runs side by side")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -57,7 +57,8 @@ class KneserNey:
             kept = np.maximum(count - counts.discount, 0.0) / seen
             mixed = kept + counts.discount * types / seen * probability
             probability = np.where(total > 0, mixed, probability)
-        return np.log(probability)
+        logs: NDArray[np.float64] = np.log(probability)
+        return logs
 
 
 def packed(tokens: Ids, order: int) -> Ids:

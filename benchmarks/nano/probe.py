@@ -25,6 +25,7 @@ class Item:
 
     @property
     def text(self) -> str:
+        """What the sentence encoder reads."""
         return f"{self.title}. {self.genres}"
 
 
@@ -41,7 +42,7 @@ def read_items(file: Path) -> list[Item]:
     """Items of RecBole's `ml-100k.item` (tab-separated: id, title, year, genres)."""
     items = []
     for line in file.read_text("utf-8", "replace").splitlines()[1:]:
-        _, title, year, genres = (line.split("\t") + ["", ""])[:4]
+        _, title, year, genres = [*line.split("\t"), "", ""][:4]
         items.append(Item(f"{title} ({year})", ", ".join(genres.split())))
     return items
 
@@ -71,6 +72,7 @@ def residual_codes(vectors: NDArray[np.float32], seed: int) -> NDArray[np.int64]
     for level in range(LEVELS):
         kmeans = faiss.Kmeans(rest.shape[1], CODES, niter=50, seed=seed + level, nredo=3)
         kmeans.train(rest)
+        assert kmeans.centroids is not None
         _, nearest = kmeans.index.search(rest, 1)
         codes.append(nearest[:, 0])
         rest = rest - kmeans.centroids[nearest[:, 0]]
@@ -100,6 +102,13 @@ def make_pairs(
     ]
 
 
+def text_rows(model: PreTrainedModel) -> Tensor:
+    """The frozen embedding rows: `[vocabulary, width]`."""
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight.detach()
+
+
 def batch_loss(
     model: PreTrainedModel, rows: Tensor, pairs: list[Pair]
 ) -> tuple[Tensor, dict[str, tuple[float, int]]]:
@@ -110,7 +119,7 @@ def batch_loss(
         rows: `[num_new, width]`, the new tokens' rows, as inputs and as outputs.
         pairs: the batch.
     """
-    table = torch.cat([model.get_input_embeddings().weight.detach(), rows])
+    table = torch.cat([text_rows(model), rows])
     longest = max(len(pair.prompt) + len(pair.answer) for pair in pairs)
     ids = torch.zeros(len(pairs), longest, dtype=torch.long)
     at_row, at_column, targets, tasks = [], [], [], []
@@ -175,7 +184,7 @@ def ground(
     test = [pair for i, pairs in enumerate(made) if i in held for pair in pairs]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    mean = model.get_input_embeddings().weight.mean(0)
+    mean = text_rows(model).mean(0)
     rows = torch.nn.Parameter(mean.repeat(LEVELS * CODES, 1))
     start = mean_losses(model, rows, test)
     optimizer = torch.optim.AdamW([rows], lr=learning_rate, weight_decay=0.0)
@@ -190,7 +199,7 @@ def ground(
             group["lr"] = learning_rate * min(1.0, (step + 1) / 20, 2 * (1 - step / steps))
         loss, _ = batch_loss(model, rows, pairs)
         optimizer.zero_grad()
-        (loss / sum(len(pair.answer) for pair in pairs)).backward()
+        torch.autograd.backward(loss / sum(len(pair.answer) for pair in pairs))
         torch.nn.utils.clip_grad_norm_([rows], 1.0)
         optimizer.step()
     return {

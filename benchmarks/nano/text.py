@@ -82,6 +82,7 @@ def fetch(folder: Path) -> None:
 
 
 def find_deb(folder: Path, package: Package) -> Path | None:
+    """The package's file in `folder`, if there is one."""
     files = sorted(folder.glob(f"{package.name}_*.deb"))
     return files[0] if files else None
 
@@ -153,8 +154,8 @@ def gcide_documents(path: Path, rng: random.Random, held_out: bool) -> Iterator[
 class PageText(HTMLParser):
     """Collects the text of paragraphs, headings and list items; drops menus and code."""
 
-    BLOCKS = frozenset("p h1 h2 h3 h4 li dt dd td div pre".split())
-    SILENT = frozenset("script style nav header button noscript pre".split())
+    BLOCKS = frozenset({"p", "h1", "h2", "h3", "h4", "li", "dt", "dd", "td", "div", "pre"})
+    SILENT = frozenset({"script", "style", "nav", "header", "button", "noscript", "pre"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,16 +163,19 @@ class PageText(HTMLParser):
         self.silent = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """A block begins a new line; what is silent is counted in."""
         if tag in self.BLOCKS and self.lines[-1]:
             self.lines.append("")
         self.silent += tag in self.SILENT
 
     def handle_endtag(self, tag: str) -> None:
+        """A block ends its line; what is silent is counted out."""
         if tag in self.BLOCKS and self.lines[-1]:
             self.lines.append("")
         self.silent -= tag in self.SILENT
 
     def handle_data(self, data: str) -> None:
+        """Text goes to the line at hand."""
         if not self.silent:
             self.lines[-1] += data
 
@@ -202,6 +206,7 @@ def html_documents(
 
 
 def main() -> None:
+    """Fetches the packages and prints some documents made from them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where the packages go, or already lie")
     parser.add_argument("--show", type=int, default=20, help="print this many documents")

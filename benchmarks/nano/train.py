@@ -6,66 +6,27 @@ import math
 import os
 import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from benchmarks.nano.loss import ChunkedCrossEntropy
+from benchmarks.nano.loss import ChunkedCrossEntropy, softmax_minus_target
 from benchmarks.nano.packing import windows_of
+from benchmarks.nano.plan import CONSTANT_SHARE, LONG_FROM, UNPLANNED, Plan
 from benchmarks.nano.text import fetch
 from benchmarks.nano.vocabulary import VOCAB_SIZE, first_embeddings, write_tokenizer
 
-UNPLANNED = 10**9
-CONSTANT_SHARE = 0.55
-LONG_FROM = 0.8
 MEMORY_SETTINGS = {  # keeps glibc from handing big blocks back at every step
     "MALLOC_MMAP_THRESHOLD_": "2000000000",
     "MALLOC_TRIM_THRESHOLD_": "4000000000",
     "MALLOC_TOP_PAD_": "200000000",
 }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides the result of a run, next to seed and versions."""
-
-    steps: int
-    decay_from: int
-    long_from: int
-    workers: int = 3
-    rows_per_worker: int = 16
-    learning_rate: float = 4e-3
-    weight_decay: float = 0.1
-    warmup: int = 100
-    variants: int = 3
-    seed: int = 0
-
-    def rate(self, step: int) -> float:
-        """Warm-up, constant, then linear decay to zero at the last step."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        if step < self.decay_from:
-            return self.learning_rate
-        return self.learning_rate * (self.steps - step) / (self.steps - self.decay_from)
-
-    def settled(self, step: int, elapsed: float, budget: float) -> "Plan":
-        """Sets the end of a run with a time budget, once the constant part has had its share."""
-        if elapsed < CONSTANT_SHARE * budget:
-            return self
-        left = round((budget - elapsed) * step / elapsed)
-        return replace(
-            self, steps=step + left, decay_from=step, long_from=step + round(LONG_FROM * left)
-        )
-
-    def length(self, step: int) -> int:
-        """Tokens in a training sequence: 256, and 512 towards the end."""
-        return 512 if step >= self.long_from else 256
 
 
 def build_model(smollm2: Path, seed: int) -> LlamaForCausalLM:
@@ -84,7 +45,7 @@ def build_model(smollm2: Path, seed: int) -> LlamaForCausalLM:
         bos_token_id=0,
         eos_token_id=0,
         pad_token_id=0,
-        attn_implementation="eager",  # its backward is faster on a CPU than the fused kernel's
+        attn_implementation="eager",  # type: ignore[call-arg]  # its backward is faster on a CPU than the fused kernel's
     )
     model = LlamaForCausalLM(config)
     with torch.no_grad():
@@ -105,7 +66,7 @@ def save(model: LlamaForCausalLM, folder: Path) -> None:
     config["dtype"] = "float16"
     (draft / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     for name in ("config.json", "model.safetensors"):
-        os.replace(draft / name, folder / name)
+        (draft / name).replace(folder / name)
     shutil.rmtree(draft)
 
 
@@ -133,6 +94,7 @@ def work(rank: int, plan: Plan, paths: dict[str, Path], port: int, budget: float
     )
     model = build_model(paths["smollm2"], plan.seed)
     compiled = torch.compile(model.model, dynamic=False)
+    gradient = torch.compile(softmax_minus_target, dynamic=False)
     parameters = list(model.parameters())
     matrices = [p for p in parameters if p.ndim == 2]
     vectors = [p for p in parameters if p.ndim < 2]
@@ -160,12 +122,15 @@ def work(rank: int, plan: Plan, paths: dict[str, Path], port: int, budget: float
             group["lr"] = plan.rate(step)
         inputs, targets = batch(data, plan, rank, step)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = compiled(input_ids=inputs, use_cache=False).last_hidden_state
+            output = compiled(input_ids=inputs, use_cache=False)  # type: ignore[no-untyped-call]
+        hidden = output.last_hidden_state
         rows = model.model.embed_tokens.weight.bfloat16()
         hidden = hidden.reshape(-1, hidden.shape[-1]).bfloat16()
-        loss = ChunkedCrossEntropy.apply(hidden, rows, targets.reshape(-1), 1024)
+        loss = ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            hidden, rows, targets.reshape(-1), 1024, gradient
+        )
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         flat = torch.cat([p.grad.reshape(-1) for p in parameters if p.grad is not None])
         dist.all_reduce(flat)
         flat /= plan.workers
@@ -197,6 +162,7 @@ def work(rank: int, plan: Plan, paths: dict[str, Path], port: int, budget: float
 
 
 def main() -> None:
+    """Fetches the text, packs it and trains."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--smollm2", type=Path, required=True, help="folder: tokenizer, weights")
     parser.add_argument("--corpora", type=Path, required=True, help="folder of unpacked packages")
@@ -236,7 +202,9 @@ def main() -> None:
     for variant in range(plan.variants):
         windows_of(arguments.cache, arguments.corpora, arguments.out / "tokenizer.json", variant)
     paths = {"smollm2": arguments.smollm2, "cache": arguments.cache, "out": arguments.out}
-    mp.spawn(work, args=(plan, paths, arguments.port, arguments.seconds), nprocs=plan.workers)
+    spawn(  # type: ignore[no-untyped-call]
+        work, args=(plan, paths, arguments.port, arguments.seconds), nprocs=plan.workers
+    )
 
 
 if __name__ == "__main__":

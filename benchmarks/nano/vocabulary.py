@@ -44,7 +44,7 @@ def write_tokenizer(smollm2: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     cut = json.dumps(cut_tokenizer(source, VOCAB_SIZE), ensure_ascii=False)
     (target / "tokenizer.json").write_text(cut, "utf-8")
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_file=str(target / "tokenizer.json"),
         bos_token=END_OF_TEXT,
         eos_token=END_OF_TEXT,
@@ -79,4 +79,5 @@ def first_embeddings(smollm2: Path, width: int, std: float) -> torch.Tensor:
         torch.randn(width, width, generator=torch.Generator().manual_seed(0))
     ).Q
     projected = projected @ rotation  # spreads the variance evenly over the coordinates
-    return projected * (std / projected.std())
+    scaled: torch.Tensor = projected * (std / projected.std())
+    return scaled

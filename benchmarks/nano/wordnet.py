@@ -9,13 +9,16 @@ from benchmarks.nano.heldout import is_held_out_entry
 
 PARTS = {"n": "noun", "v": "verb", "a": "adjective", "s": "adjective", "r": "adverb"}
 STOPWORDS = frozenset(
-    "a an the of or and to in on for with by from as at is are was be been that which who whose "
-    "it its this these those not no into any some one used having has have can may usually "
-    "especially often more most very other such than etc e.g. i.e. when where while you he she "
-    "they their his her something someone somebody make made being between about through".split()
+    """
+    a an the of or and to in on for with by from as at is are was be been that which who whose it
+    its this these those not no into any some one used having has have can may usually especially
+    often more most very other such than etc e.g. i.e. when where while you he she they their his
+    her something someone somebody make made being between about through
+    """.split()  # noqa: SIM905
 )
-ONSETS = "b c d f g h j k l m n p r s t v w z br cr dr fl gl gr kl pr sk st tr sh th ch".split()
-VOWELS = "a e i o u ai ea oo ou ia".split()
+ONSETS = [*"bcdfghjklmnprstvwz", "br", "cr", "dr", "fl", "gl", "gr", "kl", "pr", "sk", "st", "tr"]
+ONSETS += ["sh", "th", "ch"]
+VOWELS = [*"aeiou", "ai", "ea", "oo", "ou", "ia"]
 ENDINGS = ["", "", "n", "r", "l", "s", "x", "k", "m", "th", "nd", "rt", "sk"]
 
 
@@ -226,6 +229,7 @@ class Writer:
         return join(rng, told + asked)
 
     def tell(self, noun: str, fact: tuple[str, str, str, str]) -> str:
+        """States a fact (made-up name, name, kinds, meaning) in a few sentences."""
         code, name, kinds, meaning = fact
         sentences = [f"The {noun} {code} is called: {name}."]
         if self.rng.random() < 0.8:
@@ -236,6 +240,7 @@ class Writer:
         return " ".join(sentences)
 
     def ask(self, noun: str, fact: tuple[str, str, str, str]) -> str:
+        """Asks for one side of a fact given the other, and answers."""
         code, name, kinds, meaning = fact
         return self.rng.choice(
             [
@@ -281,6 +286,7 @@ class Writer:
         return found
 
     def kind_list(self, synset: Synset) -> list[str]:
+        """Some of the more general words, in varied order and case."""
         rng = self.rng
         kinds = self.up_words(synset, rng.choice([2, 3, 4, 6]))
         if rng.random() < 0.4:
@@ -288,6 +294,7 @@ class Writer:
         return [title(kind) for kind in kinds] if rng.random() < 0.4 else kinds
 
     def kind_sentence(self, synset: Synset, word: str) -> str:
+        """One sentence that names what is above the word."""
         kinds = self.up_words(synset, 2)
         if not kinds:
             return f"It is a {synset.part}."
@@ -308,4 +315,5 @@ def sentence(text: str) -> str:
 
 
 def join(rng: random.Random, parts: list[str]) -> str:
+    """Sentences in one paragraph, or each on its own line."""
     return rng.choice([" ", " ", "\n"]).join(part for part in parts if part)

@@ -53,7 +53,7 @@ def slow_counts(histories: list[list[int]], part: str, markov: bool) -> list[tup
 def test_counts_are_those_of_the_slow_ranking(
     reference: str, part: str, histories: list[list[int]]
 ) -> None:
-    counts = REFERENCES[reference](split_of(histories), NUM_ITEMS, part)
+    counts = REFERENCES[reference].count(split_of(histories), NUM_ITEMS, part)
     found = list(zip(counts.num_better.tolist(), counts.num_tied.tolist(), strict=True))
     assert found == slow_counts(histories, part, reference == "markov")
 

@@ -31,7 +31,8 @@ def test_a_full_beam_scores_every_item_as_a_plain_forward_pass_does(make_bench, 
     prompts = [bench.prompter.retrieval_prompt(h) for h in histories(3)]
     beams = beam_search(bench.model, trie, prompts, beam=64)
     for user, prompt in enumerate(prompts):
-        found = {leaf: s for leaf, s in zip(beams.leaves[user], beams.scores[user]) if leaf >= 0}
+        pairs = zip(beams.leaves[user], beams.scores[user], strict=True)
+        found = {leaf: score for leaf, score in pairs if leaf >= 0}
         assert len(found) == trie.num_leaves == bench.sids.distinct
         with torch.no_grad():
             for item in range(bench.sids.num_items):
@@ -52,7 +53,10 @@ def test_beams_equal_the_librarys_constrained_beam_search(make_bench, kind):
             prefixes.setdefault(tuple(codes[:level]), set()).add(int(codes[level]))
     item_of = {tuple(codes): i for i, codes in enumerate(bench.prompter.sid_ids)}
     for user, prompt in enumerate(prompts):
-        allowed = lambda _, ids, n=len(prompt): sorted(prefixes[tuple(ids[n:].tolist())])  # noqa: E731
+
+        def allowed(_, ids, start=prompt):
+            return sorted(prefixes[tuple(ids[len(start) :].tolist())])
+
         out = bench.model.generate(
             torch.tensor(prompt)[None],
             # Given in full: the library would otherwise guess it from the padding token, which
@@ -120,9 +124,11 @@ def test_counts_share_ties_and_leave_out_removed_items(make_bench):
     beams = Beams(
         np.array([[1, 0, 2]]), np.array([[-1.0, -2.0, -2.0]], np.float32), np.ones((1, 2))
     )
+
     def counts(target, removed=None):
         ranks = rank_targets(beams, trie, np.array([target]), removed)
         return int(ranks.num_better[0]), int(ranks.num_tied[0])
+
     assert counts(1) == (0, 1)  # its twin, item 2
     assert counts(0) == (2, 1)  # two items above, item 3 level with it
     assert counts(4) == (-1, -1)

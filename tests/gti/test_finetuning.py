@@ -68,9 +68,7 @@ def test_weights_after_training_equal_a_plain_loops(make_bench, kind, style):
             group["lr"] = 0.01 * rate(SETTINGS, number, len(steps))
         optimizer.step()
         optimizer.zero_grad()
-    for (name, a), b in zip(
-        ours.model.named_parameters(), plain.model.parameters(), strict=True
-    ):
+    for (name, a), b in zip(ours.model.named_parameters(), plain.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=name)
 
 

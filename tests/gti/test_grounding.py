@@ -1,6 +1,5 @@
 """Grounding against Algorithm 1 written out in full, and that nothing else moves."""
 
-import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,8 +38,12 @@ def algorithm_1(bench, batches, settings):
     matrices = list({id(m): m for m in (bench.embedding, bench.head)}.values())
     for matrix in matrices:
         matrix.requires_grad_(True)
-    optimizer = torch.optim.AdamW(matrices, lr=settings.learning_rate, betas=settings.betas,
-                                  weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(
+        matrices,
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+    )
     for step, examples in enumerate(batches):
         total = torch.zeros((), dtype=matrices[0].dtype)
         count = 0
@@ -68,9 +71,7 @@ def test_trajectory_equals_algorithm_1(make_bench, kind, monkeypatch):
     ours.model.double()
     theirs.model.double()
     # Rows are handled in float32 in real runs; equality is claimed in float64.
-    monkeypatch.setattr(
-        "gti.grounding.read_rows", lambda matrix, ids: matrix.detach()[ids].clone()
-    )
+    monkeypatch.setattr("gti.grounding.read_rows", lambda matrix, ids: matrix.detach()[ids].clone())
     batches = batches_of(ours)
     report = ground(ours.model, ours.vocabulary, batches, SETTINGS, max_tokens=200)
     algorithm_1(theirs, batches, SETTINGS)

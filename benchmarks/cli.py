@@ -1,0 +1,244 @@
+"""The command line `gti-bench`. Commands are thin: the work is in the modules they call.
+
+Exit codes: 0 done, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+app = App(
+    name="gti-bench",
+    help="What should new tokens hold before fine-tuning? A benchmark of token initialization for"
+    " generative recommendation.",
+    help_format="plaintext",
+)
+RESULTS = Path("results")
+
+Offline = Annotated[bool, Parameter(negative=(), help="Touch no network.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="JSON instead of a table.")]
+Results = Annotated[Path, Parameter(help="Where records lie or go.")]
+SettingName = Annotated[str, Parameter(help="A setting's name, or the path of a .toml file.")]
+
+
+def say(text: str) -> None:
+    """Prints a line at once."""
+    print(text, flush=True)
+
+
+@app.command(name="list")
+def list_(
+    what: Literal["settings", "methods", "datasets", "backbones"],
+    *,
+    as_json: AsJson = False,
+    offline: Offline = False,
+) -> int:
+    """List settings, methods, datasets or backbones."""
+    from benchmarks import listing
+
+    missing: list[str] = []
+    if what == "datasets":
+        rows, missing = listing.list_datasets(offline=offline)
+        table = listing.dataset_table(rows)
+    else:
+        rows = {
+            "settings": listing.list_settings,
+            "methods": listing.list_methods,
+            "backbones": listing.list_backbones,
+        }[what]()
+        table = rows
+    say(listing.as_json(rows) if as_json else listing.as_table(table))
+    if what == "datasets" and not as_json:
+        say(
+            "\nFloors: test item, all items ranked, seen ones kept, ties in expectation. Time ties:"
+            " users whose last two interactions share a timestamp (– : no timestamps)."
+        )
+    for line in missing:
+        print(f"not here: {line}", file=sys.stderr)
+    return 0
+
+
+@app.command
+def prepare(
+    setting: SettingName,
+    *,
+    offline: Offline = False,
+    recompute: Annotated[
+        bool, Parameter(help="Encode the texts anew and compare the Semantic IDs.")
+    ] = True,
+) -> int:
+    """Fetch and check every input of a setting; afterwards --offline touches no network."""
+    from benchmarks.catalogue import find_setting
+    from benchmarks.preparing import prepare as prepare_setting
+
+    prepare_setting(find_setting(setting).setting, say, offline=offline, recompute=recompute)
+    return 0
+
+
+@app.command
+def plan(
+    setting: SettingName,
+    *,
+    methods: Annotated[str, Parameter(help="Keys and groups, comma-separated.")] = "core",
+    seeds: Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")] = None,
+    workers: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+) -> int:
+    """Show the cells of a run, which are done, and what the rest will cost; run nothing."""
+    from benchmarks.commands import plan_lines
+
+    for line in plan_lines(setting, methods, seeds, workers, device, results, offline=offline):
+        say(line)
+    return 0
+
+
+@app.command
+def run(
+    setting: SettingName,
+    *,
+    methods: Annotated[str, Parameter(help="Keys and groups, comma-separated.")] = "core",
+    seeds: Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")] = None,
+    workers: Annotated[int | None, Parameter(help="Cells side by side; default: cores.")] = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+    replace: Annotated[
+        bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
+    ] = False,
+    debug: Annotated[bool, Parameter(negative=(), help="Full traces.")] = False,
+) -> int:
+    """Run the missing cells of a setting, seed by seed, and print the board."""
+    from benchmarks.commands import run_setting
+
+    return run_setting(
+        setting,
+        methods,
+        seeds,
+        workers,
+        device,
+        results,
+        offline=offline,
+        replace=replace,
+        debug=debug,
+        say=say,
+    )
+
+
+@app.command
+def table(
+    setting: Annotated[str | None, Parameter(help="Only this setting's board.")] = None,
+    *,
+    metric: Annotated[str, Parameter(help="What to sort by and compare.")] = "ndcg@10",
+    form: Annotated[
+        Literal["terminal", "md", "csv", "json", "latex"], Parameter(name="--format")
+    ] = "terminal",
+    explain: Annotated[
+        str | None, Parameter(help="METHOD or METHOD/seed-N: from its figures to its records.")
+    ] = None,
+    results: Results = RESULTS,
+) -> int:
+    """Print the boards made of your records, and beside them the committed ones."""
+    from benchmarks.reporting import table_lines
+
+    lines, refused = table_lines(setting, metric, form, explain, results)
+    for line in lines:
+        say(line)
+    for line in refused:
+        print(f"gti-bench: {line}", file=sys.stderr)
+    return 1 if refused else 0
+
+
+@app.command
+def diagnose(
+    setting: SettingName,
+    *,
+    results: Results = RESULTS,
+    out: Annotated[Path | None, Parameter(help="Default: RESULTS/SETTING/figures.")] = None,
+) -> int:
+    """Print the diagnostics of all stages and draw the figures (SVG and PNG)."""
+    from benchmarks.reporting import diagnose_lines
+
+    for line in diagnose_lines(setting, results, out):
+        say(line)
+    return 0
+
+
+@app.command
+def verify(
+    path: Annotated[Path, Parameter(help="A results directory, a part of one, or a record.")] = (
+        RESULTS
+    ),
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Check records without their author: schema, digests, every derivable figure."""
+    from leaderboard.findings import findings_json
+    from leaderboard.verify import verify as verify_records
+
+    findings = verify_records(path)
+    if as_json:
+        say(findings_json(findings))
+    else:
+        for finding in findings:
+            say(str(finding))
+        count = len(list(path.rglob("seed-*.json"))) if path.is_dir() else int(path.is_file())
+        errors = sum(finding.level == "error" for finding in findings)
+        say(
+            f"{path}: {count} record{'' if count == 1 else 's'} checked, {errors} errors,"
+            f" {len(findings) - errors} warnings"
+        )
+    return 1 if any(finding.level == "error" for finding in findings) else 0
+
+
+@app.command
+def doctor() -> int:
+    """Show what this machine has and which settings it can run."""
+    from benchmarks import doctor as checks
+
+    for title, lines in (
+        ("machine", checks.machine_lines()),
+        ("assets", checks.asset_lines()),
+        ("settings", checks.setting_lines()),
+    ):
+        say(title)
+        for line in lines:
+            say(f"  {line}")
+    say("\n`gti-bench plan SETTING` estimates time, memory and disk.")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: one clear line per error, and the documented exit codes."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        print(f"gti-bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("gti-bench: interrupted; finished cells are kept", file=sys.stderr)
+        sys.exit(130)
+    except ModuleNotFoundError as error:
+        if debug:
+            raise
+        print(
+            f"gti-bench: this command needs the package {error.name!r}, which is not installed;"
+            " install gti-bench[run]",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    except (RuntimeError, ValueError, OSError) as error:
+        if debug:
+            raise
+        print(f"gti-bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What this machine has, and which settings it can run."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from benchmarks.assets import ASSETS
+from benchmarks.backbones import backbone_card
+from benchmarks.cache import cache_root
+from benchmarks.catalogue import find_setting, setting_names
+from benchmarks.environment import package_versions, processor_name
+from benchmarks.runner import default_workers
+
+GIB = 1 << 30
+
+
+def memory_bytes() -> int | None:
+    """Physical memory; null where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def machine_lines() -> list[str]:
+    """Processor, memory, disk, software, device."""
+    import torch
+
+    memory = memory_bytes()
+    free = shutil.disk_usage(_existing(cache_root())).free
+    versions = ", ".join(f"{name} {value}" for name, value in package_versions().items())
+    lines = [
+        f"processor  {processor_name()}, {default_workers('cpu')} cores for workers,"
+        f" instruction set {torch.backends.cpu.get_cpu_capability()}",
+        f"memory     {'unknown' if memory is None else f'{memory / GIB:.0f} GiB'}",
+        f"system     {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        f"packages   {versions}",
+        f"cache      {cache_root()} ({free / GIB:.0f} GiB free)",
+    ]
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name(0)
+        total = torch.cuda.get_device_properties(0).total_memory / GIB
+        bf16 = "with" if torch.cuda.is_bf16_supported() else "without"
+        lines.append(f"GPU        {name}, {total:.0f} GiB, {bf16} bfloat16")
+    else:
+        lines.append("GPU        none: settings on smollm2-135m would take days here")
+    return lines
+
+
+def _existing(path: Path) -> Path:
+    """`path` or the nearest folder above it that exists."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def asset_lines() -> list[str]:
+    """Which assets are in the cache."""
+    lines = []
+    for asset in ASSETS.values():
+        here = "in the cache" if asset.folder.exists() else f"to fetch, {asset.megabytes:.0f} MB"
+        lines.append(f"{asset.name:<18} {asset.wheel}: {here}")
+    return lines
+
+
+def setting_lines() -> list[str]:
+    """What each setting needs."""
+    lines = []
+    for name in setting_names():
+        setting = find_setting(name).setting
+        needs = "any machine" if setting.backbone.dtype == "float32" else "a GPU with bfloat16"
+        lines.append(f"{name:<20} {needs}; backbone {backbone_card(setting.backbone.name).title}")
+    return lines

@@ -1,0 +1,59 @@
+"""The command line's manners: names, exit codes, and commands that need no run."""
+
+import json
+
+import pytest
+
+
+@pytest.mark.parametrize("what", ["settings", "methods", "backbones"])
+def test_list_prints_tables_and_json(gti_bench, tmp_path, what):
+    table = gti_bench("list", what, cwd=tmp_path)
+    assert table.returncode == 0, table.stderr
+    rows = json.loads(gti_bench("list", what, "--json", cwd=tmp_path).stdout)
+    assert len(rows) >= 2 or what == "settings"
+    for row in rows:
+        assert next(iter(row.values())) in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "ml-100k-nan"], "did you mean 'ml-100k-nano'"),
+        (["run", "ml-100k-nano", "--methods", "gtl"], "did you mean 'gti'"),
+        (["run", "ml-100k-nano", "--seeds", "0,x"], "whole numbers"),
+        (["run", "ml-100k-nano", "--seeds", "1,1"], "different"),
+        (["run", "ml-100k-nano", "--workers", "0"], "at least 1"),
+        (["plan", "no/such/file.toml"], "cannot read setting file"),
+        (["list", "metods"], "methods"),
+        (["table", "--metric", "recall@ten"], "recall@ten"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line_and_code_2(gti_bench, tmp_path, arguments, message):
+    done = gti_bench(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+
+
+def test_verify_finds_that_there_is_nothing(gti_bench, tmp_path):
+    done = gti_bench("verify", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no records" in done.stdout
+
+
+def test_an_unknown_key_in_a_setting_names_it(write_setting, gti_bench, tmp_path):
+    path = write_setting(tmp_path)
+    path.write_text(path.read_text().replace("batch_size = 8", "batch_sise = 8"))
+    done = gti_bench("plan", path, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "sft.batch_sise" in done.stderr
+    assert "sft.batch_size" in done.stderr
+
+
+def test_doctor_tells_about_the_machine(gti_bench, tmp_path):
+    done = gti_bench("doctor", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("processor", "torch", "cache", "ml-100k-nano"):
+        assert word in done.stdout

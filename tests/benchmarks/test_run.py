@@ -1,0 +1,329 @@
+"""Whole runs through the real command line: boards, resumption, kills, failures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leaderboard.ranks import read_ranks
+from leaderboard.record import PROTOCOL_VERSION, ranks_path, read_content, read_record
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CORE = ("mean", "random", "gti", "lc_rec")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, write_setting, gti_bench):
+    """The core methods at seed 0, two at a time: (setting file, results, what was printed)."""
+    folder = tmp_path_factory.mktemp("run")
+    setting = write_setting(folder)
+    results = folder / "results"
+    done = gti_bench("run", setting, "--seeds", "0", "--workers", "2", "--results", results)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return setting, results, done
+
+
+def cell(results: Path, method: str, seed: int = 0) -> Path:
+    return results / "tiny" / method / f"seed-{seed}.json"
+
+
+def lasting(path: Path) -> dict[str, object]:
+    """What of a record must be equal whenever the cell runs again: all but times and places."""
+    content = read_content(path)
+    for volatile in ("cost", "environment", "code", "digest"):
+        del content[volatile]
+    for point in content["learning_curve"]:
+        del point["seconds"]
+    return content
+
+
+def test_the_board_shows_four_methods_and_two_floors(finished):
+    _, results, done = finished
+    for name in (*CORE, "popularity", "markov"):
+        assert cell(results, name).is_file()
+        assert name in done.stdout
+    assert "95 % interval" in done.stdout
+    assert "no evidence about GTI" in done.stdout
+
+
+def test_its_records_pass_verification(finished, gti_bench):
+    _, results, _ = finished
+    checked = gti_bench("verify", results)
+    assert checked.returncode == 0, checked.stdout
+    assert "6 records checked, 0 errors" in checked.stdout
+
+
+def test_a_second_run_runs_nothing_and_prints_the_board(finished, gti_bench):
+    setting, results, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("seed-*")}
+    again = gti_bench("run", setting, "--seeds", "0", "--results", results)
+    assert again.returncode == 0
+    assert "cells to run" not in again.stdout
+    assert "ndcg@10" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("seed-*")} == before
+
+
+def test_records_tell_what_each_method_did(finished):
+    _, results, _ = finished
+    records = {name: read_record(cell(results, name)) for name in CORE}
+    for record in records.values():
+        assert record.manifest.text_rows_sha256_before == record.manifest.text_rows_sha256_after
+        assert record.learning_curve[0].step == 0
+        assert {"init", "sft"} <= set(record.diagnostics)
+        assert record.inputs.backbone == records["mean"].inputs.backbone
+    assert records["mean"].manifest.identical_rows
+    assert not records["random"].manifest.identical_rows
+    grounding = records["gti"].proofs[0]
+    assert grounding.stage == "grounding"
+    assert (grounding.text_rows_changed, grounding.backbone_changed) == (0, False)
+    assert grounding.new_rows_with_gradient > 0
+    assert records["gti"].diagnostics["grounding"].effective_rank > 1.5
+    assert {"title_to_sid", "sid_to_both", "retrieval"} <= set(records["gti"].tasks)
+    assert {"align_title_to_sid", "history_to_title"} <= set(records["lc_rec"].tasks)
+    assert any("preferenceobtain" in warning for warning in records["lc_rec"].warnings)
+
+
+def test_every_method_gets_the_same_retrieval_stream_and_one_extra_budget(finished):
+    _, results, _ = finished
+    records = {name: read_record(cell(results, name)) for name in CORE}
+    first = records["mean"]
+    for name, record in records.items():
+        assert record.tasks["retrieval"] == first.tasks["retrieval"]
+        assert record.cost["sft"].steps == first.cost["sft"].steps
+        assert record.budget.sft_flops == first.budget.sft_flops
+        assert record.budget.extra_flops == pytest.approx(0.5 * record.budget.sft_flops)
+        expected = record.budget.extra_flops if name in ("gti", "lc_rec") else 0.0
+        assert record.budget.extra_spent_flops == pytest.approx(expected, rel=0.01)
+
+
+def test_a_cell_is_the_same_whatever_runs_beside_it(finished, gti_bench, tmp_path):
+    setting, results, _ = finished
+    again = gti_bench(
+        "run", setting, "--seeds", "0", "--workers", "1", "--methods", "gti,lc_rec",
+        "--results", tmp_path / "again",
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    for name in ("gti", "lc_rec"):
+        first, second = cell(results, name), cell(tmp_path / "again", name)
+        assert lasting(first) == lasting(second)
+        assert ranks_path(first).read_bytes() == ranks_path(second).read_bytes()
+
+
+class Worker:
+    """The real worker process with one cell, to be killed at a chosen moment."""
+
+    def __init__(self, setting: Path, results: Path, method: str) -> None:
+        from benchmarks.catalogue import find_setting
+
+        file = find_setting(str(setting))
+        job = {
+            "setting": file.setting.model_dump(mode="json"),
+            "method": method,
+            "parameters": {},
+            "seed": 0,
+            "results": str(results),
+            "device": "cpu",
+            "offline": True,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        )
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+
+    def run_until(self, stage: str, share: float) -> None:
+        """Reads events until `stage` is at `share` of its length (0: as it begins)."""
+        for line in self.process.stdout:
+            event = json.loads(line)
+            if event["stage"] == stage and (
+                share == 0 or (event["event"] == "progress"
+                               and event["done"] >= share * event["total"])
+            ):
+                return
+        raise AssertionError(f"the worker never came to {stage} {share}")
+
+
+@pytest.mark.parametrize(
+    ("method", "stage", "share"),
+    [
+        ("gti", "load", 0),
+        ("gti", "grounding", 0.3),
+        ("gti", "sft", 0),
+        ("lc_rec", "sft", 0.6),
+        ("gti", "validation", 0.5),
+        ("lc_rec", "save", 0),
+    ],
+)
+def test_a_kill_leaves_nothing_and_the_next_run_gives_the_same(
+    finished, gti_bench, tmp_path, method, stage, share
+):
+    setting, results, _ = finished
+    worker = Worker(setting, tmp_path, method)
+    worker.run_until(stage, share)
+    os.kill(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
+    record = cell(tmp_path, method)
+    whole = record.exists()  # killed at the very end it may just have been written
+    if whole:
+        assert lasting(record) == lasting(cell(results, method))
+        return
+    again = gti_bench(
+        "run", setting, "--seeds", "0", "--methods", method, "--workers", "1",
+        "--results", tmp_path,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert lasting(record) == lasting(cell(results, method))
+    assert gti_bench("verify", tmp_path).returncode == 0
+
+
+def test_killing_the_run_ends_its_workers_and_keeps_what_is_finished(finished, tmp_path):
+    setting, _, _ = finished
+    run = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.cli", "run", str(setting), "--workers", "2",
+         "--results", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    first = run.stderr.readline()  # the first finished cell
+    assert "ndcg@10" in first
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and _workers_on(tmp_path):
+        time.sleep(0.2)
+    assert not _workers_on(tmp_path)
+    finished_records = [read_record(p) for p in tmp_path.rglob("seed-*.json")]
+    assert {record.kind for record in finished_records} == {"cell", "reference"}
+
+
+def _workers_on(results: Path) -> list[str]:
+    """Processes whose current working job writes under `results` (by their open pipes' parent)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        if b"benchmarks.worker" in command and parent == "1":
+            found.append(entry.name)
+    return found
+
+
+def test_interrupting_a_run_says_so_and_exits_130(finished, tmp_path):
+    setting, _, _ = finished
+    run = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.cli", "run", str(setting), "--results", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert "cells to run" in run.stdout.readline()
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "interrupted" in errors
+
+
+def test_a_failed_cell_does_not_stop_the_others(write_setting, gti_bench, tmp_path):
+    setting = write_setting(tmp_path, title_field='"nothing"', detail_fields="[]")
+    results = tmp_path / "results"
+    done = gti_bench("run", setting, "--seeds", "0", "--methods", "gti,mean", "--results", results)
+    assert done.returncode == 1
+    assert "no item has text to ground in" in done.stdout
+    assert cell(results, "mean").exists()
+    assert not cell(results, "gti").exists()
+
+
+def test_a_record_of_another_hash_is_refused_unless_replaced(
+    finished, write_setting, gti_bench, tmp_path
+):
+    _, results, _ = finished
+    other = write_setting(tmp_path, warmup_share="0.2")
+    refused = gti_bench("run", other, "--seeds", "0", "--methods", "mean", "--results", results)
+    assert refused.returncode == 2
+    assert "--replace" in refused.stderr
+    assert str(cell(results, "mean")) in refused.stderr
+
+
+def test_results_that_cannot_be_written_are_an_error_before_any_work(
+    finished, gti_bench, tmp_path
+):
+    setting, _, _ = finished
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    done = gti_bench("run", setting, "--results", blocked / "results")
+    assert done.returncode == 2
+    assert "cannot write to the results directory" in done.stderr
+
+
+def test_chat_style_on_a_backbone_without_a_template_is_recorded(
+    write_setting, gti_bench, tmp_path
+):
+    setting = write_setting(tmp_path, style="chat")
+    done = gti_bench(
+        "run", setting, "--seeds", "0", "--methods", "mean", "--results", tmp_path / "results"
+    )
+    assert done.returncode == 0, done.stderr
+    record = read_record(cell(tmp_path / "results", "mean"))
+    assert any("no chat template" in warning for warning in record.warnings)
+
+
+def test_a_dataset_of_another_content_is_refused_with_both_hashes(
+    write_setting, gti_bench, tmp_path
+):
+    setting = write_setting(tmp_path)
+    items = tmp_path / "data" / "tiny" / "Tiny.item.json"
+    items.write_text(items.read_text().replace("western", "easterns"))
+    done = gti_bench("run", setting, "--results", tmp_path / "results")
+    assert done.returncode == 2
+    assert done.stderr.count("hash") >= 1
+    assert "another version of the data" in done.stderr
+
+
+def test_ranks_hold_one_row_per_user_and_part(finished):
+    _, results, _ = finished
+    ranks = read_ranks(ranks_path(cell(results, "gti")))
+    assert np.unique(ranks.split, return_counts=True)[1].tolist() == [40, 40]
+    assert read_record(cell(results, "gti")).protocol == PROTOCOL_VERSION
+
+
+def test_diagnose_draws_figures_and_lists_nearest_words(finished, gti_bench, tmp_path):
+    setting, results, _ = finished
+    done = gti_bench("diagnose", setting, "--results", results, "--out", tmp_path / "figures")
+    assert done.returncode == 0, done.stderr
+    assert "Nearest words" in done.stdout
+    names = {path.suffix for path in (tmp_path / "figures").iterdir()}
+    assert names == {".svg", ".png"}
+
+
+def test_plan_shows_states_and_costs(finished, gti_bench):
+    setting, results, _ = finished
+    done = gti_bench("plan", setting, "--results", results)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("done") >= 4
+    assert done.stdout.count("to run") >= 4
+    assert "memory" in done.stdout
+
+
+def test_table_explains_a_figure_by_its_records(finished, gti_bench):
+    setting, results, _ = finished
+    done = gti_bench("table", "tiny", "--results", results, "--explain", "gti/seed-0")
+    assert done.returncode == 0, done.stderr
+    record = read_record(cell(results, "gti"))
+    assert record.digest in done.stdout
+    assert record.files.ranks in done.stdout

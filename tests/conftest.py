@@ -1,0 +1,151 @@
+"""A tiny setting for whole runs: 40 users, 60 items, published Semantic IDs, the real `nano`."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+KINDS = ("war film", "romantic comedy", "science fiction", "western", "horror story", "musical")
+
+SETTING = """
+name = "{name}"
+summary = "a tiny setting for tests"
+evidence = false
+seeds = [0, 1]
+
+[dataset]
+name = "lcrec:{folder}"
+sha256 = "{dataset}"
+title_field = "title"
+detail_fields = ["description"]
+min_interactions = 3
+max_history = 9
+seen_items = "keep"
+
+[semantic_ids]
+quantiser = "published"
+encoder = "none"
+pca_dim = 0
+levels = 2
+codes = 8
+seed = 0
+sha256 = "{sids}"
+
+[backbone]
+name = "nano"
+dtype = "float32"
+
+[prompts]
+style = "{style}"
+window = 10
+max_text_tokens = 16
+
+[sft]
+passes = 2.0
+learning_rate = 3e-3
+batch_size = 8
+schedule = "cosine"
+warmup_share = 0.1
+weight_decay = 0.01
+betas = [0.9, 0.99]
+clip_norm = 1.0
+
+[extra]
+share_of_sft = 0.5
+
+[grounding]
+learning_rate = 1e-2
+batch_size = 16
+schedule = "cosine"
+warmup_share = 0.1
+weight_decay = 0.0
+betas = [0.9, 0.99]
+clip_norm = 1.0
+
+[auxiliary]
+tasks = ["item2index", "index2item", "fusionseqrec"]
+loss_weight = 1.0
+
+[decoding]
+beam = 20
+
+[evaluation]
+cutoffs = [1, 5, 10, 20, 50]
+validation_users = 10
+curve_points = 2
+"""
+
+
+def write_tiny_data(folder: Path) -> None:
+    """Sixty items of six kinds; users mostly stay within a kind."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    items = {
+        str(i): {"title": f"The {KINDS[i % 6]} {i}", "description": f"A {KINDS[i % 6]}."}
+        for i in range(60)
+    }
+    index = {str(i): [f"<a_{i % 6}>", f"<b_{(i // 6) % 8}>"] for i in range(60)}
+    histories = {}
+    for user in range(40):
+        kind = int(rng.integers(6))
+        length = int(rng.integers(4, 15))
+        own = kind + 6 * rng.permutation(10)
+        other = rng.integers(0, 60, size=10)
+        mixed = np.where(rng.random(10) < 0.8, own, other)
+        histories[str(user)] = [int(i) for i in np.resize(mixed, length)]
+    for name, content in (("item", items), ("inter", histories), ("index", index)):
+        (folder / f"Tiny.{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def write_setting() -> Callable[..., Path]:
+    """`write_setting(folder, name="tiny", style="sequence", **changes)`: the path of its file."""
+
+    def write(folder: Path, name: str = "tiny", style: str = "sequence", **changes: str) -> Path:
+        from benchmarks.datasets import load_dataset, published_index
+
+        data = folder / "data" / "tiny"
+        if not data.exists():
+            write_tiny_data(data)
+        source = f"lcrec:{data}"
+        text = SETTING.format(
+            name=name,
+            folder=data,
+            style=style,
+            dataset=load_dataset(source).sha256,
+            sids=published_index(source, num_codes=8).sha256,
+        )
+        for key, value in changes.items():
+            lines = text.splitlines()
+            lines = [f"{key} = {value}" if line.startswith(f"{key} =") else line for line in lines]
+            text = "\n".join(lines) + "\n"
+        path = folder / f"{name}.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def gti_bench() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the real command line in a subprocess: `gti_bench("list", "methods", cwd=…)`."""
+
+    def call(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "benchmarks.cli", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+            check=False,
+        )
+
+    return call

@@ -1,0 +1,122 @@
+"""Imports point one way, and what a reviewer or `--help` loads stays light."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ALLOWED = {
+    "gti": {"gti"},
+    "baselines": {"baselines", "gti"},
+    "benchmarks": {"benchmarks", "baselines", "gti", "leaderboard"},
+    "leaderboard": {"leaderboard"},
+}
+RUN_EXTRA = {"torch", "transformers", "tokenizers", "safetensors", "faiss", "gguf", "peft"}
+LIGHT = ["leaderboard.board", "leaderboard.verify", "leaderboard.tables", "leaderboard.setting"]
+
+
+def modules_of(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of all that a file imports, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: relative import"
+            assert node.module is not None
+            yield node.lineno, node.module
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level modules that stand in memory after `statement` in a fresh interpreter."""
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {name.partition(".")[0] for name in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_among_the_packages_point_one_way(package: str) -> None:
+    files = modules_of(package)
+    assert files
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}: {name}"
+        for file in files
+        for line, name in imported(file)
+        if name.partition(".")[0] in ALLOWED.keys() - ALLOWED[package]
+    ]
+    assert wrong == []
+
+
+def test_the_leaderboard_names_nothing_of_the_run_extra() -> None:
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}: {name}"
+        for file in modules_of("leaderboard")
+        for line, name in imported(file)
+        if name.partition(".")[0] in RUN_EXTRA
+    ]
+    assert wrong == []
+
+
+def test_no_import_of_one_module_by_text_goes_round_the_rule() -> None:
+    """`importlib` can hide an import from the parser: only the registry of methods may use it."""
+    users = [
+        str(file.relative_to(ROOT))
+        for package in ALLOWED
+        for file in modules_of(package)
+        for _, name in imported(file)
+        if name == "importlib"
+    ]
+    assert users == ["baselines/registry.py"]
+
+
+def test_every_module_of_the_leaderboard_loads_without_the_run_extra() -> None:
+    names = [
+        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for file in modules_of("leaderboard")
+        if file.name != "__init__.py"
+    ]
+    assert set(LIGHT) <= set(names)
+    found = loaded_by("\n".join(f"import {name}" for name in names))
+    assert found & (RUN_EXTRA | {"gti", "baselines", "benchmarks"}) == set()
+
+
+def test_the_command_line_starts_without_heavy_modules() -> None:
+    found = loaded_by("import benchmarks.cli")
+    assert found & (RUN_EXTRA | {"matplotlib", "scipy", "pyarrow"}) == set()
+
+
+def test_verify_loads_nothing_of_the_run_extra(tmp_path: Path) -> None:
+    run = (
+        "from benchmarks.cli import main\n"
+        "try:\n"
+        f"    main(['verify', {str(tmp_path)!r}, '--json'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "print()\n"
+    )
+    code = f"import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n{indent(run)}"
+    found = loaded_by(code)
+    assert "leaderboard" in found
+    assert found & RUN_EXTRA == set()
+
+
+def indent(text: str) -> str:
+    return "".join(f"    {line}\n" for line in text.splitlines())
