@@ -13,9 +13,11 @@ import numpy as np
 from gti.dataset import IntArray, detail_text
 from gti.semantic_ids import SemanticIds
 from gti.vocabulary import Vocabulary
-from gti.wordings import CHAT, PLAIN, SEQUENCE_LEAD_IN, SYSTEM, Task
+from gti.wordings import CHAT, PLAIN, SEQUENCE_LEAD_IN, SEQUENCE_SEPARATOR, SYSTEM, Task
 
 Style = Literal["sequence", "chat"]
+MAX_TITLES = 10
+"""Titles that a prompt lists at most: spelled out they are far longer than Semantic IDs."""
 
 
 class PromptError(ValueError):
@@ -28,18 +30,24 @@ class Example:
 
     Attributes:
         ids: [length] int64 token ids.
-        answer_start: tokens from here on are the answer: the loss is on them alone.
+        targets: [num_targets] int64 positions of the answer's tokens, ascending: the loss is on
+            them alone.
         task: which task it belongs to.
     """
 
     ids: IntArray
-    answer_start: int
+    targets: IntArray
     task: str
 
     @property
     def num_targets(self) -> int:
         """Number of tokens the loss is on."""
-        return len(self.ids) - self.answer_start
+        return len(self.targets)
+
+    @property
+    def answer_start(self) -> int:
+        """Position of the first target."""
+        return int(self.targets[0])
 
 
 class Prompter:
@@ -86,6 +94,8 @@ class Prompter:
         bos = tokenizer.bos_token_id
         self._plain_start = [] if bos is None else [bos]
         self._end = self._answer_end()
+        self._lead = self._plain_start + self._encode(SEQUENCE_LEAD_IN)
+        (self._separator,) = self._encode(SEQUENCE_SEPARATOR)
 
     # Texts ------------------------------------------------------------------------------------
 
@@ -156,7 +166,8 @@ class Prompter:
         prompt = self._prompt_ids(self._fill(spec, wording, item, coded, history))
         answer = self._answer(spec, item, coded)
         where = f"item {item} in task {task}"
-        return self._checked(prompt + answer, len(prompt), task, where)
+        ids = prompt + answer
+        return self._checked(ids, np.arange(len(prompt), len(ids)), task, where)
 
     def _fill(
         self, spec: Task, wording: int, item: int, coded: int, history: IntArray | None
@@ -166,8 +177,8 @@ class Prompter:
             "sid": self.sid_text(coded),
             "title": self.titles[item],
             "detail": self.details[item],
-            "history": "".join(self.sid_text(i) for i in shown),
-            "titles": "; ".join(self.titles[i] for i in shown if self.titles[i]),
+            "history": SEQUENCE_SEPARATOR.join(self.sid_text(i) for i in shown),
+            "titles": self._joined_titles(shown),
         }
         # One pass over the wording: a title that itself holds "{sid}" must stay as it is.
         parts = spec.wordings[wording].split("{")
@@ -176,6 +187,19 @@ class Prompter:
             name, _, rest = part.partition("}")
             filled += values[name] + rest
         return filled
+
+    def _joined_titles(self, items: IntArray) -> str:
+        """The latest titles, oldest first, as many as `MAX_TITLES` and twice the text limit allow."""
+        titles: list[str] = []
+        room = 2 * self.max_text_tokens
+        for item in items[::-1][:MAX_TITLES]:
+            title = self.titles[item]
+            room -= len(self._encode(title)) + 1
+            if room < 0:
+                break
+            if title:
+                titles.insert(0, title)
+        return "; ".join(titles)
 
     def _answer(self, spec: Task, item: int, coded: int) -> list[int]:
         if spec.answer == "sid":
@@ -186,39 +210,49 @@ class Prompter:
         lead = "" if self.has_template else " "
         return self._encode(lead + text) + self._end
 
-    def _checked(self, ids: list[int], start: int, task: str, where: str) -> Example:
+    def _checked(
+        self, ids: Sequence[int] | IntArray, targets: IntArray, task: str, where: str
+    ) -> Example:
         if self.context is not None and len(ids) > self.context:
             raise PromptError(
                 f"{where}: {len(ids)} tokens do not fit into the model's context of"
                 f" {self.context}; lower max_history or max_text_tokens in the setting"
             )
-        return Example(np.array(ids, dtype=np.int64), start, task)
+        return Example(np.array(ids, dtype=np.int64), targets, task)
 
     # Retrieval --------------------------------------------------------------------------------
+
+    def _listed(self, items: IntArray) -> IntArray:
+        """[items, levels + 1] their Semantic IDs, each followed by the separator.
+
+        The separator tells levels apart from the first step on: without it a model whose new rows
+        are all equal must count positions to know which level comes next.
+        """
+        separator = np.full((len(items), 1), self._separator, dtype=np.int64)
+        return np.concatenate([self.sid_ids[items], separator], axis=1)
 
     def windows(self, history: IntArray, window: int) -> list[Example]:
         """Style "sequence": `history` in blocks of `window` items, cut from its end.
 
-        Every item of a block is a target; a block sees nothing before itself.
+        Every item of a block is a target, the separators are not; a block sees nothing before
+        itself.
         """
-        lead = self._plain_start + self._encode(SEQUENCE_LEAD_IN)
+        lead = np.array(self._lead, dtype=np.int64)
+        width = self.semantic_ids.num_levels + 1
         blocks = [history[max(0, end - window) : end] for end in range(len(history), 0, -window)]
-        return [
-            self._checked(
-                lead + [int(i) for i in self.sid_ids[block].ravel()],
-                len(lead),
-                "retrieval",
-                f"a window of {len(block)} items",
-            )
-            for block in reversed(blocks)
-        ]
+        examples = []
+        for block in reversed(blocks):
+            ids = np.concatenate([lead, self._listed(block).ravel()[:-1]])
+            places = np.arange(len(block) * width).reshape(-1, width)[:, :-1].ravel()
+            where = f"a window of {len(block)} items"
+            examples.append(self._checked(ids, len(lead) + places, "retrieval", where))
+        return examples
 
     def retrieval_prompt(self, history: IntArray, wording: int = 0) -> IntArray:
         """[length] token ids that stand before the Semantic ID of the next item."""
         shown = history[-self.max_history :]
         if self.style == "sequence":
-            lead = self._plain_start + self._encode(SEQUENCE_LEAD_IN)
-            ids = lead + [int(i) for i in self.sid_ids[shown].ravel()]
+            ids = self._lead + self._listed(shown).ravel().tolist()
         else:
             ids = self._prompt_ids(self._fill(self.tasks["retrieval"], wording, 0, 0, shown))
         needed = len(ids) + self.semantic_ids.num_levels

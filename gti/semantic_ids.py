@@ -135,7 +135,8 @@ class SemanticIds:
             DataError: the file is missing, truncated or not such an artefact.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # Opened here: numpy leaves a damaged archive open.
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as archive:
                 codebooks = archive.get("codebooks")
                 return cls(
                     codes=archive["codes"].astype(np.int64),

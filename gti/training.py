@@ -95,9 +95,7 @@ def collate(examples: Sequence[Example], device: torch.device) -> Batch:
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = example.ids
     rows = np.repeat(np.arange(len(examples)), [example.num_targets for example in examples])
-    targets = np.concatenate(
-        [np.arange(example.answer_start, len(example.ids)) for example in examples]
-    )
+    targets = np.concatenate([example.targets for example in examples])
     return Batch(
         ids=torch.from_numpy(ids).to(device),
         rows=torch.from_numpy(rows).to(device),

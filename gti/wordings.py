@@ -25,6 +25,7 @@ class Task:
 SYSTEM = "You are a helpful assistant."
 
 SEQUENCE_LEAD_IN = "Items in the order of choice:"
+SEQUENCE_SEPARATOR = ","
 
 # The six grounding tasks (METHOD §2), one wording each.
 GROUNDING_TASKS = {
@@ -201,6 +202,7 @@ def wordings_sha256() -> str:
     content = [
         SYSTEM,
         SEQUENCE_LEAD_IN,
+        SEQUENCE_SEPARATOR,
         GROUNDING_TASKS,
         ALIGNMENT_TASKS,
         [

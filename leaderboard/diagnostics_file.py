@@ -58,7 +58,8 @@ def read_diagnostics(path: Path) -> dict[str, StageArrays]:
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves a damaged archive open.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             for name in file.files:
                 arrays[name] = file[name]
     except OSError as error:

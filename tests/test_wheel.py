@@ -87,7 +87,7 @@ def test_package_data_is_inside_and_what_belongs_to_the_clone_is_not(wheel: Path
     assert {name for name in top if ".dist-info" not in name} == {
         *("gti", "baselines", "benchmarks", "leaderboard"),
     }
-    assert [name for name in names if name.startswith("leaderboard/results")] == []
+    assert [n for n in names if n.startswith(("leaderboard/results", "benchmarks/perf"))] == []
     assert [name for name in names if name.endswith((".pyc", ".orig"))] == []
 
 

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as TokenizerBase
 
 from benchmarks.nano.ngram import KneserNey
-from benchmarks.nano.probe import embed, ground, read_items, residual_codes
+from benchmarks.nano.probe import TO_SID, TO_TEXT, embed, ground, read_items, residual_codes
 from benchmarks.nano.text import documents
 
 
@@ -114,6 +114,7 @@ def probe_once(job: tuple[argparse.Namespace, int, bool]) -> dict[str, Any]:
         tokenizer,
         items,
         codes,
+        tasks=arguments.tasks.split(","),
         epochs=arguments.epochs,
         learning_rate=arguments.learning_rate,
         seed=seed,
@@ -145,6 +146,7 @@ def main() -> None:
     parser.add_argument("--ngram-tokens", type=int, default=26_000_000)
     parser.add_argument("--items", type=Path, help="ml-100k.item; runs the grounding probe")
     parser.add_argument("--encoder", type=Path, help="folder of all-MiniLM-L6-v2")
+    parser.add_argument("--tasks", default=",".join(TO_TEXT + TO_SID))
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1e-2)
     parser.add_argument("--workers", type=int, default=1, help="probe runs side by side")

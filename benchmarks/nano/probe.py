@@ -1,6 +1,7 @@
 """Does grounding on nano learn language? New rows trained on true and on shuffled SIDs."""
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,6 +164,7 @@ def ground(
     items: list[Item],
     codes: NDArray[np.int64],
     *,
+    tasks: Collection[str],
     epochs: int,
     learning_rate: float,
     seed: int,
@@ -179,7 +181,10 @@ def ground(
     held = set(rng.permutation(len(items))[: len(items) // 10].tolist())
     if shuffled:
         codes = codes[rng.permutation(len(items))]
-    made = [make_pairs(item, codes[i], tokenizer) for i, item in enumerate(items)]
+    made = [
+        [pair for pair in make_pairs(item, codes[i], tokenizer) if pair.task in tasks]
+        for i, item in enumerate(items)
+    ]
     train = [pair for i, pairs in enumerate(made) if i not in held for pair in pairs]
     test = [pair for i, pairs in enumerate(made) if i in held for pair in pairs]
     for parameter in model.parameters():

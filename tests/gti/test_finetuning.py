@@ -57,11 +57,11 @@ def test_weights_after_training_equal_a_plain_loops(make_bench, kind, style):
         betas=(0.9, 0.95),
     )
     for number, step in enumerate(steps):
-        count = sum(len(e.ids) - e.answer_start for e in step.retrieval)
+        count = sum(len(e.targets) for e in step.retrieval)
         for example in step.retrieval:
             ids = torch.from_numpy(example.ids)[None]
             log_probabilities = plain.model(input_ids=ids).logits[0].log_softmax(-1)
-            places = torch.arange(example.answer_start, len(example.ids))
+            places = torch.from_numpy(example.targets)
             (-log_probabilities[places - 1, ids[0, places]].sum() / count).backward()
         torch.nn.utils.clip_grad_norm_(plain.model.parameters(), 1.0)
         for group in optimizer.param_groups:
@@ -77,7 +77,7 @@ def test_windows_hold_every_training_item_once_in_order(make_bench):
     items = {tuple(codes): i for i, codes in enumerate(bench.prompter.sid_ids.tolist())}
     for history in histories():
         examples = bench.prompter.windows(history, 5)
-        tokens = np.concatenate([e.ids[e.answer_start :] for e in examples]).reshape(-1, 3)
+        tokens = np.concatenate([e.ids[e.targets] for e in examples]).reshape(-1, 3)
         found = [items[tuple(row)] for row in tokens.tolist()]
         twins = {3: 7, 7: 7}
         assert [twins.get(i, i) for i in found] == [twins.get(i, i) for i in history.tolist()]
