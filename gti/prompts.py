@@ -189,7 +189,7 @@ class Prompter:
         return filled
 
     def _joined_titles(self, items: IntArray) -> str:
-        """The latest titles, oldest first, as many as `MAX_TITLES` and twice the text limit allow."""
+        """The latest titles, oldest first, as many as `MAX_TITLES` and twice the limit allow."""
         titles: list[str] = []
         room = 2 * self.max_text_tokens
         for item in items[::-1][:MAX_TITLES]:

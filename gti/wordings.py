@@ -24,7 +24,7 @@ class Task:
 
 SYSTEM = "You are a helpful assistant."
 
-SEQUENCE_LEAD_IN = "Items in the order of choice:"
+SEQUENCE_LEAD_IN = "Items:"
 SEQUENCE_SEPARATOR = ","
 
 # The six grounding tasks (METHOD §2), one wording each.

@@ -33,8 +33,7 @@ def padded_labels(examples: list[Example], width: int) -> Tensor:
     """[examples, width] the next token where it belongs to the answer, else `NOT_A_TARGET`."""
     labels = np.full((len(examples), width), NOT_A_TARGET, dtype=np.int64)
     for row, example in enumerate(examples):
-        answer = slice(example.answer_start, len(example.ids))
-        labels[row, example.answer_start - 1 : len(example.ids) - 1] = example.ids[answer]
+        labels[row, example.targets - 1] = example.ids[example.targets]
     return torch.from_numpy(labels)
 
 

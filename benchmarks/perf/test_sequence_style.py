@@ -19,9 +19,9 @@ MAX_TOKENS = 4096
 def one_prompt_per_target(sequences: list[Example], levels: int) -> list[Example]:
     """Each item of each sequence as an example of its own, after all that stands before it."""
     return [
-        Example(sequence.ids[: start + levels], start, sequence.task)
+        Example(sequence.ids[: places[-1] + 1], places, sequence.task)
         for sequence in sequences
-        for start in range(sequence.answer_start, len(sequence.ids), levels)
+        for places in sequence.targets.reshape(-1, levels)
     ]
 
 

@@ -142,7 +142,7 @@ def test_greedy_continuation_is_the_same_each_time(nano: tuple[Any, Any]) -> Non
 
 
 def test_a_cut_that_leaves_an_entry_unreachable_is_refused() -> None:
-    source = {
+    source: dict[str, Any] = {
         "added_tokens": [{"id": 0, "content": "<|endoftext|>"}],
         "model": {
             "vocab": {"<|endoftext|>": 0, "a": 1, "b": 2, "ab": 3, "abab": 4},
@@ -206,7 +206,9 @@ def test_chunked_loss_and_gradients_equal_plain_cross_entropy() -> None:
     targets = torch.randint(0, 30, (50,), generator=generator)
     plain = torch.nn.functional.cross_entropy(hidden @ rows.T, targets)
     wanted = torch.autograd.grad(plain, (hidden, rows))
-    chunked = ChunkedCrossEntropy.apply(hidden, rows, targets, 16, softmax_minus_target)
+    chunked = ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, rows, targets, 16, softmax_minus_target
+    )
     found = torch.autograd.grad(chunked, (hidden, rows))
     torch.testing.assert_close(chunked, plain)
     torch.testing.assert_close(found, wanted)
