@@ -114,9 +114,11 @@ def extend_vocabulary(tokenizer: Any, model: Any, tokens: tuple[str, ...]) -> Vo
     existed = int(new_ids.max()) < rows_before
     new_before = matrices_sha256(model, new_ids) if existed else None
     if not existed:
-        # The library's own filling of fresh rows is overwritten by the caller; switched off here
-        # because it draws from the global generator.
-        model.resize_token_embeddings(int(new_ids.max()) + 1, mean_resizing=False)
+        # The library fills fresh rows from the global generator; the caller overwrites them, but a
+        # method may read them first: forked and seeded, they are the same in every run.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model.resize_token_embeddings(int(new_ids.max()) + 1, mean_resizing=False)
     matrices = embedding_matrices(model)
     return Vocabulary(
         new_ids=new_ids,

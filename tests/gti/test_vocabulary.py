@@ -107,3 +107,20 @@ def test_a_stages_proof_counts_what_moved(make_bench):
     assert (moved["new_rows_changed"], moved["text_rows_changed"]) == (1, 1)
     assert moved["backbone_changed"]
     assert moved["new_rows_sha256"] != still["new_rows_sha256"]
+
+
+def test_rows_right_after_growing_do_not_depend_on_the_global_generator(
+    make_bench, make_tokenizer, sids
+):
+    found = []
+    for seed in (1, 2):
+        model = make_bench("untied").model
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        more = tuple(token.replace("<", "<more_") for token in sids.tokens)
+        tokenizer = make_tokenizer()
+        tokenizer.add_tokens(list(sids.tokens))
+        found.append(extend_vocabulary(tokenizer, model, more).default_rows)
+        assert torch.equal(torch.get_rng_state(), state)
+    for first, second in zip(*found, strict=True):
+        assert torch.equal(first, second)

@@ -1,0 +1,59 @@
+"""The README says what the records say, and its commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_board_in_the_readme_is_the_one_the_committed_records_make():
+    from leaderboard.board import load_leaderboards
+    from leaderboard.tables import render
+
+    found = load_leaderboards([ROOT / "leaderboard" / "results"], setting="ml-100k-nano")
+    assert not found.refused
+    (board,) = found.boards
+    shown = README.partition("-->\n")[2].partition("\n<!-- end of board -->")[0]
+    assert shown.strip() == render(board, "md").strip()
+
+
+def test_the_committed_records_pass_verification():
+    from leaderboard.verify import verify
+
+    assert verify(ROOT / "leaderboard" / "results") == []
+
+
+def test_every_committed_cell_is_past_popularity():
+    from leaderboard.record import find_records, read_record
+
+    records = [read_record(path) for path in find_records(ROOT / "leaderboard" / "results")]
+    floors = {
+        record.setting.name: record.metrics["test"]["recall@10"]
+        for record in records
+        if record.method.key == "popularity"
+    }
+    cells = [record for record in records if record.kind == "cell"]
+    assert cells
+    for record in cells:
+        assert record.metrics["test"]["recall@10"] > floors[record.setting.name]
+
+
+def test_committed_records_are_of_the_settings_as_they_are_now():
+    from benchmarks.catalogue import find_setting
+    from leaderboard.record import find_records, read_record
+
+    for path in find_records(ROOT / "leaderboard" / "results"):
+        record = read_record(path)
+        file = find_setting(record.setting.name)
+        assert record.setting_hash == file.setting.hash, path
+        assert record.method.parameters == file.parameters(record.method.key), path
+
+
+@pytest.mark.parametrize("verb", sorted(set(re.findall(r"`gti-bench ([a-z]+)", README))))
+def test_commands_in_the_readme_exist(gti_bench, verb):
+    done = gti_bench(verb, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"gti-bench {verb}" in done.stdout
