@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.backbones import load_backbone
 from benchmarks.events import Report, silent
 from benchmarks.inputs import Inputs
+from benchmarks.ledger import Ledger
 from benchmarks.saving import SavedCell, save_cell
 from benchmarks.scoring import Scorer
 from gti.diagnostics import diagnose
@@ -72,14 +72,7 @@ class CellRun:
         self.method, self.seed, self.inputs = method, seed, inputs
         self.device, self.report = device, report
         self.max_tokens = MAX_TOKENS[device.type]
-        self.cost: dict[str, dict[str, Any]] = {}
-        self.proofs: list[dict[str, Any]] = []
-        self.diagnostics: dict[str, dict[str, Any]] = {}
-        self.arrays: dict[str, np.ndarray[Any, Any]] = {}
-        self.curve: list[dict[str, Any]] = []
-        self.tasks: dict[str, int] = {}
-        self.warnings: list[str] = []
-        self.extra_spent = 0.0
+        self.ledger = Ledger(device)
         self.began = time.perf_counter()
         self._load(offline)
 
@@ -110,12 +103,14 @@ class CellRun:
             context=getattr(self.model.config, "max_position_embeddings", None),
         )
         if setting.prompts.style == "chat" and not self.prompter.has_template:
-            self.warnings.append(
+            self.ledger.warnings.append(
                 f"backbone {setting.backbone.name} has no chat template: plain wordings were used"
             )
         without = sum(not texts for texts in self.inputs.dataset.texts)
         if without:
-            self.warnings.append(f"{without} items have no text: no grounding or alignment pairs")
+            self.ledger.warnings.append(
+                f"{without} items have no text: no grounding or alignment pairs"
+            )
         self.shape = ModelShape.of(self.model)
         self.retrieval = retrieval_examples(
             self.prompter,
@@ -138,7 +133,7 @@ class CellRun:
             passes = sft.passes * (1 + after * self.setting.extra.share_of_sft)
             order = numpy_stream(self.seed, "sft-order")
             own = retrieval_batches(self.retrieval, sft.batch_size, passes, order)
-            self.extra_spent += self._flops(own, "all") - self.sft_flops
+            self.ledger.extra_spent += self._flops(own, "all") - self.sft_flops
         self.batches = own
 
     def _flops(self, batches: list[list[Example]], trains: Any) -> float:
@@ -148,7 +143,7 @@ class CellRun:
 
     def run(self) -> SavedCell:
         """All stages in order; returns what `save_cell` writes."""
-        self._note_cost("load", time.perf_counter() - self.began)
+        self.ledger.note_cost("load", time.perf_counter() - self.began)
         self.initialize()
         self.ground()
         self.finetune()
@@ -185,7 +180,7 @@ class CellRun:
                 self.model = add_lora(
                     self.model, lora.rank, lora.alpha, lora.dropout, lora.targets
                 ).to(self.device)
-        self._note_cost("init", time.perf_counter() - began)
+        self.ledger.note_cost("init", time.perf_counter() - began)
         self._diagnose("init")
 
     def ground(self) -> None:
@@ -273,8 +268,8 @@ class CellRun:
             done,
             [step.retrieval + step.auxiliary for step in steps],
         )
-        self.extra_spent += self._flops([step.auxiliary for step in steps], "all")
-        self._note_cost("validation", self._paused)
+        self.ledger.extra_spent += self._flops([step.auxiliary for step in steps], "all")
+        self.ledger.note_cost("validation", self._paused)
         self._diagnose("sft")
 
     def score(self) -> dict[str, Any]:
@@ -283,7 +278,7 @@ class CellRun:
         scores = {}
         for part in ("validation", "test"):
             scores[part] = self.scorer.ranks(self.model, part, progress=self._progress(part))
-        self._note_cost("score", time.perf_counter() - began, tokens=self.scorer.tokens)
+        self.ledger.note_cost("score", time.perf_counter() - began, tokens=self.scorer.tokens)
         return scores
 
     # Details ----------------------------------------------------------------------------------
@@ -292,7 +287,7 @@ class CellRun:
         families = self.setting.auxiliary.tasks
         left_out = [family for family in NEEDS_USER_TEXT if family not in families]
         if left_out:
-            self.warnings.append(
+            self.ledger.warnings.append(
                 f"alignment families left out, the data has no user-written texts:"
                 f" {', '.join(left_out)}"
             )
@@ -319,7 +314,7 @@ class CellRun:
             return
         paused = time.perf_counter()
         metrics = self.scorer.sample_metrics(self.model)
-        self.curve.append(
+        self.ledger.curve.append(
             {
                 "step": step,
                 "passes": self.setting.sft.passes * step / max(1, len(self.batches)),
@@ -341,8 +336,8 @@ class CellRun:
             self._word,
             self.vocabulary.text_ids.tolist(),
         )
-        self.diagnostics[stage] = asdict(numbers)
-        self.arrays.update({f"{stage}/{name}": array for name, array in arrays.items()})
+        self.ledger.diagnostics[stage] = asdict(numbers)
+        self.ledger.arrays.update({f"{stage}/{name}": array for name, array in arrays.items()})
 
     def _word(self, token: int) -> str:
         """The text of a token; nothing for control tokens, which are no words."""
@@ -369,33 +364,9 @@ class CellRun:
         batches: list[list[Example]],
     ) -> None:
         seconds = time.perf_counter() - began
-        self.proofs.append(watch.proof(stage, done))
-        for batch in batches:
-            for example in batch:
-                self.tasks[example.task] = self.tasks.get(example.task, 0) + 1
         if stage.startswith("grounding"):
-            self.extra_spent += done.nominal_flops
-        if done.smallest_micro_batch is not None:
-            self.warnings.append(
-                f"{stage}: out of memory; micro-batches were cut to"
-                f" {done.smallest_micro_batch} tokens"
-            )
-        self._note_cost(
-            stage,
-            seconds,
-            tokens=done.tokens,
-            steps=done.steps,
-            nominal_flops=done.nominal_flops,
-            actual_flops=done.actual_flops,
-            first_loss=done.first_loss,
-            last_loss=done.last_loss,
-        )
-
-    def _note_cost(self, stage: str, seconds: float, **figures: Any) -> None:
-        from benchmarks.environment import peak_memory_bytes
-
-        peak = peak_memory_bytes(self.device)
-        self.cost[stage] = {"seconds": seconds, "peak_memory_bytes": peak, **figures}
+            self.ledger.extra_spent += done.nominal_flops
+        self.ledger.close_stage(stage, seconds, watch.proof(stage, done), done, batches)
 
 
 def run_cell(

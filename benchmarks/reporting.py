@@ -9,6 +9,7 @@ from tabulate import tabulate
 from benchmarks.catalogue import COMMITTED_RESULTS, find_setting
 from leaderboard.board import Leaderboard, load_leaderboards
 from leaderboard.explain import explain as explain_cell
+from leaderboard.metrics import parse_metric
 from leaderboard.rows import STAGES
 from leaderboard.scores import Cell, load_cells
 from leaderboard.tables import Format, render
@@ -36,6 +37,7 @@ def table_lines(
     setting: str | None, metric: str, form: Format, explain: str | None, results: Path
 ) -> tuple[list[str], list[str]]:
     """The boards of `results` and then the committed ones; and what was refused."""
+    parse_metric(metric)  # a misspelt metric is told first, records or not
     own, notes, refused = boards([results], metric, setting)
     committed: list[Leaderboard] = []
     if COMMITTED_RESULTS.resolve() != results.resolve() and form in ("terminal", "md"):

@@ -132,22 +132,22 @@ def save_cell(saved: SavedCell, results: Path) -> Path:
     ranks = concatenate([saved.scores[part][0] for part in ("validation", "test")])
     keep_semantic_ids(run.inputs, results)
     ranks_sha256 = write_ranks(ranks_path(path), ranks)
-    write_atomically(diagnostics_path(path), npz_bytes(run.arrays))
+    write_atomically(diagnostics_path(path), npz_bytes(run.ledger.arrays))
     content = {
         **identity(run.setting, card, run.seed),
         "kind": "cell",
         **figures(ranks, run.setting, run.setting.decoding.beam),
         "accounting": _accounting(saved),
-        "learning_curve": run.curve,
-        "tasks": dict(sorted(run.tasks.items())),
+        "learning_curve": run.ledger.curve,
+        "tasks": dict(sorted(run.ledger.tasks.items())),
         "manifest": run.manifest,
-        "proofs": run.proofs,
-        "diagnostics": run.diagnostics,
-        "cost": run.cost,
+        "proofs": run.ledger.proofs,
+        "diagnostics": run.ledger.diagnostics,
+        "cost": run.ledger.cost,
         "budget": {
             "sft_flops": run.sft_flops,
             "extra_flops": run.extra_flops,
-            "extra_spent_flops": run.extra_spent,
+            "extra_spent_flops": run.ledger.extra_spent,
         },
         "environment": describe_environment(
             run.device, run.setting.backbone.dtype, deterministic=True
@@ -164,7 +164,7 @@ def save_cell(saved: SavedCell, results: Path) -> Path:
             "ranks": ranks_sha256,
             "diagnostics": file_sha256(diagnostics_path(path)),
         },
-        "warnings": run.warnings,
+        "warnings": run.ledger.warnings,
     }
     write_record(path, content)
     return path

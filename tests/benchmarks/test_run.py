@@ -323,3 +323,20 @@ def test_table_explains_a_figure_by_its_records(finished, gti_bench):
     record = read_record(cell(results, "gti"))
     assert record.digest in done.stdout
     assert record.files.ranks in done.stdout
+
+
+def test_lora_trains_adapters_and_matrix_and_is_part_of_the_setting(
+    write_setting, gti_bench, tmp_path
+):
+    lora = 'lora = { rank = 2, alpha = 4.0, dropout = 0.1, targets = ["q_proj", "v_proj"] }'
+    setting = write_setting(tmp_path, dtype=f'"float32"\n{lora}')
+    done = gti_bench(
+        "run", setting, "--seeds", "0", "--methods", "gti", "--results", tmp_path / "results"
+    )
+    assert done.returncode == 0, done.stderr
+    record = read_record(cell(tmp_path / "results", "gti"))
+    assert record.setting.backbone.lora.rank == 2
+    trained = {proof.stage: proof.trainable_parameters for proof in record.proofs}
+    assert trained["grounding"] == 16 * 192
+    assert trained["sft"] < 3_147_456  # matrix and adapters, not the whole model
+    assert gti_bench("verify", tmp_path / "results").returncode == 0

@@ -16,9 +16,7 @@ def prompter(bench, texts, **changes):
         "max_history": 20,
         "context": 512,
     }
-    return Prompter(
-        bench.tokenizer, bench.vocabulary, bench.sids, texts, **{**options, **changes}
-    )
+    return Prompter(bench.tokenizer, bench.vocabulary, bench.sids, texts, **{**options, **changes})
 
 
 def answer(bench, example):
@@ -28,8 +26,8 @@ def answer(bench, example):
 def test_answers_hold_what_the_task_promises(make_bench):
     bench = make_bench("qwen3", "chat")
     ask = bench.prompter
-    assert answer(bench, ask.example("title_to_sid", 3)).replace(" ", "").startswith(
-        ask.sid_text(3)
+    assert (
+        answer(bench, ask.example("title_to_sid", 3)).replace(" ", "").startswith(ask.sid_text(3))
     )
     assert answer(bench, ask.example("sid_to_title", 3)) == "red hammer 3<|im_end|>"
     both = answer(bench, ask.example("sid_to_both", 3))
