@@ -175,4 +175,11 @@ def _run_missing(
         offline=offline,
         debug=debug,
         prior=prior,
+        after_seed=lambda: _board_text(file, results),
     )
+
+
+def _board_text(file: SettingFile, results: Path) -> str:
+    """The board as it stands, for the terminal; a line where it cannot be made."""
+    shown, _, refused = boards([results], "ndcg@10", file.setting.name)
+    return "\n" + "\n".join([*(render(board, "terminal") for board in shown), *refused])

@@ -146,6 +146,14 @@ class Display:
         elif time.monotonic() - self.last_line > LINE_EVERY_SECONDS:
             self.say(self.tally.line())
 
+    def print(self, text: str) -> None:
+        """Writes to standard output without disturbing the bars."""
+        if self.live is not None:
+            self.live.stop()
+        print(text, flush=True)
+        if self.live is not None:
+            self.live.start()
+
     def say(self, text: str) -> None:
         """Writes a line that stays."""
         self.last_line = time.monotonic()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,7 @@ def run_cells(
     offline: bool = False,
     debug: bool = False,
     prior: float | None = None,
+    after_seed: Callable[[], str] | None = None,
 ) -> list[Failure]:
     """Runs `cells`, at most `workers` at a time; a failed cell does not stop the others.
 
@@ -224,6 +225,7 @@ def run_cells(
         offline: touch no network.
         debug: workers print full traces.
         prior: expected seconds of a cell, for the ETA.
+        after_seed: gives what to print when all cells of a seed have ended and others are to come.
     """
     job = {
         "results": str(results.resolve()),
@@ -249,7 +251,11 @@ def run_cells(
                     display.refresh()
                     continue
                 if event is None:
-                    _finish(running.pop(number), tally, display, failures)
+                    ended = running.pop(number)
+                    _finish(ended, tally, display, failures)
+                    left = [cell for _, cell in waiting] + [w.cell for w in running.values()]
+                    if after_seed and left and ended.cell.seed not in {c.seed for c in left}:
+                        display.print(after_seed())
                 elif event["event"] in ("stage", "progress"):
                     tally.running[number].take(event)
                 elif event["event"] == "failed":

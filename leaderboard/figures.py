@@ -268,6 +268,12 @@ def _bars(
             axis.plot(offset, 0, "x", color=look.color, markersize=4)
 
 
+def _flops_before_sft(cell: Cell) -> float:
+    """Nominal FLOPs of the stages before SFT: a method's curve begins where it has spent them."""
+    before = [cost for stage, cost in cell.record.cost.items() if stage.startswith("grounding")]
+    return sum(cost.nominal_flops or 0.0 for cost in before)
+
+
 def draw_curves(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> "Figure":
     """Validation `metric` over passes and over nominal FLOPs; bands from least to best seed."""
     from matplotlib.figure import Figure
@@ -285,6 +291,8 @@ def draw_curves(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> "Figure":
             continue
         for axis, name in zip(axes, ("passes", "nominal_flops"), strict=True):
             places = np.array([[getattr(p, name) for p in curve] for curve in kept]).mean(axis=0)
+            if name == "nominal_flops":
+                places = places + np.mean([_flops_before_sft(cell) for cell in own])
             look = method_look(key)
             middle = values.mean(axis=0)
             axis.plot(places, middle, look.line, color=look.color, marker=".", label=key)
@@ -292,7 +300,7 @@ def draw_curves(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> "Figure":
                 low, high = values.min(axis=0), values.max(axis=0)
                 axis.fill_between(places, low, high, color=look.color, alpha=0.15, linewidth=0)
     axes[0].set_xlabel("passes over the retrieval stream")
-    axes[1].set_xlabel("nominal FLOPs")
+    axes[1].set_xlabel("nominal FLOPs, grounding included")
     axes[0].set_ylabel(f"validation {metric}")
     if axes[0].lines:
         axes[0].legend(loc="best")

@@ -103,6 +103,15 @@ def test_every_method_gets_the_same_retrieval_stream_and_one_extra_budget(finish
         assert record.budget.extra_spent_flops == pytest.approx(expected, rel=0.03)
 
 
+def test_a_provisional_board_stands_after_each_seed_but_the_last(finished, gti_bench, tmp_path):
+    setting, _, _ = finished
+    done = gti_bench("run", setting, "--methods", "mean,random", "--results", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test ndcg@10") == 2
+    assert done.stdout.count("provisional") >= 1
+    assert "provisional" not in done.stdout.rpartition("test ndcg@10")[2]
+
+
 def test_a_cell_is_the_same_whatever_runs_beside_it(finished, gti_bench, tmp_path):
     setting, results, _ = finished
     again = gti_bench(
@@ -197,6 +206,8 @@ def start_run(setting: Path, results: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        # A shell that runs the tests in the background has interrupts ignored; undone here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
