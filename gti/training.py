@@ -40,6 +40,19 @@ class OptimizerSettings(Protocol):
     def clip_norm(self) -> float | None: ...  # noqa: D102
 
 
+@dataclass(frozen=True)
+class AdamWSettings:
+    """The same as values, for use without the benchmark's setting files."""
+
+    learning_rate: float
+    batch_size: int = 64
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_share: float = 0.05
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip_norm: float | None = 1.0
+
+
 @dataclass
 class StageReport:
     """What a training stage did, for the record."""

@@ -1,6 +1,8 @@
 """The README says what the records say, and its commands exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,16 @@ def test_committed_records_are_of_the_settings_as_they_are_now():
         file = find_setting(record.setting.name)
         assert record.setting_hash == file.setting.hash, path
         assert record.method.parameters == file.parameters(record.method.key), path
+
+
+def test_the_example_in_the_readme_runs_and_its_loss_falls():
+    code = README.partition("```python\n")[2].partition("```")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, last = (float(figure) for figure in done.stdout.strip().split(" → "))
+    assert last < first
 
 
 @pytest.mark.parametrize("verb", sorted(set(re.findall(r"`gti-bench ([a-z]+)", README))))
