@@ -3,17 +3,31 @@
 Exit codes: 0 done, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+
+def installed_version() -> str:
+    """The installed version; "unknown" in a clone that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("gti-bench")
+    except PackageNotFoundError:
+        return "unknown"
+
+
 app = App(
     name="gti-bench",
+    version=installed_version,
     help="What should new tokens hold before fine-tuning? A benchmark of token initialization for"
     " generative recommendation.",
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 RESULTS = Path("results")
 
@@ -211,33 +225,45 @@ def doctor() -> int:
     return 0
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point: one clear line per error, and the documented exit codes."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+def exit_code(arguments: list[str]) -> int:
+    """Runs one command: one clear line per error, and the documented exit codes."""
     debug = "--debug" in arguments
+    if debug and arguments[0] != "run":  # `run` hands it on to its workers
+        arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        return code if isinstance(code, int) else 0
     except CycloptsError as error:
-        print(f"gti-bench: {error}", file=sys.stderr)
-        sys.exit(2)
+        return _complain(str(error), 2)
     except KeyboardInterrupt:
-        print("gti-bench: interrupted; finished cells are kept", file=sys.stderr)
-        sys.exit(130)
+        return _complain("interrupted; finished cells are kept", 130)
     except ModuleNotFoundError as error:
         if debug:
             raise
-        print(
-            f"gti-bench: this command needs the package {error.name!r}, which is not installed;"
-            " install gti-bench[run]",
-            file=sys.stderr,
+        return _complain(
+            f"this command needs the package {error.name!r}, which is not installed; install"
+            " gti-bench[run]",
+            2,
         )
-        sys.exit(2)
     except (RuntimeError, ValueError, OSError) as error:
         if debug:
             raise
-        print(f"gti-bench: {error}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _complain(str(error), 2)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"gti-bench: {message}", file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    code = exit_code(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All work is done and on disk. The interpreter's teardown is skipped: a library's thread was
+    # once seen to abort the process there, and with it the exit code.
+    os._exit(code)
 
 
 if __name__ == "__main__":

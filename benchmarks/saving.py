@@ -101,9 +101,10 @@ def figures(ranks: Ranks, setting: Setting, beam: int | None) -> dict[str, Any]:
 
 
 def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
-    """`arrays` as a compressed npz archive without pickling."""
+    """`arrays`, all of numbers, as a compressed npz archive: nothing in it is pickled."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **dict(sorted(arrays.items())))
+    # No allow_pickle here: older numpy takes it for the name of an array (seen with 2.1).
+    np.savez_compressed(buffer, **dict(sorted(arrays.items())))
     return buffer.getvalue()
 
 

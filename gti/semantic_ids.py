@@ -124,7 +124,8 @@ class SemanticIds:
         if self.codebooks is not None:
             arrays["codebooks"] = self.codebooks.astype("<f2")
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        # No allow_pickle here: older numpy takes it for the name of an array (seen with 2.1).
+        np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
 
     @classmethod

@@ -188,7 +188,9 @@ def read_ranks(path: Path) -> Ranks:
     except OSError as error:
         raise RanksError(f"cannot read ranks {path}: {error.strerror}") from error
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        # Threads would gain nothing on so small a file, and one that still runs when the process
+        # ends can abort it after all is done.
+        table = pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         detail = str(error).splitlines()[0]
         raise RanksError(f"{path}: not a whole parquet file (truncated?): {detail}") from error

@@ -105,12 +105,8 @@ def test_the_command_line_starts_without_heavy_modules() -> None:
 
 def test_verify_loads_nothing_of_the_run_extra(tmp_path: Path) -> None:
     run = (
-        "from benchmarks.cli import main\n"
-        "try:\n"
-        f"    main(['verify', {str(tmp_path)!r}, '--json'])\n"
-        "except SystemExit:\n"
-        "    pass\n"
-        "print()\n"
+        "from benchmarks.cli import exit_code\n"
+        f"assert exit_code(['verify', {str(tmp_path)!r}, '--json']) == 1\n"
     )
     code = f"import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n{indent(run)}"
     found = loaded_by(code)
