@@ -4,16 +4,27 @@ The job is one JSON line; events come back as JSON lines. When the parent goes a
 pipe closes, and the worker ends at once: nothing half-done is ever visible in the results.
 """
 
+import ctypes
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+PR_SET_PDEATHSIG = 1
+"""Linux: the signal that a process gets when its parent dies (prctl(2))."""
+
+
+def _die_with_parent() -> None:
+    """Asks Linux to kill this process with its parent, even while a library is being loaded."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
 
 def _end_with_parent() -> None:
-    """Ends this process when the other end of standard input closes."""
+    """Ends this process when the other end of standard input closes: works on every system."""
     sys.stdin.read()
     os._exit(3)
 
@@ -71,6 +82,7 @@ def main() -> int:
     """Reads the job, runs it, reports; 0 when the record is written, 1 when the cell failed."""
     from benchmarks.events import LineReporter
 
+    _die_with_parent()
     # Libraries print to standard output; the pipe is for events alone.
     report = LineReporter(os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

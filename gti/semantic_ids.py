@@ -125,7 +125,7 @@ class SemanticIds:
             arrays["codebooks"] = self.codebooks.astype("<f2")
         buffer = io.BytesIO()
         # No allow_pickle here: older numpy takes it for the name of an array (seen with 2.1).
-        np.savez_compressed(buffer, **arrays)
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes names for flags
         return buffer.getvalue()
 
     @classmethod
