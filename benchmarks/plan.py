@@ -100,7 +100,7 @@ def past_seconds(setting: Setting, results: Sequence[Path]) -> float | None:
 
 
 UTILISATION = {"cpu": 0.35, "cuda": 0.25}
-"""Share of the matrix-product rate that training reaches, as seen with nano and SmolLM2."""
+"""Share of the matrix-product rate that training is taken to reach: assumed, not measured."""
 
 
 def matrix_rate(device: str, dtype: str) -> float:
