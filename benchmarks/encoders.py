@@ -1,8 +1,14 @@
-"""Text encoders: item texts to unit vectors, for the quantiser."""
+"""Text encoders: item texts to unit vectors, for the quantiser.
+
+Names: `all-MiniLM-L6-v2` (from an asset; needs no further library), `hub:OWNER/NAME@REVISION` (a
+pinned commit) or a folder, both through sentence-transformers (extra `encoders`).
+"""
 
 import difflib
+import importlib.util
 import io
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.assets import ASSETS, asset_folder
 from benchmarks.backbones import quiet_transformers
 from benchmarks.cache import cache_root, publish_file
-from leaderboard.canonical import digest_of
+from leaderboard.canonical import digest_of, file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +27,7 @@ _RECIPE = "mean-pooling, L2 norm, batches by length, 1"
 """Part of the cache's key; another way of computing needs another one."""
 
 _BATCH = 32
+_HUB = re.compile(r"hub:(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 
 
 class EncoderError(RuntimeError):
@@ -33,19 +40,19 @@ class EncoderCard:
 
     Attributes:
         name: what settings call it.
-        width: length of its vectors.
-        max_tokens: longer texts are cut there, the two special tokens included.
+        width: length of its vectors; null where it is known only once it is loaded.
+        max_tokens: longer texts are cut there, special tokens included; null: its own limit.
         source: where it comes from.
         licence: under which terms.
-        asset: the asset that holds it.
+        asset: the asset that holds it; null: a folder or the hub, by sentence-transformers.
     """
 
     name: str
-    width: int
-    max_tokens: int
+    width: int | None
+    max_tokens: int | None
     source: str
     licence: str
-    asset: str
+    asset: str | None
 
 
 CARDS = {
@@ -65,16 +72,21 @@ CARDS = {
 
 
 def embed_texts(
-    texts: list[str], encoder: str = "all-MiniLM-L6-v2", *, offline: bool = False
+    texts: list[str],
+    encoder: str = "all-MiniLM-L6-v2",
+    *,
+    max_tokens: int | None = None,
+    offline: bool = False,
 ) -> NDArray[np.float32]:
-    """Embeds texts as sentence-transformers would: mean over the tokens, L2-normalised.
+    """Embeds texts as sentence-transformers does, L2-normalised.
 
     Results are cached by content: what a copied cache holds is used, though another instruction set
     would differ in the last bits.
 
     Args:
         texts: [n] texts; an empty one gets the vector of the two special tokens.
-        encoder: a key of `CARDS`.
+        encoder: a key of `CARDS`, `hub:OWNER/NAME@REVISION`, or a folder.
+        max_tokens: texts are cut there; null: at the encoder's own limit.
         offline: touch no network.
 
     Returns:
@@ -86,11 +98,16 @@ def embed_texts(
         CacheError: the cache is full or cannot be written.
     """
     card = encoder_card(encoder)
+    if max_tokens is not None:
+        card = replace(card, max_tokens=max_tokens)
     path = _cache_path(card, texts)
-    cached = _read(path, (len(texts), card.width))
+    cached = _read(path, len(texts), card.width)
     if cached is not None:
         return cached
-    vectors = _embed(texts, card, asset_folder(card.asset, offline=offline))
+    if card.asset is None:
+        vectors = _embed_with_library(texts, card, offline)
+    else:
+        vectors = _embed(texts, card, asset_folder(card.asset, offline=offline))
     buffer = io.BytesIO()
     np.save(buffer, vectors, allow_pickle=False)
     publish_file(path, buffer.getvalue())
@@ -98,32 +115,83 @@ def embed_texts(
 
 
 def encoder_card(name: str) -> EncoderCard:
-    """The card of an encoder.
+    """The card of an encoder; for `hub:` names and folders one is made.
 
     Raises:
         EncoderError: unknown name, with the nearest known one.
     """
     if name in CARDS:
         return CARDS[name]
+    hub = _HUB.fullmatch(name)
+    if hub is not None:
+        source = f"Hugging Face hub, {hub['repository']} at {hub['revision']}"
+        return EncoderCard(name, None, None, source, "see its page on the hub", None)
+    if name.startswith("hub:"):
+        raise EncoderError(
+            f"encoder {name!r}: expected hub:OWNER/NAME@REVISION, where REVISION is the commit's"
+            " 40 hexadecimal digits (a branch or tag can move)"
+        )
+    if Path(name).is_dir():
+        return EncoderCard(name, None, None, "a local folder", "not stated", None)
     near = difflib.get_close_matches(name, CARDS, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise EncoderError(f"unknown encoder {name!r}; {hint}known are {', '.join(CARDS)}")
+    raise EncoderError(
+        f"unknown encoder {name!r}; {hint}known are {', '.join(CARDS)}; a folder's path and"
+        " hub:OWNER/NAME@REVISION work too"
+    )
 
 
 def _cache_path(card: EncoderCard, texts: list[str]) -> Path:
     """Where the vectors of these texts lie."""
-    weights = ASSETS[card.asset].sha256
+    if card.asset is not None:
+        weights = ASSETS[card.asset].sha256
+    elif _HUB.fullmatch(card.name):
+        weights = card.name  # the revision is part of it
+    else:
+        files = sorted(Path(card.name).rglob("*.safetensors"))
+        weights = digest_of([file_sha256(path) for path in files])
     key = [_RECIPE, card.name, weights, card.max_tokens, texts]
     return cache_root() / "embeddings" / f"{digest_of(key)}.npy"
 
 
-def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+def _read(path: Path, count: int, width: int | None) -> NDArray[np.float32] | None:
     """Cached vectors, or null where there are none that can be used."""
     try:
         vectors = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return vectors if vectors.shape == shape and vectors.dtype == np.float32 else None
+    fits = vectors.ndim == 2 and len(vectors) == count and width in (None, vectors.shape[1])
+    return vectors if fits and vectors.dtype == np.float32 else None
+
+
+def _embed_with_library(texts: list[str], card: EncoderCard, offline: bool) -> NDArray[np.float32]:
+    """Runs an encoder that says itself how its tokens are pooled, on an accelerator if any."""
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise EncoderError(
+            f"encoder {card.name} needs sentence-transformers: pip install 'gti-bench[encoders]'"
+        )
+    from sentence_transformers import SentenceTransformer
+
+    hub = _HUB.fullmatch(card.name)
+    try:
+        with quiet_transformers():
+            model = SentenceTransformer(
+                hub["repository"] if hub else card.name,
+                revision=hub["revision"] if hub else None,
+                cache_folder=str(cache_root() / "hub"),
+                local_files_only=offline or hub is None,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
+    except (OSError, ValueError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise EncoderError(f"encoder {card.name} cannot be loaded: {first}") from error
+    if card.max_tokens is not None:
+        model.max_seq_length = card.max_tokens
+    vectors: NDArray[np.float32] = model.encode(
+        texts, batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
+    )
+    return np.asarray(vectors, dtype=np.float32)
 
 
 def _embed(texts: list[str], card: EncoderCard, folder: Path) -> NDArray[np.float32]:
@@ -146,6 +214,7 @@ def _embed(texts: list[str], card: EncoderCard, folder: Path) -> NDArray[np.floa
         raise EncoderError(f"encoder {card.name} in {folder} cannot be loaded: {error}") from error
     model.eval()
     token_ids = tokenizer(texts, truncation=True, max_length=card.max_tokens)["input_ids"]
+    assert card.width is not None  # carried encoders say it
     vectors = np.empty((len(texts), card.width), dtype=np.float32)
     order = sorted(range(len(texts)), key=lambda row: (len(token_ids[row]), row))
     with torch.inference_mode():

@@ -8,14 +8,19 @@ new baseline leaves the records of the others valid.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from leaderboard.canonical import digest_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Pin = Sha256 | Literal["unpinned"]
+"""What an input must hash to; "unpinned" where the setting's author has not had it at hand.
+
+A record names what it found in its own `inputs`, and one board takes no two kinds of them.
+"""
 
 
 class Frozen(BaseModel):
@@ -29,10 +34,15 @@ class DatasetSpec(Frozen):
 
     `sha256` is the dataset's content hash (see `gti.dataset`), so another version of the same
     name is refused instead of silently scored.
+
+    `options`: what the dataset's card lets one choose (the item's unit, the k of a k-core);
+    `sample_users`: a stated sub-sample of the users, drawn by a hash of their ids.
     """
 
     name: str
-    sha256: Sha256
+    options: dict[str, str | int | bool] | None = None
+    sample_users: Annotated[int, Field(ge=1)] | None = None
+    sha256: Pin
     title_field: str
     detail_fields: tuple[str, ...]
     min_interactions: Annotated[int, Field(ge=3)]
@@ -40,20 +50,50 @@ class DatasetSpec(Frozen):
     seen_items: Literal["keep", "remove"]
 
 
+class RqVaeSpec(Frozen):
+    """How an RQ-VAE is trained: an MLP into `code_dim` dimensions, quantised level by level.
+
+    `batch_size` 0 takes all items in every step; `diversity` weighs LETTER's term (0: off) over
+    `diversity_groups` groups of codes; `sinkhorn_epsilon` 0 leaves the last level as it falls.
+    """
+
+    hidden: tuple[Annotated[int, Field(ge=1)], ...]
+    code_dim: Annotated[int, Field(ge=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=0)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    commitment: Annotated[float, Field(ge=0)]
+    diversity: Annotated[float, Field(ge=0)]
+    diversity_groups: Annotated[int, Field(ge=1)]
+    sinkhorn_epsilon: Annotated[float, Field(ge=0)]
+    sinkhorn_iterations: Annotated[int, Field(ge=1)]
+
+
 class SemanticIdsSpec(Frozen):
     """Which Semantic IDs; `seed` is the quantiser's own, apart from the seeds of training.
 
     `pca_dim`: dimensions the embeddings are reduced to first; 0 takes them as they are. On raw
     embeddings the later levels of residual k-means use their codes unevenly.
+    `encoder_max_tokens`: longer texts are cut there; absent: at the encoder's own limit.
     """
 
-    quantiser: Literal["residual_kmeans", "published"]
+    quantiser: Literal["residual_kmeans", "rq_vae", "published"]
     encoder: str
     pca_dim: Annotated[int, Field(ge=0)]
     levels: Annotated[int, Field(ge=1, le=8)]
     codes: Annotated[int, Field(ge=2)]
     seed: int
-    sha256: Sha256
+    sha256: Pin
+    encoder_max_tokens: Annotated[int, Field(ge=3)] | None = None
+    rq_vae: RqVaeSpec | None = None
+
+    @model_validator(mode="after")
+    def _table_of_the_quantiser(self) -> Self:
+        if (self.quantiser == "rq_vae") != (self.rq_vae is not None):
+            raise ValueError("quantiser 'rq_vae' and the table [semantic_ids.rq_vae] go together")
+        return self
 
 
 class LoraSpec(Frozen):
@@ -94,22 +134,93 @@ class OptimizerSpec(Frozen):
 
 
 class SftSpec(OptimizerSpec):
-    """Fine-tuning on the retrieval stream R; `passes` over it is the SFT budget."""
+    """Fine-tuning on the retrieval stream R; its budget is `passes` over R or a number of steps."""
 
-    passes: Annotated[float, Field(gt=0)]
+    passes: Annotated[float, Field(gt=0)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.passes is None) == (self.steps is None):
+            raise ValueError("give either passes or steps")
+        return self
 
 
 class ExtraSpec(Frozen):
-    """The extra budget A = `share_of_sft` × the nominal FLOPs of R, one for all that spend it."""
+    """The extra budget A in nominal FLOPs, one for all methods that spend it.
 
-    share_of_sft: Annotated[float, Field(gt=0)]
+    Given as a share of R's FLOPs, or by what GTI's grounding costs at a published length: passes
+    over the pairs, or optimiser steps with only the new rows trainable. `free_steps`: further
+    steps with all weights free (paper §4.1), part of A.
+    """
+
+    share_of_sft: Annotated[float, Field(gt=0)] | None = None
+    grounding_passes: Annotated[float, Field(gt=0)] | None = None
+    grounding_steps: Annotated[int, Field(ge=1)] | None = None
+    free_steps: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        given = (self.share_of_sft, self.grounding_passes, self.grounding_steps)
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give one of share_of_sft, grounding_passes, grounding_steps")
+        if self.free_steps is not None and self.grounding_steps is None:
+            raise ValueError("free_steps goes with grounding_steps")
+        return self
 
 
 class AuxiliarySpec(Frozen):
-    """LC-Rec's alignment tasks beside R: which families, and how their loss is weighted."""
+    """LC-Rec's alignment tasks beside R.
 
-    tasks: tuple[str, ...]
+    `mixture`: task family → its share of the examples (weights; their sum does not matter);
+    `loss_weight`: of their mean loss, beside R's, which has weight 1.
+    """
+
+    mixture: dict[str, Annotated[float, Field(gt=0)]]
     loss_weight: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.mixture:
+            raise ValueError("mixture names no task family")
+        return self
+
+
+class QueriesSpec(Frozen):
+    """The retrieval track: text queries made from item texts (`gti.queries`), graded relevance.
+
+    `sha256`: content hash of the queries that the rule makes; `per_item`: known-item queries made
+    from each item; `words`: words in such a query at most; `category_fields`: fields whose values
+    make category queries, the main one first (none: no category queries); `gains`: what an item of
+    grade 1 (maybe) and one of grade 2 (good) are worth in NDCG.
+    """
+
+    rule: Literal["item_texts"]
+    sha256: Pin
+    per_item: Annotated[int, Field(ge=3)]
+    words: Annotated[int, Field(ge=2)]
+    category_fields: tuple[str, ...]
+    gains: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+    @model_validator(mode="after")
+    def _good_is_worth_more(self) -> Self:
+        if not self.gains[0] < self.gains[1]:
+            raise ValueError("gains must rise with the grade")
+        return self
+
+
+class TuningSpec(Frozen):
+    """The common rule of `gti-bench tune`: as many trials for one method as for any other.
+
+    Rates are drawn between the two bounds, evenly in their logarithm, along those axes that a
+    method has; validation only, at a seed that no board uses.
+    """
+
+    trials: Annotated[int, Field(ge=1)]
+    seed: int
+    sft_learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    grounding_learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    auxiliary_loss_weight: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
 
 class DecodingSpec(Frozen):
@@ -119,9 +230,14 @@ class DecodingSpec(Frozen):
 
 
 class EvaluationSpec(Frozen):
-    """When and on whom to score. The main score is `ndcg@10`."""
+    """When and on whom to score. The main score is `ndcg@10`.
+
+    `wordings`: prompts per user, the first so many wordings of the task; scores are means over
+    them. Style "sequence" has one.
+    """
 
     cutoffs: tuple[int, ...]
+    wordings: Annotated[int, Field(ge=1)]
     validation_users: Annotated[int, Field(ge=1, description="fixed sample scored in training")]
     curve_points: Annotated[int, Field(ge=1, description="scored steps after step 0")]
 
@@ -143,12 +259,37 @@ class Setting(Frozen):
     auxiliary: AuxiliarySpec
     decoding: DecodingSpec
     evaluation: EvaluationSpec
+    queries: QueriesSpec | None = None
+    tuning: TuningSpec | None = None
+
+    @model_validator(mode="after")
+    def _wordings_there_are(self) -> Self:
+        if self.prompts.style == "sequence" and self.evaluation.wordings != 1:
+            raise ValueError("prompt style 'sequence' has one wording: evaluation.wordings = 1")
+        return self
+
+    @model_validator(mode="after")
+    def _queries_are_questions(self) -> Self:
+        if self.queries is not None and self.prompts.style != "chat":
+            raise ValueError('queries are asked as questions: prompts.style = "chat"')
+        if self.queries is not None and self.dataset.seen_items != "keep":
+            raise ValueError('a query has seen no items: dataset.seen_items = "keep"')
+        return self
+
+    @property
+    def asks(self) -> Literal["users", "queries"]:
+        """Who is scored: users of next-item recommendation, or queries of the retrieval track."""
+        return "users" if self.queries is None else "queries"
 
     @property
     def hash(self) -> str:
-        """sha256 of what can change a number: all fields but the prose and the list of seeds."""
-        content = self.model_dump(mode="json", exclude={"summary", "seeds", "evidence"})
-        return digest_of(content)
+        """sha256 of what can change a number: all fields but prose, seeds and how rates were found.
+
+        Fields that are null are left out, so that an option added later, which a setting does not
+        use, leaves its records valid.
+        """
+        left_out = {"summary", "seeds", "evidence", "tuning"}
+        return digest_of(self.model_dump(mode="json", exclude=left_out, exclude_none=True))
 
 
 class MethodParameters(Frozen):

@@ -72,3 +72,38 @@ def test_vectors_are_those_of_sentence_transformers(
     np.testing.assert_allclose(ours, theirs, atol=2e-6)
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(ours[0], ours[5], atol=2e-6)
+
+
+def test_a_folder_is_pooled_as_its_own_files_say(
+    tiny_encoder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    texts = ["a war film", "b", "a b a b a b a b a b a b"]
+    found = embed_texts(texts, str(tiny_encoder), offline=True)
+    model = AutoModel.from_pretrained(str(tiny_encoder)).eval()
+    tokenizer = AutoTokenizer.from_pretrained(str(tiny_encoder))
+    for text, row in zip(texts, found, strict=True):
+        inputs = tokenizer(text, truncation=True, max_length=8, return_tensors="pt")
+        with torch.inference_mode():
+            first = model(**inputs).last_hidden_state[0, 0]
+        np.testing.assert_allclose(row, first / first.norm(), atol=1e-5)
+    # Cut shorter, the long text alone changes; and the second call reads the cache.
+    shorter = embed_texts(texts, str(tiny_encoder), max_tokens=5, offline=True)
+    np.testing.assert_allclose(shorter[:2], found[:2], atol=1e-6)
+    assert not np.allclose(shorter[2], found[2], atol=1e-3)
+    monkeypatch.setattr(encoders, "_embed_with_library", None)
+    np.testing.assert_array_equal(embed_texts(texts, str(tiny_encoder), offline=True), found)
+
+
+def test_a_hub_name_needs_its_commit() -> None:
+    with pytest.raises(EncoderError, match="40 hexadecimal digits"):
+        embed_texts(["a"], "hub:Qwen/Qwen3-Embedding-0.6B@main")
+
+
+def test_a_hub_encoder_without_its_library_says_what_to_install(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoders.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(EncoderError, match=r"gti-bench\[encoders\]"):
+        embed_texts(["a"], "hub:Qwen/Qwen3-Embedding-0.6B@" + "0" * 40)

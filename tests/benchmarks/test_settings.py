@@ -10,10 +10,13 @@ from benchmarks.datasets import CARDS
 from benchmarks.inputs import COMMITTED_SIDS, load_inputs, sids_file_name
 from gti.semantic_ids import SemanticIds
 from gti.wordings import ALIGNMENT_TASKS
+from leaderboard.canonical import digest_of
 from leaderboard.setting import SettingError, parse_setting
 
+PINNED = [n for n in setting_names() if find_setting(n).setting.semantic_ids.sha256 != "unpinned"]
 
-@pytest.mark.parametrize("name", setting_names())
+
+@pytest.mark.parametrize("name", PINNED)
 def test_semantic_ids_are_committed_under_the_settings_hash(name):
     setting = find_setting(name).setting
     sids = SemanticIds.from_file(COMMITTED_SIDS / sids_file_name(setting))
@@ -30,13 +33,53 @@ def test_settings_name_what_exists(name):
     file = find_setting(name)
     assert file.setting.dataset.name in CARDS
     assert set(file.methods) <= set(methods())
-    assert set(file.setting.auxiliary.tasks) <= set(ALIGNMENT_TASKS)
+    assert set(file.setting.auxiliary.mixture) <= set(ALIGNMENT_TASKS)
     assert max(file.setting.evaluation.cutoffs) <= file.setting.decoding.beam
 
 
 def test_no_two_settings_share_a_hash():
     hashes = [find_setting(name).setting.hash for name in setting_names()]
-    assert len(set(hashes)) == len(hashes) == 4
+    assert len(set(hashes)) == len(hashes) >= 8
+
+
+def test_only_the_papers_settings_are_unpinned():
+    unpinned = set(setting_names()) - set(PINNED)
+    assert unpinned == {name for name in setting_names() if name.startswith("vibrent-")}
+
+
+def test_the_papers_settings_hold_what_the_paper_states():
+    settings = [find_setting(n).setting for n in setting_names() if n.startswith("vibrent-")]
+    assert len(settings) == 4
+    for setting in settings:
+        sids, vae = setting.semantic_ids, setting.semantic_ids.rq_vae
+        assert (sids.levels, sids.codes, vae.code_dim, vae.epochs) == (4, 256, 32, 20_000)
+        assert (vae.hidden, vae.dropout) == ((1024, 512, 256), 0.1)
+        assert (setting.sft.steps, setting.sft.batch_size) == (1600, 512)
+        assert setting.evaluation.wordings == 3
+    grounding = {
+        (s.extra.grounding_steps, s.extra.free_steps, s.extra.grounding_passes) for s in settings
+    }
+    assert grounding == {(8000, 8000, None), (None, None, 10.0)}
+    lora = {s.backbone.lora and (s.backbone.lora.rank, s.backbone.lora.alpha) for s in settings}
+    assert lora == {None, (8, 32.0)}
+
+
+def test_a_field_that_a_setting_does_not_use_leaves_its_hash_alone():
+    setting = find_setting("ml-100k-nano").setting
+    assert setting.queries is None
+    assert setting.hash == digest_of(
+        {
+            key: value
+            for key, value in without_nulls(setting.model_dump(mode="json")).items()
+            if key not in ("summary", "seeds", "evidence", "tuning")
+        }
+    )
+
+
+def without_nulls(value):
+    if isinstance(value, dict):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return value
 
 
 def test_a_method_table_changes_the_methods_hash_and_not_the_settings():
@@ -52,6 +95,11 @@ def test_a_method_table_changes_the_methods_hash_and_not_the_settings():
     ("old", "new", "named"),
     [
         ("passes = 1.5", "passes = 0.0", "sft.passes"),
+        ("passes = 1.5", "", "either passes or steps"),
+        ("passes = 1.5", "passes = 1.5\nsteps = 10", "either passes or steps"),
+        ("share_of_sft = 0.3", "free_steps = 3", "one of share_of_sft, grounding_passes"),
+        ('quantiser = "residual_kmeans"', 'quantiser = "rq_vae"', "go together"),
+        ("wordings = 1", "wordings = 2", "has one wording"),
         ('quantiser = "residual_kmeans"', 'quantiser = "kmeans"', "semantic_ids.quantiser"),
         ("codes = 64", "codes = 64\ncolour = 1", "semantic_ids.colour"),
         ("beam = 100", "beam = ", "not valid TOML"),
