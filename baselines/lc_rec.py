@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from gti.initializers import mean_rows
 from gti.method import Method, Spending, Start
 
 
@@ -11,12 +12,13 @@ class LcRec(Method):
     """Auxiliary tasks instead of a stage: text and Semantic IDs are aligned while SFT runs."""
 
     key = "lc_rec"
-    summary = "mean rows; alignment tasks from item text beside the retrieval stream"
-    source = "LC-Rec, arXiv 2311.09049 §3.3"
+    summary = "mean rows; the alignment tasks of five families beside the retrieval stream"
+    source = "LC-Rec, arXiv 2311.09049 §3.3: index-language and recommendation-oriented alignment"
     group = "core"
+    version = 2  # 2: all families, several wordings each, drawn anew at every pass
     alignment = True
     spends: ClassVar[dict[Spending, float]] = {"beside": 1.0}
 
     def initialize(self, start: Start) -> Tensor:
         """The mean of the text rows, LC-Rec's start."""
-        return start.text_rows.mean(dim=0).expand(start.num_new, -1)
+        return mean_rows(start)

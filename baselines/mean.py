@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from gti.initializers import mean_rows
 from gti.method import Method, Start
 
 
@@ -15,4 +16,4 @@ class Mean(Method):
 
     def initialize(self, start: Start) -> Tensor:
         """The mean over real text rows only: padding rows are not among `text_rows`."""
-        return start.text_rows.mean(dim=0).expand(start.num_new, -1)
+        return mean_rows(start)

@@ -36,7 +36,7 @@ def _methods_in(module_name: str) -> list[Method]:
 
 @cache
 def methods() -> dict[str, Method]:
-    """All methods by key: the core in its usual order, then the others by name.
+    """All methods by key, group by group: the core in its usual order, the others by name.
 
     Raises:
         MethodError: a file that holds no method, one whose key is not its file's name, two
@@ -63,7 +63,10 @@ def methods() -> dict[str, Method]:
     for method in found.values():
         check_method(method)
     rank = {key: place for place, key in enumerate(CORE_ORDER)}
-    keys = sorted(found, key=lambda key: (rank.get(key, len(rank)), key))
+    keys = sorted(
+        found,
+        key=lambda key: (GROUPS["all"].index(found[key].group), rank.get(key, len(rank)), key),
+    )
     return {key: found[key] for key in keys}
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gti.dataset import IntArray
+from gti.initializers import mean_rows
 from gti.semantic_ids import SemanticIds
 
 Group = Literal["core", "initialization", "control"]
@@ -26,8 +27,8 @@ class Start:
     Attributes:
         matrix: which matrix is being filled; "output" only where the head is not tied.
         text_rows: [num_text, d] float32, rows of the tokens the tokenizer had before; no padding.
-        text_ids: [num_text] their token ids.
-        default_rows: [num_new, d] float32, what the rows held right after the matrix grew.
+        text_ids: [num_text] their token ids, ascending.
+        default_rows: [num_new, d] float32, what the library left in the rows when the matrix grew.
         semantic_ids: codes and codebooks.
         item_texts: [num_items] field → text.
         train: per user the training items, in order of time.
@@ -104,6 +105,16 @@ class Method:
         """The stage before SFT, or null where there is none."""
         return None
 
+    @property
+    def detail(self) -> str:
+        """What a manifest must name beside key and version (a library's version); mostly empty."""
+        return ""
+
+    @property
+    def initializer(self) -> str:
+        """Who wrote the first rows, as the record's manifest names it."""
+        return f"{self.key} v{self.version}" + (f" ({self.detail})" if self.detail else "")
+
 
 class Gti(Method):
     """Grounded Token Initialization: only the new rows learn, from text paired with SIDs."""
@@ -111,12 +122,12 @@ class Gti(Method):
     key = "gti"
     summary = "mean rows, then grounded in item text with everything else frozen"
     source = "GTI, arXiv 2604.02324 §3, Algorithm 1"
-    group = "core"
+    group: ClassVar[Group] = "core"
     spends: ClassVar[dict[Spending, float]] = {"before": 1.0}
 
     def initialize(self, start: Start) -> Tensor:
         """The mean of the text rows, where the paper starts."""
-        return start.text_rows.mean(dim=0).expand(start.num_new, -1)
+        return mean_rows(start)
 
     def grounding(self) -> GroundingPlan:
         """Both directions, frozen throughout."""

@@ -29,7 +29,7 @@ class Vocabulary:
         rows_before: matrix rows before the extension.
         matrix_rows: matrix rows now.
         tied: whether head and embedding share their matrix.
-        default_rows: per matrix [num_new, d] float32: what the new rows held right after growing.
+        default_rows: per matrix [num_new, d] float32: what the library left in the new rows.
         text_sha256_before: `rows_sha256` of the text rows before the tokenizer grew.
         new_sha256_before: `rows_sha256` of the new rows before they were written; null where some
             did not exist.
@@ -85,15 +85,20 @@ def check_plain_head(model: Any) -> None:
             )
 
 
-def extend_vocabulary(tokenizer: Any, model: Any, tokens: tuple[str, ...]) -> Vocabulary:
+def extend_vocabulary(
+    tokenizer: Any, model: Any, tokens: tuple[str, ...], seed: int = 0
+) -> Vocabulary:
     """Adds `tokens` to `tokenizer` and gives each a row of `model`'s matrix.
 
-    The rows' content is left to the caller (`write_rows`); text rows keep theirs bit for bit.
+    The rows' content is left to the caller (`write_rows`); text rows keep theirs bit for bit. Until
+    then the rows hold what the installed transformers leaves: rows past the end of the old matrix
+    what `resize_token_embeddings` fills them with by default, old padding rows what stood there.
 
     Args:
         tokenizer: a Hugging Face tokenizer; changed in place.
         model: a Hugging Face causal LM; changed in place.
         tokens: new token strings; none may exist yet.
+        seed: of the library's draws for the rows' first content.
 
     Raises:
         VocabularyError: a token exists already, or the head is not a plain one.
@@ -114,11 +119,11 @@ def extend_vocabulary(tokenizer: Any, model: Any, tokens: tuple[str, ...]) -> Vo
     existed = int(new_ids.max()) < rows_before
     new_before = matrices_sha256(model, new_ids) if existed else None
     if not existed:
-        # The library fills fresh rows from the global generator; the caller overwrites them, but a
-        # method may read them first: forked and seeded, they are the same in every run.
+        # The library fills fresh rows from the global generator; most methods overwrite them, but
+        # `hf_default` keeps them: forked and seeded, they are the same in every run.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model.resize_token_embeddings(int(new_ids.max()) + 1, mean_resizing=False)
+            torch.manual_seed(seed)
+            model.resize_token_embeddings(int(new_ids.max()) + 1)
     matrices = embedding_matrices(model)
     return Vocabulary(
         new_ids=new_ids,

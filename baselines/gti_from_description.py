@@ -1,0 +1,22 @@
+"""`gti_from_description`: GTI that starts from the rows of `description` instead of the mean."""
+
+from torch import Tensor
+
+from baselines.description import Description
+from gti.method import Gti, Start
+
+
+class GtiFromDescription(Gti):
+    """Does grounding still add something when the rows begin with the items' words in them?
+
+    Against `gti` only the start differs; against `description` only the grounding stage.
+    """
+
+    key = "gti_from_description"
+    summary = "gti, starting from the rows of `description`"
+    source = "ours: ablation of GTI, arXiv 2604.02324 §3"
+    group = "control"
+
+    def initialize(self, start: Start) -> Tensor:
+        """The rows of `description`."""
+        return Description().initialize(start)

@@ -1,0 +1,20 @@
+"""`gti_text_to_sid`: GTI grounded in one direction, text → Semantic ID."""
+
+from gti.method import GroundingPlan, Gti
+
+
+class GtiTextToSid(Gti):
+    """The new rows learn as outputs: which codes to write after a text.
+
+    As inputs they learn only within the Semantic ID that is being written. Against `gti`: is the
+    other direction needed? The budget is the same, all of it on this one.
+    """
+
+    key = "gti_text_to_sid"
+    summary = "gti with pairs text → SID only"
+    source = "ours: ablation of GTI, arXiv 2604.02324 §3"
+    group = "control"
+
+    def grounding(self) -> GroundingPlan:
+        """No pair asks for text."""
+        return GroundingPlan(sid_to_text=False)

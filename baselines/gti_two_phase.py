@@ -1,0 +1,20 @@
+"""`gti_two_phase`: GTI whose stage goes on with all weights free, as the paper's §4.1 has it."""
+
+from gti.method import GroundingPlan, Gti
+
+
+class GtiTwoPhase(Gti):
+    """Half of the extra budget with only the new rows trainable, half with all weights.
+
+    Against `gti`: does it help to let the backbone follow? The pairs are the same in both halves.
+    A setting that gives both phases in steps (paper: 8,000 and 8,000) replaces the half.
+    """
+
+    key = "gti_two_phase"
+    summary = "gti, then the same pairs with all weights free"
+    source = "GTI, arXiv 2604.02324 §4.1"
+    group = "control"
+
+    def grounding(self) -> GroundingPlan:
+        """Frozen first, free after, half the FLOPs each."""
+        return GroundingPlan(frozen_share=0.5)

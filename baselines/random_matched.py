@@ -1,0 +1,29 @@
+"""`random_matched`: random directions at the text rows' norms; separates scale from direction."""
+
+import torch
+from torch import Tensor
+
+from gti.method import Method, Start
+
+
+class RandomMatched(Method):
+    """As far from the origin as text rows are, but pointing nowhere in particular.
+
+    Against `random` only the scale differs; against `mean` and `gaussian`, that the directions know
+    nothing of the text rows. Directions are uniform on the sphere; each row takes the norm of a
+    text row drawn with replacement among those that are not zero.
+    """
+
+    key = "random_matched"
+    summary = "random directions at the norms of text rows"
+    source = "ours: `random` at the text rows' scale"
+    group = "initialization"
+
+    def initialize(self, start: Start) -> Tensor:
+        """Directions first, then norms, both from the stream `init`."""
+        directions = torch.randn(start.num_new, start.width, generator=start.generator)
+        norms = start.text_rows.norm(dim=1)
+        norms = norms[norms > 0]
+        drawn = torch.randint(len(norms), (start.num_new, 1), generator=start.generator)
+        rows: Tensor = directions / directions.norm(dim=1, keepdim=True) * norms[drawn]
+        return rows

@@ -1,0 +1,168 @@
+"""All methods through the real command line: records, proofs, budgets, verification."""
+
+import re
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.registry import methods
+from benchmarks.catalogue import find_setting
+from benchmarks.cell import CellRun, run_cell
+from benchmarks.inputs import load_inputs
+from gti.method import MethodError
+from gti.semantic_ids import SemanticIds
+from leaderboard.record import read_record
+from leaderboard.verify import verify
+
+SUBSET = (
+    "gti_shuffled",
+    "gti_sid_to_text",
+    "gti_two_phase",
+    "mean_two_phase",
+    "mean_matched",
+    "gti_lc_rec",
+    "hf_default",
+    "codebook",
+)
+"""One method per way through a cell; the rest differ from these in their first rows alone."""
+
+
+@pytest.fixture
+def setting(tmp_path, write_setting, monkeypatch):
+    """`setting(passes)`: the tiny setting, on Semantic IDs with codebooks in a cache of its own."""
+
+    def write(passes):
+        rng = np.random.default_rng(0)
+        codes = np.array([[i % 6, i // 6 % 8] for i in range(60)], np.int64)
+        codebooks = rng.normal(size=(2, 8, 12)).astype(np.float16)
+        sids = SemanticIds(codes, 8, codebooks, {"made": "for tests"})
+        cache = tmp_path / "cache"
+        (cache / "semantic_ids").mkdir(parents=True)
+        (cache / "semantic_ids" / f"{sids.sha256}.npz").write_bytes(sids.to_bytes())
+        monkeypatch.setenv("GTI_BENCH_CACHE", str(cache))
+        path = write_setting(tmp_path, passes=str(passes), validation_users="2")
+        head, _, rest = path.read_text().partition('quantiser = "published"')
+        rest = re.sub(r'^sha256 = ".*"', f'sha256 = "{sids.sha256}"', rest, count=1, flags=re.M)
+        path.write_text(f'{head}quantiser = "residual_kmeans"{rest}')
+        return path
+
+    return write
+
+
+def cell(path, method, results=None):
+    """A cell of the setting at `path`, in this process: run, or only planned without `results`."""
+    file = find_setting(str(path))
+    inputs = load_inputs(file.setting, offline=True)
+    given = (file.setting, file.parameters(method), methods()[method], 0, inputs)
+    device = torch.device("cpu")
+    if results is None:
+        return CellRun(*given, device, offline=True)
+    return read_record(run_cell(*given, results, device, offline=True))
+
+
+def check(records):
+    """What every one of the records must show, whatever its method."""
+    for key, record in records.items():
+        spends = methods()[key].spends
+        budget = record.budget
+        expected = budget.extra_flops if spends else 0.0
+        # To within one example, which weighs much in so small a run.
+        assert budget.extra_spent_flops == pytest.approx(expected, rel=0.03), key
+        assert record.manifest.initializer == methods()[key].initializer
+        if "after" not in spends:
+            assert record.tasks["retrieval"] == first_of(records).tasks["retrieval"]
+    stages = {key: [proof.stage for proof in record.proofs] for key, record in records.items()}
+    assert stages["gti_two_phase"] == ["grounding", "grounding_free", "sft"]
+    assert stages["mean_two_phase"] == ["grounding_free", "sft"]
+    assert stages["gti_lc_rec"] == stages["gti_shuffled"] == ["grounding", "sft"]
+    assert stages["mean_matched"] == stages["codebook"] == ["sft"]
+
+    two, free = records["gti_two_phase"], records["mean_two_phase"]
+    assert two.cost["grounding"].nominal_flops == pytest.approx(
+        two.cost["grounding_free"].nominal_flops, rel=0.05
+    )
+    assert not two.proofs[0].backbone_changed
+    assert two.proofs[1].backbone_changed
+    assert free.proofs[0].backbone_changed
+    assert free.proofs[0].text_rows_changed > 0
+
+    matched = records["mean_matched"]
+    assert matched.cost["sft"].nominal_flops == pytest.approx(1.5 * two.budget.sft_flops, rel=0.02)
+    assert matched.learning_curve[-1].passes == pytest.approx(3.0, rel=0.1)
+    assert matched.tasks.keys() == {"retrieval"}
+
+    both = records["gti_lc_rec"]
+    half = both.budget.extra_flops / 2
+    assert both.cost["grounding"].nominal_flops == pytest.approx(half, rel=0.05)
+    shuffled = records["gti_shuffled"].tasks.keys()  # grounding's tasks and retrieval
+    assert both.tasks.keys() > shuffled >= {"title_to_sid", "sid_to_both", "retrieval"}
+    assert not {"title_to_sid", "both_to_sid"} & records["gti_sid_to_text"].tasks.keys()
+    assert records["codebook"].diagnostics["init"].rsa_pearson == pytest.approx(1, abs=1e-6)
+    named = records["hf_default"].manifest.initializer
+    assert named == f"hf_default v1 (transformers {version('transformers')})"
+
+
+def first_of(records):
+    return records["gti_shuffled"]
+
+
+def test_every_way_through_a_cell_ends_in_records_that_verify(tmp_path, setting):
+    path = setting(2.0)
+    records = {key: cell(path, key, tmp_path / "results") for key in SUBSET}
+    check(records)
+    assert verify(tmp_path / "results") == []
+
+
+def test_mean_matched_spends_the_extra_budget_within_a_hundredth(setting):
+    path = setting(8.0)  # so that one example is less than a hundredth of A
+    planned, plain = cell(path, "mean_matched"), cell(path, "mean")
+    assert planned.sft_flops == plain.sft_flops
+    assert planned.extra.flops == pytest.approx(0.5 * plain.sft_flops)
+    assert planned.ledger.extra_spent == pytest.approx(planned.extra.flops, rel=0.01)
+    lengths = [len(example.ids) for batch in planned.batches for example in batch]
+    assert planned.shape.flops(lengths) == pytest.approx(1.5 * plain.sft_flops, rel=0.01 / 3)
+    # The same stream, further on: R as every method has it comes first.
+    for own, longer in zip(plain.batches, planned.batches, strict=False):
+        assert all(np.array_equal(a.ids, b.ids) for a, b in zip(own, longer, strict=True))
+    assert planned.passes == pytest.approx(12.0, rel=0.02)
+
+
+def test_the_rows_of_hf_default_follow_the_seed_of_the_cell(setting):
+    file = find_setting(str(setting(2.0)))
+    inputs = load_inputs(file.setting, offline=True)
+    rows = [
+        CellRun(
+            file.setting,
+            file.parameters("hf_default"),
+            methods()["hf_default"],
+            seed,
+            inputs,
+            torch.device("cpu"),
+            offline=True,
+        ).vocabulary.default_rows[0]
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(rows[0], rows[1])
+    assert not torch.equal(rows[0], rows[2])
+
+
+def test_codebook_on_published_indices_says_why_it_cannot_run(tmp_path, write_setting):
+    with pytest.raises(MethodError, match="these Semantic IDs have none"):
+        cell(write_setting(tmp_path), "codebook", tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+def test_all_methods_run_and_verify_through_the_command_line(tmp_path, setting, gti_bench):
+    path, results = setting(2.0), tmp_path / "results"
+    done = gti_bench("run", path, "--methods", "all", "--seeds", "0", "--results", results)
+    assert done.returncode == 0, done.stdout + done.stderr
+    checked = gti_bench("verify", results)
+    assert checked.returncode == 0, checked.stdout
+    assert f"{len(methods()) + 2} records checked, 0 errors, 0 warnings" in checked.stdout
+    records = [read_record(path) for path in results.rglob("seed-0.json")]
+    cells = {record.method.key: record for record in records if record.kind == "cell"}
+    assert set(cells) == set(methods())
+    check(cells)
