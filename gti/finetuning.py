@@ -23,12 +23,12 @@ from gti.training import (
     adamw,
     answer_states,
     autocast,
+    check_finite,
     epochs,
     hidden_states,
     step_optimizer,
 )
 from gti.vocabulary import Vocabulary, embedding_matrices
-from gti.wordings import ALIGNMENT_TASKS
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,22 @@ def retrieval_examples(
     ]
 
 
+def query_examples(
+    prompter: Prompter, pairs: Sequence[tuple[str, int]], wording: np.random.Generator
+) -> list[Example]:
+    """The training stream R of the retrieval track, one pass: one wording drawn per pair.
+
+    Args:
+        prompter: builds the examples.
+        pairs: (query, item), from `gti.queries`.
+        wording: stream "wording".
+    """
+    count = len(prompter.tasks["query"].wordings)
+    return [
+        prompter.query_example(text, item, int(wording.integers(count))) for text, item in pairs
+    ]
+
+
 def retrieval_batches(
     examples: Sequence[Example],
     batch_size: int,
@@ -75,53 +91,26 @@ def retrieval_batches(
     return [[examples[i] for i in next(stream)] for _ in range(steps)]
 
 
-def alignment_examples(
-    prompter: Prompter,
-    train: Sequence[IntArray],
-    families: Sequence[str],
-    wording: np.random.Generator,
-) -> list[Example]:
-    """One pass of LC-Rec's alignment tasks from item text; one wording drawn per example.
-
-    Families `item2index` and `index2item` give one example per item and form; `fusionseqrec`
-    gives each user one example per form, at a training position drawn from the stream.
-    """
-    examples: list[Example] = []
-    for task in [task for family in families for task in ALIGNMENT_TASKS[family]]:
-        count = len(prompter.tasks[task].wordings)
-        if task in ALIGNMENT_TASKS["fusionseqrec"]:
-            for history in train:
-                if len(history) < 2:
-                    continue
-                end = int(wording.integers(1, len(history)))
-                draw = int(wording.integers(count))
-                if prompter.can_ask(task, int(history[end])):
-                    examples.append(prompter.example(task, int(history[end]), draw, history[:end]))
-        else:
-            for item in range(prompter.semantic_ids.num_items):
-                draw = int(wording.integers(count))
-                if prompter.can_ask(task, item):
-                    examples.append(prompter.example(task, item, draw))
-    return examples
-
-
 def beside(
     batches: Sequence[list[Example]],
-    auxiliary: Sequence[Example],
-    order: np.random.Generator,
+    auxiliary: Iterator[Example],
     shape: ModelShape,
     budget: float,
 ) -> list[Step]:
-    """Spreads `budget` nominal FLOPs of `auxiliary` evenly over the steps of `batches`."""
-    if not auxiliary or budget <= 0:
-        return [Step(batch, []) for batch in batches]
-    stream = epochs(len(auxiliary), 1, order)
+    """Spreads `budget` nominal FLOPs of `auxiliary` evenly over the steps of `batches`.
+
+    Args:
+        batches: R, as it is without anything beside it.
+        auxiliary: endless, from `gti.alignment`; no more is taken than the budget pays for.
+        shape: the backbone's sizes.
+        budget: nominal FLOPs, met to within one example.
+    """
     spent = 0.0
     steps = []
     for number, batch in enumerate(batches, start=1):
         chosen: list[Example] = []
         while spent < budget * number / len(batches):
-            example = auxiliary[int(next(stream)[0])]
+            example = next(auxiliary)
             chosen.append(example)
             spent += shape.flops([len(example.ids)], "all")
         steps.append(Step(batch, chosen))
@@ -168,6 +157,10 @@ def finetune(
         dtype: "bfloat16" computes in it around float32 weights.
         progress: called after each step.
         after_step: called with (steps done, report so far), for learning curves; step 0 included.
+
+    Raises:
+        DivergedError: a loss or gradient that is not finite.
+        TrainingError: not even one example fits into memory.
     """
     shape = ModelShape.of(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -191,6 +184,8 @@ def finetune(
             losses = runner.backward(
                 [part for part in parts if part[0]], loss_of, optimizer.zero_grad
             )
+        for loss in losses:
+            check_finite(loss, "the loss", settings, number)
         if number == 0 and matrix.grad is not None:
             rows = matrix.grad.ne(0).any(dim=1).cpu()
             report.new_rows_with_gradient = int(rows[vocabulary.new_ids].sum())

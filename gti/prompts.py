@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gti.dataset import IntArray, detail_text
+from gti.dataset import IntArray
 from gti.semantic_ids import SemanticIds
+from gti.user_texts import UserTexts
 from gti.vocabulary import Vocabulary
 from gti.wordings import CHAT, PLAIN, SEQUENCE_LEAD_IN, SEQUENCE_SEPARATOR, SYSTEM, Task
 
@@ -87,8 +88,9 @@ class Prompter:
         self.max_history = max_history
         self.context = context
         self.sid_ids = vocabulary.sid_token_ids(semantic_ids.token_index)
-        self.titles = [self._cut(texts.get(title_field, "")) for texts in item_texts]
-        self.details = [self._cut(detail_text(texts, detail_fields)) for texts in item_texts]
+        self.user_texts = UserTexts(item_texts, title_field, detail_fields)
+        self.titles = [self._cut(title) for title in self.user_texts.titles]
+        self.details = [self._cut(detail) for detail in self.user_texts.details]
         self.has_template = getattr(tokenizer, "chat_template", None) is not None
         self.tasks = CHAT if self.has_template else PLAIN
         bos = tokenizer.bos_token_id
@@ -139,10 +141,13 @@ class Prompter:
 
     # Examples ---------------------------------------------------------------------------------
 
-    def can_ask(self, task: str, item: int) -> bool:
-        """Whether `item` has the texts that `task` needs."""
-        texts = {"title": self.titles[item], "detail": self.details[item]}
-        return all(texts[need] for need in self.tasks[task].needs)
+    def can_ask(self, task: str, item: int, history: IntArray | None = None) -> bool:
+        """Whether `item`, or the `history` before it, has the texts that `task` needs."""
+        shown = self._shown(history)
+        return all(self.user_texts.has(need, item, shown) for need in self.tasks[task].needs)
+
+    def _shown(self, history: IntArray | None) -> IntArray:
+        return np.empty(0, np.int64) if history is None else history[-self.max_history :]
 
     def example(
         self,
@@ -163,29 +168,35 @@ class Prompter:
         """
         spec = self.tasks[task]
         coded = item if sid_of is None else sid_of
-        prompt = self._prompt_ids(self._fill(spec, wording, item, coded, history))
-        answer = self._answer(spec, item, coded)
+        shown = self._shown(history)
+        prompt = self._prompt_ids(self._fill(spec, wording, item, coded, shown))
+        answer = self._answer(spec, item, coded, shown)
         where = f"item {item} in task {task}"
         ids = prompt + answer
         return self._checked(ids, np.arange(len(prompt), len(ids)), task, where)
 
-    def _fill(
-        self, spec: Task, wording: int, item: int, coded: int, history: IntArray | None
-    ) -> str:
-        shown = np.empty(0, np.int64) if history is None else history[-self.max_history :]
-        values = {
-            "sid": self.sid_text(coded),
-            "title": self.titles[item],
-            "detail": self.details[item],
-            "history": SEQUENCE_SEPARATOR.join(self.sid_text(i) for i in shown),
-            "titles": self._joined_titles(shown),
-        }
+    def _value(self, name: str, item: int, coded: int, shown: IntArray) -> str:
+        """What stands for the placeholder `name`."""
+        if name == "sid":
+            return self.sid_text(coded)
+        if name == "title":
+            return self.titles[item]
+        if name == "detail":
+            return self.details[item]
+        if name == "history":
+            return SEQUENCE_SEPARATOR.join(self.sid_text(i) for i in shown)
+        if name == "titles":
+            return self._joined_titles(shown)
+        assert name == "intention"  # the wordings hold no other placeholder
+        return self._cut(self.user_texts.intention(item))
+
+    def _fill(self, spec: Task, wording: int, item: int, coded: int, shown: IntArray) -> str:
         # One pass over the wording: a title that itself holds "{sid}" must stay as it is.
         parts = spec.wordings[wording].split("{")
         filled = parts[0]
         for part in parts[1:]:
             name, _, rest = part.partition("}")
-            filled += values[name] + rest
+            filled += self._value(name, item, coded, shown) + rest
         return filled
 
     def _joined_titles(self, items: IntArray) -> str:
@@ -201,12 +212,15 @@ class Prompter:
                 titles.insert(0, title)
         return "; ".join(titles)
 
-    def _answer(self, spec: Task, item: int, coded: int) -> list[int]:
+    def _answer(self, spec: Task, item: int, coded: int, shown: IntArray) -> list[int]:
         if spec.answer == "sid":
             ids = [int(i) for i in self.sid_ids[coded]]
             return ids + self._end if self.has_template else ids
-        title, detail = self.titles[item], self.details[item]
-        text = {"title": title, "detail": detail, "both": f"{title}\n\n{detail}"}[spec.answer]
+        if spec.answer == "preference":
+            text = self._cut(self.user_texts.preference(shown))
+        else:
+            title, detail = self.titles[item], self.details[item]
+            text = {"title": title, "detail": detail, "both": f"{title}\n\n{detail}"}[spec.answer]
         lead = "" if self.has_template else " "
         return self._encode(lead + text) + self._end
 
@@ -262,3 +276,25 @@ class Prompter:
                 f" context of {self.context}; lower max_history in the setting"
             )
         return np.array(ids, dtype=np.int64)
+
+    # Queries ----------------------------------------------------------------------------------
+
+    def query_prompt(self, text: str, wording: int = 0) -> IntArray:
+        """[length] token ids that stand before the Semantic ID of an item for the query `text`."""
+        # One replacement: a query that itself holds "{query}" must stay as it is.
+        asked = self.tasks["query"].wordings[wording].replace("{query}", self._cut(text))
+        ids = self._prompt_ids(asked)
+        needed = len(ids) + self.semantic_ids.num_levels
+        if self.context is not None and needed > self.context:
+            raise PromptError(
+                f"query {text!r:.60}: {needed} tokens do not fit into the model's context of"
+                f" {self.context}; lower queries.words or max_text_tokens in the setting"
+            )
+        return np.array(ids, dtype=np.int64)
+
+    def query_example(self, text: str, item: int, wording: int = 0) -> Example:
+        """The query `text`, answered with the Semantic ID of `item`."""
+        prompt = self.query_prompt(text, wording)
+        ids = np.append(prompt, self._answer(self.tasks["query"], item, item, self._shown(None)))
+        targets = np.arange(len(prompt), len(ids))
+        return self._checked(ids, targets, "query", f"query {text!r:.60}")

@@ -1,8 +1,9 @@
 """Every prompt wording, as data. A change here changes numbers: raise the protocol version.
 
 Two forms: `CHAT` for backbones with a chat template, `PLAIN` for base language models, which
-continue text. Placeholders: {sid}, {title}, {detail}, {history} (Semantic IDs, oldest first) and
-{titles} (titles, oldest first). The answer's kind stands beside the wordings.
+continue text. Placeholders: {sid}, {title}, {detail}, {history} (Semantic IDs, oldest first),
+{titles} (titles, oldest first), {query} (a search) and {intention} (`gti.user_texts`). The answer's
+kind stands beside the wordings; those of the alignment tasks lie in `gti.alignment_wordings`.
 """
 
 import hashlib
@@ -10,16 +11,24 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-AnswerKind = Literal["sid", "title", "detail", "both"]
+from gti.alignment_wordings import ALIGNMENT_CHAT, ALIGNMENT_PLAIN
+
+AnswerKind = Literal["sid", "title", "detail", "both", "preference"]
+Need = Literal["title", "detail", "titles", "intention", "preference"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task: its wordings, what the answer is, and the item texts it needs."""
+    """One task: its wordings, what the answer is, and the texts it needs."""
 
     wordings: tuple[str, ...]
     answer: AnswerKind
-    needs: tuple[Literal["title", "detail"], ...] = ()
+    needs: tuple[Need, ...] = ()
+
+    @property
+    def shows_history(self) -> bool:
+        """Whether its prompts show what a user had before."""
+        return any("{history}" in text or "{titles}" in text for text in self.wordings)
 
 
 SYSTEM = "You are a helpful assistant."
@@ -33,15 +42,45 @@ GROUNDING_TASKS = {
     "sid_to_text": ("sid_to_title", "sid_to_detail", "sid_to_both"),
 }
 
-# LC-Rec's families that item text can feed (METHOD §3); `seqrec` is the retrieval stream itself.
-ALIGNMENT_TASKS = {
-    "item2index": ("align_title_to_sid", "align_detail_to_sid", "align_both_to_sid"),
-    "index2item": ("align_sid_to_title", "align_sid_to_detail", "align_sid_to_both"),
-    "fusionseqrec": ("history_to_title", "titles_to_sid"),
+# LC-Rec's tasks (METHOD §3): what is answered, and the texts that asking takes.
+_ALIGNMENT: dict[str, tuple[AnswerKind, tuple[Need, ...]]] = {
+    "item2index.title": ("sid", ("title",)),
+    "item2index.detail": ("sid", ("detail",)),
+    "item2index.both": ("sid", ("title", "detail")),
+    "index2item.title": ("title", ("title",)),
+    "index2item.detail": ("detail", ("detail",)),
+    "index2item.both": ("both", ("title", "detail")),
+    "fusionseqrec.next_title": ("title", ("title",)),
+    "fusionseqrec.next_detail": ("detail", ("detail",)),
+    "fusionseqrec.from_titles": ("sid", ("titles",)),
+    "itemsearch.intention": ("sid", ("intention",)),
+    "itemsearch.history": ("sid", ("intention",)),
+    "preferenceobtain.history": ("preference", ("preference",)),
 }
-NEEDS_USER_TEXT = ("itemsearch", "preferenceobtain")
+
+FAMILIES = ("item2index", "index2item", "fusionseqrec", "itemsearch", "preferenceobtain")
+ALIGNMENT_TASKS = {
+    family: tuple(task for task in _ALIGNMENT if task.startswith(f"{family}."))
+    for family in FAMILIES
+}
+"""Family → its tasks, all called FAMILY.WHAT."""
+USER_TEXT_FAMILIES = ("itemsearch", "preferenceobtain")
+"""Families that ask with or for what a user would say: made by rule in `gti.user_texts`."""
+
+
+def _alignment(wordings: dict[str, tuple[str, ...]]) -> dict[str, Task]:
+    return {task: Task(wordings[task], *spec) for task, spec in _ALIGNMENT.items()}
+
 
 CHAT = {
+    "query": Task(
+        (
+            "Somebody searches for: {query}\nWhich item fits best?",
+            "Find the item that these words lead to: {query}",
+            "Which item would you show first for the query “{query}”?",
+        ),
+        "sid",
+    ),
     "retrieval": Task(
         (
             "These items were chosen by one user, the oldest first: {history}. Which comes next?",
@@ -64,81 +103,13 @@ CHAT = {
         "both",
         ("title", "detail"),
     ),
-    "align_title_to_sid": Task(
-        (
-            "Find the item titled “{title}”.",
-            "“{title}” is the title of an item. Which one?",
-            "Give the item that goes by the name “{title}”.",
-        ),
-        "sid",
-        ("title",),
-    ),
-    "align_detail_to_sid": Task(
-        (
-            "Find the item that this text belongs to:\n{detail}",
-            "{detail}\nWhich item is meant?",
-            "Name the item with these properties:\n{detail}",
-        ),
-        "sid",
-        ("detail",),
-    ),
-    "align_both_to_sid": Task(
-        (
-            "Find the item.\nTitle: {title}\nText: {detail}",
-            "An item is titled “{title}” and described so: {detail}\nWhich one is it?",
-            "Name the item with title “{title}” and text “{detail}”.",
-        ),
-        "sid",
-        ("title", "detail"),
-    ),
-    "align_sid_to_title": Task(
-        (
-            "Say the title of item {sid}.",
-            "Under which title is {sid} known?",
-            "{sid} is an item. Give its title.",
-        ),
-        "title",
-        ("title",),
-    ),
-    "align_sid_to_detail": Task(
-        (
-            "Write the text that belongs to item {sid}.",
-            "How would you describe {sid}?",
-            "{sid} is an item. List its properties.",
-        ),
-        "detail",
-        ("detail",),
-    ),
-    "align_sid_to_both": Task(
-        (
-            "Give title and text of item {sid}, a blank line between them.",
-            "What do you know of {sid}? Title first, then a blank line, then the rest.",
-            "Present {sid}: its title, a blank line, its text.",
-        ),
-        "both",
-        ("title", "detail"),
-    ),
-    "history_to_title": Task(
-        (
-            "One user chose {history}, oldest first. What is the next item called?",
-            "After {history}, which title will the same user choose?",
-            "Predict the title that continues this list of items: {history}",
-        ),
-        "title",
-        ("title",),
-    ),
-    "titles_to_sid": Task(
-        (
-            "One user chose, oldest first: {titles}. Which item is next?",
-            "Titles in order of time: {titles}. Name the item that follows.",
-            "Continue this user's list with one item: {titles}",
-        ),
-        "sid",
-        ("title",),
-    ),
+    **_alignment(ALIGNMENT_CHAT),
 }
 
 PLAIN = {
+    "query": Task(
+        ("Query: {query}\nItem:", "A search for {query} finds", "Words: {query}. Item:"), "sid"
+    ),
     "retrieval": Task((SEQUENCE_LEAD_IN + "{history}",), "sid"),
     "title_to_sid": Task(("Title: {title}\nItem:",), "sid", ("title",)),
     "detail_to_sid": Task(("About: {detail}\nItem:",), "sid", ("detail",)),
@@ -146,54 +117,7 @@ PLAIN = {
     "sid_to_title": Task(("Item:{sid}\nTitle:",), "title", ("title",)),
     "sid_to_detail": Task(("Item:{sid}\nAbout:",), "detail", ("detail",)),
     "sid_to_both": Task(("Item:{sid}\nTitle and text:",), "both", ("title", "detail")),
-    "align_title_to_sid": Task(
-        ("Title: {title}\nItem:", "The item called {title} is", "Name: {title}. Item:"),
-        "sid",
-        ("title",),
-    ),
-    "align_detail_to_sid": Task(
-        ("About: {detail}\nItem:", "An item of the kind {detail} is", "Text: {detail}. Item:"),
-        "sid",
-        ("detail",),
-    ),
-    "align_both_to_sid": Task(
-        (
-            "Title: {title}\nAbout: {detail}\nItem:",
-            "The item called {title}, of the kind {detail}, is",
-            "Name: {title}. Text: {detail}. Item:",
-        ),
-        "sid",
-        ("title", "detail"),
-    ),
-    "align_sid_to_title": Task(
-        ("Item:{sid}\nTitle:", "The title of{sid} is", "Item:{sid} Name:"), "title", ("title",)
-    ),
-    "align_sid_to_detail": Task(
-        ("Item:{sid}\nAbout:", "The kind of{sid} is", "Item:{sid} Text:"), "detail", ("detail",)
-    ),
-    "align_sid_to_both": Task(
-        ("Item:{sid}\nTitle and text:", "All about{sid}:", "Item:{sid} Name and text:"),
-        "both",
-        ("title", "detail"),
-    ),
-    "history_to_title": Task(
-        (
-            SEQUENCE_LEAD_IN + "{history}\nTitle of the next:",
-            "After{history} comes the title",
-            "Items:{history} Next name:",
-        ),
-        "title",
-        ("title",),
-    ),
-    "titles_to_sid": Task(
-        (
-            "Titles in the order of choice: {titles}\nNext item:",
-            "After {titles} comes",
-            "Names: {titles}. Next item:",
-        ),
-        "sid",
-        ("title",),
-    ),
+    **_alignment(ALIGNMENT_PLAIN),
 }
 
 

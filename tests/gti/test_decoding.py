@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gti.decoding import Beams, beam_search, build_trie, rank_targets
+from gti.decoding import Beams, Trie, beam_search, build_trie, rank_relevant, rank_targets
 from gti.semantic_ids import SemanticIds
 
 
@@ -134,3 +134,32 @@ def test_counts_share_ties_and_leave_out_removed_items(make_bench):
     assert counts(4) == (-1, -1)
     assert counts(0, [np.array([1, 3])]) == (1, 0)
     assert counts(1, [np.array([1, 2])]) == (0, 0)  # the target itself always stays
+
+
+def test_counts_of_several_relevant_items_are_those_of_a_list_of_all_items():
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        num_items, num_leaves = 20, int(rng.integers(4, 16))
+        leaf_of = np.concatenate(
+            [np.arange(num_leaves), rng.integers(0, num_leaves, num_items - num_leaves)]
+        )
+        starts = np.concatenate([[0], np.cumsum(np.bincount(leaf_of))])
+        trie = Trie((), (), np.argsort(leaf_of, kind="stable"), starts, leaf_of)
+        width = int(rng.integers(1, num_leaves + 1))
+        leaves = np.full((1, num_leaves), -1)
+        scores = np.full((1, num_leaves), -np.inf, dtype=np.float32)
+        leaves[0, :width] = rng.permutation(num_leaves)[:width]
+        scores[0, :width] = -np.sort(rng.integers(0, 4, width))
+        beams = Beams(leaves, scores, np.zeros((1, 2)))
+        relevant = rng.permutation(num_items)[: int(rng.integers(1, 9))]
+        found = rank_relevant(beams, trie, [relevant])
+        by_leaf = dict(zip(leaves[0].tolist(), scores[0].tolist(), strict=True))
+        ranked = [by_leaf[leaf] for leaf in leaf_of.tolist() if leaf in by_leaf]
+        for item, better, tied in zip(
+            relevant.tolist(), found.num_better.tolist(), found.num_tied.tolist(), strict=True
+        ):
+            own = by_leaf.get(int(leaf_of[item]))
+            expected = (-1, -1) if own is None else (
+                sum(score > own for score in ranked), ranked.count(own) - 1
+            )  # fmt: skip
+            assert (better, tied) == expected

@@ -1,15 +1,16 @@
 """Fine-tuning against a plain loop over one sequence at a time."""
 
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from gti.alignment import alignment_stream
 from gti.finetuning import (
     Step,
     add_lora,
-    alignment_examples,
     beside,
     finetune,
     retrieval_batches,
@@ -39,6 +40,12 @@ def stream(bench, passes=2.0):
     examples = retrieval_examples(bench.prompter, histories(), 5, np.random.default_rng(0))
     batches = retrieval_batches(examples, 4, passes, np.random.default_rng(1))
     return [Step(batch, []) for batch in batches]
+
+
+def taken(bench, mixture, count):
+    order, wording = np.random.default_rng(2), np.random.default_rng(3)
+    stream = alignment_stream(bench.prompter, histories(), mixture, order, wording)
+    return list(islice(stream, count))
 
 
 @pytest.mark.parametrize("kind", ["tied", "untied"])
@@ -112,16 +119,18 @@ def test_the_retrieval_stream_is_the_same_beside_auxiliary_tasks(make_bench):
     bench = make_bench()
     shape = ModelShape.of(bench.model)
     steps = stream(bench)
-    extra = alignment_examples(
-        bench.prompter, histories(), ("item2index", "fusionseqrec"), np.random.default_rng(2)
-    )
+    extra = taken(bench, {"item2index": 1.0, "fusionseqrec": 2.0}, 400)
     budget = 0.5 * sum(shape.flops([len(e.ids) for e in s.retrieval], "all") for s in steps)
-    joint = beside([s.retrieval for s in steps], extra, np.random.default_rng(3), shape, budget)
+    left = iter(extra)
+    joint = beside([s.retrieval for s in steps], left, shape, budget)
     assert [[e.ids.tolist() for e in s.retrieval] for s in joint] == [
         [e.ids.tolist() for e in s.retrieval] for s in steps
     ]
     spent = [shape.flops([len(e.ids) for e in s.auxiliary], "all") for s in joint]
     largest = max(shape.flops([len(e.ids)], "all") for e in extra)
+    used = [e for s in joint for e in s.auxiliary]
+    assert [id(e) for e in used] == [id(e) for e in extra[: len(used)]]
+    assert next(left) is extra[len(used)]  # no more was taken than the budget pays for
     assert budget <= sum(spent) < budget + largest
     for number in range(1, len(joint) + 1):  # evenly: never ahead or behind by over one example
         assert 0 <= sum(spent[:number]) - budget * number / len(joint) <= largest
@@ -130,8 +139,8 @@ def test_the_retrieval_stream_is_the_same_beside_auxiliary_tasks(make_bench):
 def test_auxiliary_loss_enters_with_its_weight(make_bench):
     one, two = make_bench(), make_bench()
     steps = stream(one, passes=0.4)
-    extra = alignment_examples(one.prompter, histories(), ("index2item",), np.random.default_rng(2))
-    joint = [Step(s.retrieval, extra[:6]) for s in steps]
+    extra = taken(one, {"index2item": 1.0}, 6)
+    joint = [Step(s.retrieval, extra) for s in steps]
     finetune(one.model, one.vocabulary, joint, SETTINGS, seed=0, auxiliary_weight=1e-12)
     finetune(two.model, two.vocabulary, steps, SETTINGS, seed=0)
     torch.testing.assert_close(one.embedding, two.embedding, rtol=1e-3, atol=1e-4)

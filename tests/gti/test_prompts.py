@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from gti.prompts import MAX_TITLES, Prompter, PromptError
-from gti.wordings import CHAT, PLAIN, wordings_sha256
 
 
 def prompter(bench, texts, **changes):
@@ -40,20 +39,6 @@ def test_base_models_continue_plain_text_and_end_with_end_of_text(make_bench):
     assert answer(bench, example) == " red hammer 3<|endoftext|>"
     assert example.ids[0] == bench.tokenizer.bos_token_id
     assert example.num_targets == len(example.ids) - example.answer_start
-
-
-@pytest.mark.parametrize("form", [CHAT, PLAIN])
-def test_both_forms_have_the_same_tasks_and_ask_without_giving_the_answer_away(form):
-    assert set(form) == set(CHAT)
-    for name, task in form.items():
-        for wording in task.wordings:
-            shown = {"{sid}", "{title}", "{detail}", "{history}", "{titles}"}
-            assert any(mark in wording for mark in shown)
-            if task.answer == "sid":
-                assert "{sid}" not in wording, name
-            else:
-                assert "{title}" not in wording, name
-                assert "{detail}" not in wording, name
 
 
 def test_texts_are_cut_at_a_token_border(make_bench, item_texts):
@@ -96,7 +81,8 @@ def test_histories_are_cut_to_the_latest_items(make_bench, item_texts):
 def test_titles_in_a_prompt_are_few_and_the_latest(make_bench, item_texts):
     bench = make_bench()
     ask = prompter(bench, item_texts, max_text_tokens=500)
-    prompt = bench.tokenizer.decode(ask.example("titles_to_sid", 0, history=np.arange(30)).ids)
+    example = ask.example("fusionseqrec.from_titles", 0, history=np.arange(30))
+    prompt = bench.tokenizer.decode(example.ids)
     assert "red hammer 29" in prompt
     assert prompt.count("hammer") <= MAX_TITLES
 
@@ -110,12 +96,26 @@ def test_a_prompt_longer_than_the_context_is_refused_with_a_way_out(make_bench, 
         ask.example("both_to_sid", 2)
 
 
-def test_the_hash_of_the_wordings_covers_them():
-    assert len(wordings_sha256()) == 64
-    original = PLAIN["title_to_sid"]
-    try:
-        before = wordings_sha256()
-        PLAIN["title_to_sid"] = type(original)(("Other: {title}",), "sid", ("title",))
-        assert wordings_sha256() != before
-    finally:
-        PLAIN["title_to_sid"] = original
+@pytest.mark.parametrize("kind", ["tied", "qwen3"])
+def test_a_query_example_is_its_prompt_and_the_items_semantic_id(make_bench, kind):
+    prompter = make_bench(kind, style="chat").prompter
+    for wording in range(len(prompter.tasks["query"].wordings)):
+        prompt = prompter.query_prompt("red garden", wording)
+        example = prompter.query_example("red garden", 5, wording)
+        assert example.ids[: len(prompt)].tolist() == prompt.tolist()
+        levels = prompter.semantic_ids.num_levels
+        assert example.ids[len(prompt) :][:levels].tolist() == prompter.sid_ids[5].tolist()
+        assert example.targets.tolist() == list(range(len(prompt), len(example.ids)))
+        assert "red garden" in prompter.tokenizer.decode(prompt)
+
+
+def test_a_query_that_looks_like_a_placeholder_stays_as_it_is(make_bench):
+    prompter = make_bench("tied", style="chat").prompter
+    assert "{query} {sid}" in prompter.tokenizer.decode(prompter.query_prompt("{query} {sid}"))
+
+
+def test_a_query_longer_than_the_context_is_refused(make_bench):
+    prompter = make_bench("tied", style="chat").prompter
+    prompter.context = 8
+    with pytest.raises(PromptError, match=r"query 'red garden'.*lower queries\.words"):
+        prompter.query_prompt("red garden")

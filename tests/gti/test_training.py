@@ -4,10 +4,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from gti.flops import ModelShape
 from gti.prompts import Example
-from gti.training import StageReport, epochs, micro_batches, rate
+from gti.training import (
+    AdamWSettings,
+    DivergedError,
+    StageReport,
+    adamw,
+    epochs,
+    micro_batches,
+    rate,
+    step_optimizer,
+    take_budget,
+)
 
 
 def example(length: int) -> Example:
@@ -66,3 +77,26 @@ def test_the_last_loss_is_a_running_one():
         report.note_loss(loss)
     assert report.first_loss == 4.0
     assert report.last_loss == pytest.approx(0.9 * (0.9 * 4 + 0.1 * 2) + 0.1 * 1)
+
+
+def test_skipped_batches_are_those_that_something_else_has_had():
+    examples = [example(length) for length in range(2, 15)]
+    shape = ModelShape(body=100, matrix_rows=0, width=1, layers=0, attention_width=0)
+    stream = epochs(13, 4, np.random.default_rng(3))
+    expected = [[len(examples[i].ids) for i in next(stream)] for _ in range(9)]
+    budget = shape.flops([n for batch in expected[5:8] for n in batch]) + 1.0
+    found = take_budget(examples, 4, np.random.default_rng(3), shape, "all", budget, skip=5)
+    lengths = [[len(e.ids) for e in batch] for batch in found]
+    assert lengths == [*expected[5:8], expected[8][:1]]
+    assert take_budget(examples, 4, np.random.default_rng(3), shape, "all", 0.0, skip=5) == []
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_stops_training_before_it_reaches_weights(bad):
+    weight = torch.nn.Parameter(torch.ones(2, 2))
+    settings = AdamWSettings(learning_rate=0.5)
+    optimizer = adamw([weight], settings)
+    weight.grad = torch.tensor([[1.0, bad], [0.0, 0.0]])
+    with pytest.raises(DivergedError, match=r"norm is \w+ at step 4 with learning rate 0\.5"):
+        step_optimizer(optimizer, settings, 3, 10)
+    assert torch.equal(weight.detach(), torch.ones(2, 2))
