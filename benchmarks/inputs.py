@@ -4,14 +4,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.cache import cache_root, publish_file
 from benchmarks.datasets import load_dataset, published_index
-from gti.dataset import Dataset, IntArray, Split, detail_text, leave_one_out, popularity
+from benchmarks.datasets.versions import sizes_against_card
+from gti.dataset import (
+    Dataset,
+    IntArray,
+    Split,
+    detail_text,
+    leave_one_out,
+    popularity,
+    sample_users,
+)
+from gti.queries import QuerySet, make_queries
 from gti.semantic_ids import SemanticIds
+from leaderboard.canonical import digest_of
 from leaderboard.setting import Setting
 
 if TYPE_CHECKING:
-    from gti.quantisers import QuantiserReport
+    from gti.quantiser_report import QuantiserReport
 
 COMMITTED_SIDS = Path(__file__).parent / "semantic_ids"
 
@@ -28,25 +42,33 @@ class Inputs:
         dataset: items, texts, histories.
         split: leave-one-out.
         semantic_ids: the shared artefact.
-        popularity: [num_items] training interactions.
+        popularity: [num_items] training interactions; on the retrieval track training queries
+            that the item is good for.
+        queries: of the retrieval track; null for next-item recommendation.
     """
 
     dataset: Dataset
     split: Split
     semantic_ids: SemanticIds
     popularity: IntArray
+    queries: QuerySet | None = None
 
 
 def load_checked_dataset(setting: Setting, *, offline: bool = False) -> Dataset:
-    """The setting's dataset; another content than the setting's hash is refused."""
-    dataset = load_dataset(setting.dataset.name, offline=offline)
-    if dataset.sha256 != setting.dataset.sha256:
+    """The setting's dataset; another content than the setting's hash is refused.
+
+    The hash is the full dataset's, also where the setting draws a sample of its users.
+    """
+    spec = setting.dataset
+    dataset = load_dataset(spec.name, options=spec.options, offline=offline)
+    if setting.dataset.sha256 not in (dataset.sha256, "unpinned"):
         raise InputError(
             f"setting {setting.name}: dataset {dataset.name} has content hash {dataset.sha256},"
             f" the setting names {setting.dataset.sha256}: another version of the data or of its"
-            " loader; use the named one, or write a setting of another name for this one"
+            " loader; use the named one, or write a setting of another name for this one;"
+            f" {sizes_against_card(dataset)}"
         )
-    return dataset
+    return dataset if spec.sample_users is None else sample_users(dataset, spec.sample_users)
 
 
 def encoder_texts(setting: Setting, dataset: Dataset) -> list[str]:
@@ -62,26 +84,52 @@ def compute_semantic_ids(
     spec = setting.semantic_ids
     if spec.quantiser == "published":
         return published_index(setting.dataset.name, num_codes=spec.codes, offline=offline), None
-    from benchmarks.encoders import embed_texts
-    from gti.quantisers import principal_components, residual_kmeans
+    from benchmarks.tokenizer_report import train_rq_vae
+    from gti.quantisers import residual_kmeans
 
-    embeddings = embed_texts(encoder_texts(setting, dataset), spec.encoder, offline=offline)
-    if spec.pca_dim:
-        embeddings = principal_components(embeddings, spec.pca_dim)
+    _, embeddings = item_embeddings(setting, dataset, offline=offline)
     description = {
         "encoder": spec.encoder,
         "pca_dim": str(spec.pca_dim),
-        "dataset": dataset.sha256,
+        "dataset": dataset.full_sha256,
         "text": ", ".join((setting.dataset.title_field, *setting.dataset.detail_fields)),
     }
+    if spec.rq_vae is not None:
+        return train_rq_vae(embeddings, spec, spec.rq_vae, description)
     return residual_kmeans(embeddings, spec.levels, spec.codes, spec.seed, description)
+
+
+def item_embeddings(
+    setting: Setting, dataset: Dataset, *, offline: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The items' text embeddings as encoded, and reduced as the quantiser reads them."""
+    from benchmarks.encoders import embed_texts
+    from gti.quantisers import principal_components
+
+    spec = setting.semantic_ids
+    encoded = embed_texts(
+        encoder_texts(setting, dataset),
+        spec.encoder,
+        max_tokens=spec.encoder_max_tokens,
+        offline=offline,
+    )
+    return encoded, principal_components(encoded, spec.pca_dim) if spec.pca_dim else encoded
 
 
 def sids_file_name(setting: Setting) -> str:
     """What the committed artefact of `setting` is called."""
     spec = setting.semantic_ids
     shape = f"{spec.levels}x{spec.codes}"
-    return f"{setting.dataset.name}-{spec.quantiser}-{shape}-seed{spec.seed}.npz"
+    options = sorted((setting.dataset.options or {}).items())
+    dataset = "-".join([setting.dataset.name, *(f"{key}_{value}" for key, value in options)])
+    return f"{dataset}-{spec.quantiser}-{shape}-seed{spec.seed}.npz"
+
+
+def recipe(setting: Setting, dataset: Dataset) -> str:
+    """Hash of all that the Semantic IDs are made of: where those without a pin are cached."""
+    fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
+    spec = setting.semantic_ids.model_dump(mode="json", exclude={"sha256"}, exclude_none=True)
+    return digest_of([dataset.full_sha256, fields, spec])
 
 
 def load_semantic_ids(setting: Setting, dataset: Dataset, *, offline: bool = False) -> SemanticIds:
@@ -91,14 +139,15 @@ def load_semantic_ids(setting: Setting, dataset: Dataset, *, offline: bool = Fal
         InputError: what was found or made has another hash than the setting names.
     """
     wanted = setting.semantic_ids.sha256
-    cached = cache_root() / "semantic_ids" / f"{wanted}.npz"
+    pinned = wanted != "unpinned"
+    cached = cache_root() / "semantic_ids" / f"{wanted if pinned else recipe(setting, dataset)}.npz"
     for path in (COMMITTED_SIDS / sids_file_name(setting), cached):
-        if path.is_file():
+        if path.is_file() and (pinned or path == cached):
             found = SemanticIds.from_file(path)
-            if found.sha256 == wanted:
+            if found.sha256 == wanted or not pinned:
                 return _fitting(found, setting, dataset)
     made, _ = compute_semantic_ids(setting, dataset, offline=offline)
-    if made.sha256 != wanted:
+    if pinned and made.sha256 != wanted:
         raise InputError(
             f"setting {setting.name}: the Semantic IDs made here have hash {made.sha256}, the"
             f" setting names {wanted}; text encoders differ in the last bits between instruction"
@@ -121,13 +170,42 @@ def _fitting(sids: SemanticIds, setting: Setting, dataset: Dataset) -> SemanticI
     return sids
 
 
+def load_queries(setting: Setting, dataset: Dataset) -> QuerySet | None:
+    """The queries of a setting of the retrieval track, made from the item texts; else null.
+
+    Raises:
+        InputError: they have another hash than the setting names.
+    """
+    spec = setting.queries
+    if spec is None:
+        return None
+    made = make_queries(
+        dataset,
+        title_field=setting.dataset.title_field,
+        detail_fields=setting.dataset.detail_fields,
+        category_fields=spec.category_fields,
+        per_item=spec.per_item,
+        words=spec.words,
+    )
+    if spec.sha256 not in (made.sha256, "unpinned"):
+        raise InputError(
+            f"setting {setting.name}: the queries made here have hash {made.sha256}, the setting"
+            f" names {spec.sha256}: another version of the rule in gti.queries; name the new hash"
+            " in a setting of another name"
+        )
+    return made
+
+
 def load_inputs(setting: Setting, *, offline: bool = False) -> Inputs:
     """Loads and checks all shared inputs of `setting`."""
     dataset = load_checked_dataset(setting, offline=offline)
     split = leave_one_out(dataset, setting.dataset.min_interactions)
+    queries = load_queries(setting, dataset)
+    count = dataset.num_items
     return Inputs(
         dataset=dataset,
         split=split,
         semantic_ids=load_semantic_ids(setting, dataset, offline=offline),
-        popularity=popularity(split, dataset.num_items),
+        popularity=queries.popularity(count) if queries else popularity(split, count),
+        queries=queries,
     )

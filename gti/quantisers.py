@@ -1,53 +1,20 @@
 """Quantisers: item embeddings → `SemanticIds`, by residual k-means with a unique last level."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gti.dataset import DataError, IntArray
+from gti.quantiser_report import Outcome, QuantiserReport, make_report
 from gti.semantic_ids import SemanticIds
 
 ITERATIONS = 50
 """Lloyd iterations of every k-means run."""
 REDOS = 3
 """k-means runs per level, each from other starting points; the one of least distortion is kept."""
-COLLAPSED_BELOW = 0.1
-"""A level whose nearest codes use less than this share of its codes is reported as collapsed."""
-
-
-@dataclass(frozen=True)
-class QuantiserReport:
-    """How well a quantiser did.
-
-    "Nearest" is each item on the nearest code of each level; "final" is after the last level was
-    assigned anew so that items are told apart.
-
-    Attributes:
-        relative_error: [num_levels] squared error left after levels 0…l, nearest codes, as a share
-            of the items' squared distance from their mean (0 where all items are equal).
-        relative_error_final: the same after the last level, final codes.
-        used_codes: [num_levels] final codes in use.
-        perplexity: [num_levels] exp of the entropy (nats) of the final codes' usage.
-        collision_rate_nearest: 1 - distinct Semantic IDs / items, nearest codes.
-        collision_rate: the same, final codes.
-        items_moved: items whose last code is not their nearest one.
-        items_over_capacity: items left on a shared Semantic ID because more than `num_codes` items
-            share the codes before the last.
-        warnings: one sentence per level that collapsed.
-    """
-
-    relative_error: tuple[float, ...]
-    relative_error_final: float
-    used_codes: tuple[int, ...]
-    perplexity: tuple[float, ...]
-    collision_rate_nearest: float
-    collision_rate: float
-    items_moved: int
-    items_over_capacity: int
-    warnings: tuple[str, ...]
 
 
 def residual_kmeans(
@@ -88,22 +55,14 @@ def residual_kmeans(
         "redos": str(REDOS),
         "last_level": "minimum-cost distinct",
     }
-    if levels < 1 or codes < 1:
-        raise ValueError(f"levels and codes must be at least 1, found {levels} and {codes}")
-    if clash := sorted(own.keys() & description.keys()):
-        raise ValueError(f"description must leave {', '.join(clash)} to the quantiser")
-    _check_embeddings(embeddings)
-    if len(embeddings) > codes**levels:
-        raise DataError(
-            f"{len(embeddings)} items do not fit {codes}^{levels} = {codes**levels} Semantic IDs;"
-            " take more levels or more codes per level"
-        )
+    began = time.perf_counter()
+    check_request(embeddings, levels, codes, own, description)
     nearest, centroids = _quantise(embeddings, levels, codes, seed)
     residual = _residual(embeddings, nearest[:, :-1], centroids[:-1])
     final = nearest.copy()
     final[:, -1] = assign_distinct(residual, nearest[:, :-1], centroids[-1])
-    ids = SemanticIds(final, codes, _as_float16(centroids), {**description, **own})
-    return ids, _report(embeddings, centroids, nearest, ids)
+    ids = SemanticIds(final, codes, as_float16(centroids), {**description, **own})
+    return ids, _report(embeddings, centroids, nearest, ids, began)
 
 
 def principal_components(embeddings: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
@@ -121,7 +80,7 @@ def principal_components(embeddings: NDArray[np.float32], dim: int) -> NDArray[n
     Raises:
         ValueError: more components than there are.
     """
-    _check_embeddings(embeddings)
+    check_embeddings(embeddings)
     if not 1 <= dim <= min(embeddings.shape):
         raise ValueError(
             f"cannot keep {dim} components of {embeddings.shape[0]} embeddings of width"
@@ -152,7 +111,7 @@ def assign_distinct(
     from scipy.optimize import linear_sum_assignment
 
     assigned = np.empty(len(residual), dtype=np.int64)
-    for members in _groups(prefix):
+    for members in equal_rows(prefix):
         distances = _squared_distances(residual[members], centroids)
         nearest = distances.argmin(axis=1)
         assigned[members] = nearest
@@ -183,7 +142,7 @@ def mean_residual_codebooks(
     Raises:
         DataError: embeddings are not finite, do not fit float16, or do not belong to the codes.
     """
-    _check_embeddings(embeddings)
+    check_embeddings(embeddings)
     if len(codes) != len(embeddings):
         raise DataError(f"{len(codes)} items have codes but {len(embeddings)} have embeddings")
     residual = embeddings.astype(np.float64)
@@ -193,10 +152,36 @@ def mean_residual_codebooks(
         np.add.at(codebooks[level], column, residual)
         codebooks[level] /= np.maximum(counts, 1)[:, None]
         residual -= codebooks[level][column]
-    return _as_float16(codebooks)
+    return as_float16(codebooks)
 
 
-def _check_embeddings(embeddings: NDArray[np.float32]) -> None:
+def check_request(
+    embeddings: NDArray[np.float32],
+    levels: int,
+    codes: int,
+    own: dict[str, str],
+    description: dict[str, str],
+) -> None:
+    """Refuses what no quantiser can do.
+
+    Raises:
+        DataError: unusable embeddings, or more of them than there are Semantic IDs.
+        ValueError: levels or codes below 1, or `description` uses a key of the quantiser's `own`.
+    """
+    if levels < 1 or codes < 1:
+        raise ValueError(f"levels and codes must be at least 1, found {levels} and {codes}")
+    if clash := sorted(own.keys() & description.keys()):
+        raise ValueError(f"description must leave {', '.join(clash)} to the quantiser")
+    check_embeddings(embeddings)
+    if len(embeddings) > codes**levels:
+        raise DataError(
+            f"{len(embeddings)} items do not fit {codes}^{levels} = {codes**levels} Semantic IDs;"
+            " take more levels or more codes per level"
+        )
+
+
+def check_embeddings(embeddings: NDArray[np.float32]) -> None:
+    """Refuses embeddings that are not [num_items, dim] float32, not empty and finite."""
     if embeddings.ndim != 2 or embeddings.dtype != np.float32 or 0 in embeddings.shape:
         raise DataError(
             "embeddings must be [num_items, dim] float32 and not empty,"
@@ -210,7 +195,8 @@ def _check_embeddings(embeddings: NDArray[np.float32]) -> None:
         )
 
 
-def _as_float16(codebooks: NDArray[np.floating]) -> NDArray[np.float16]:
+def as_float16(codebooks: NDArray[np.floating]) -> NDArray[np.float16]:
+    """Codebooks as they are stored; values that float16 cannot hold are refused."""
     limit = float(np.finfo(np.float16).max)
     largest = float(np.abs(codebooks).max())
     if largest > limit:
@@ -229,17 +215,20 @@ def _quantise(
     assigned = np.empty((len(embeddings), levels), dtype=np.int64)
     centroids = np.empty((levels, codes, embeddings.shape[1]), dtype=np.float32)
     for level in range(levels):
-        # Seeds of the levels must differ, or every level would start from the same items.
-        level_seed = int(np.random.SeedSequence([seed, level]).generate_state(1)[0] >> 1)
-        centroids[level], assigned[:, level] = _kmeans(residual, codes, level_seed)
+        centroids[level], assigned[:, level] = kmeans(residual, codes, level_seed(seed, level))
         residual = residual - centroids[level][assigned[:, level]]
     return assigned, centroids
 
 
-def _kmeans(
+def level_seed(seed: int, level: int) -> int:
+    """The seed of one level: they must differ, or each level would start from the same items."""
+    return int(np.random.SeedSequence([seed, level]).generate_state(1)[0] >> 1)
+
+
+def kmeans(
     points: NDArray[np.float32], codes: int, seed: int
 ) -> tuple[NDArray[np.float32], IntArray]:
-    """Centroids [K, dim] and the nearest of them for each point [n]."""
+    """Centroids [K, dim] and the nearest of them for each point [n]; faiss's, in one thread."""
     distinct, inverse = np.unique(points, axis=0, return_inverse=True)
     if len(distinct) <= codes:
         exact = np.zeros((codes, points.shape[1]), dtype=np.float32)
@@ -286,8 +275,8 @@ def _residual(
     return residual
 
 
-def _groups(prefix: IntArray) -> list[IntArray]:
-    """The item numbers of each group of equal rows of `prefix` (one group if it has no column)."""
+def equal_rows(prefix: IntArray) -> list[IntArray]:
+    """The row numbers of each group of equal rows of `prefix` (one group if it has no column)."""
     _, inverse = np.unique(prefix, axis=0, return_inverse=True)
     inverse = inverse.reshape(-1) if prefix.shape[1] else np.zeros(len(prefix), dtype=np.int64)
     order = np.argsort(inverse, kind="stable")
@@ -307,41 +296,17 @@ def _squared_sum(values: NDArray[np.float32]) -> float:
     return float(np.square(values, dtype=np.float64).sum())
 
 
-def _collision_rate(codes: IntArray) -> float:
-    return 1.0 - len(np.unique(codes, axis=0)) / len(codes)
-
-
 def _report(
     embeddings: NDArray[np.float32],
     centroids: NDArray[np.float32],
     nearest: IntArray,
     ids: SemanticIds,
+    began: float,
 ) -> QuantiserReport:
     spread = _squared_sum(embeddings - embeddings.mean(axis=0, dtype=np.float64))
-    levels = range(ids.num_levels)
     errors = [
-        _squared_sum(_residual(embeddings, nearest[:, : level + 1], centroids)) for level in levels
+        _squared_sum(_residual(embeddings, nearest[:, : level + 1], centroids))
+        for level in range(ids.num_levels)
     ]
     final_error = _squared_sum(_residual(embeddings, ids.codes, centroids))
-    sizes = [len(members) for members in _groups(ids.codes[:, :-1])]
-    nearest_used = [len(np.unique(nearest[:, level])) for level in levels]
-    return QuantiserReport(
-        relative_error=tuple(error / spread if spread else 0.0 for error in errors),
-        relative_error_final=final_error / spread if spread else 0.0,
-        used_codes=ids.used_per_level,
-        perplexity=tuple(_perplexity(ids.codes[:, level]) for level in levels),
-        collision_rate_nearest=_collision_rate(nearest),
-        collision_rate=ids.collision_rate,
-        items_moved=int((nearest[:, -1] != ids.codes[:, -1]).sum()),
-        items_over_capacity=sum(max(size - ids.num_codes, 0) for size in sizes),
-        warnings=tuple(
-            f"level {level} collapsed: items are nearest to {used} of its {ids.num_codes} codes"
-            for level, used in enumerate(nearest_used)
-            if used < COLLAPSED_BELOW * ids.num_codes
-        ),
-    )
-
-
-def _perplexity(codes: IntArray) -> float:
-    shares = np.unique(codes, return_counts=True)[1] / len(codes)
-    return float(np.exp(-(shares * np.log(shares)).sum()))
+    return make_report(Outcome(ids, nearest, errors, final_error, spread, began))

@@ -8,6 +8,7 @@ import torch
 
 Purpose = Literal[
     "init",
+    "resize",
     "grounding-order",
     "sft-order",
     "auxiliary-order",
@@ -17,6 +18,9 @@ Purpose = Literal[
     "shuffle",
     "dropout",
     "validation-sample",
+    "rq-vae-init",
+    "rq-vae-order",
+    "rq-vae-dropout",
 ]
 
 
