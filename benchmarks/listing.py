@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from textwrap import wrap
 from typing import Any
 
 from tabulate import tabulate
@@ -21,7 +22,7 @@ def list_settings() -> Rows:
                 "setting": name,
                 "dataset": setting.dataset.name,
                 "backbone": setting.backbone.name,
-                "prompts": setting.prompts.style,
+                "prompts": "queries" if setting.queries else setting.prompts.style,
                 "SIDs": f"{setting.semantic_ids.levels}×{setting.semantic_ids.codes}",
                 "seeds": len(setting.seeds),
                 "what it is": setting.summary,
@@ -38,12 +39,36 @@ def list_methods() -> Rows:
         {
             "method": method.key,
             "group": method.group,
-            "spends A": ", ".join(method.spends) or "–",
+            "spends A": " and ".join(method.spends) or "–",
             "new rows": method.summary,
             "source": method.source,
         }
         for method in methods().values()
     ]
+
+
+def method_lines(rows: Rows, width: int) -> str:
+    """The methods by group, each with what it does, what it spends of A, and its source.
+
+    Args:
+        rows: from `list_methods`.
+        width: columns of the terminal.
+    """
+    from baselines.registry import GROUPS
+
+    shown = {GROUPS[name][0]: name for name in GROUPS if len(GROUPS[name]) == 1}
+    place = " " * (4 + max(len(row["method"]) for row in rows))
+    lines: list[str] = []
+    group = None
+    for row in rows:
+        if row["group"] != group:
+            group = row["group"]
+            lines += [*([""] if lines else []), f"--methods {shown[group]}"]
+        spends = "" if row["spends A"] == "–" else f"; extra budget {row['spends A']} SFT"
+        head = f"  {row['method']}".ljust(len(place))
+        lines += wrap(head + row["new rows"], width, subsequent_indent=place)
+        lines += wrap(place + row["source"] + spends, width, subsequent_indent=place)
+    return "\n".join(lines)
 
 
 def list_backbones() -> Rows:
@@ -65,42 +90,108 @@ def list_backbones() -> Rows:
     return rows
 
 
-def list_datasets(*, offline: bool = False) -> tuple[Rows, list[str]]:
-    """One row per dataset that can be read here, and a line for each that cannot."""
-    from benchmarks.datasets import CARDS, load_dataset
+def list_datasets(*, offline: bool = False) -> Rows:
+    """One row per dataset and listed choice of its options: those here with their statistics.
+
+    Nothing large is fetched: only assets, and not those where `offline`.
+    """
+    from benchmarks.assets import AssetError
+    from benchmarks.datasets import CARDS, MissingDataError, load_dataset
     from benchmarks.datasets.statistics import dataset_statistics
 
-    rows, missing = [], []
+    rows: Rows = []
     for name, card in CARDS.items():
-        try:
-            found = dataset_statistics(load_dataset(name, offline=offline))
-        except (RuntimeError, ValueError) as error:
-            missing.append(f"{name}: {error}")
-            continue
-        rows.append({**asdict(found), "title": card.title, "licence": card.licence})
-    return rows, missing
+        about = {field: getattr(card, field) for field in ("title", "source", "licence", "obtain")}
+        for options in card.listed:
+            row: dict[str, Any] = {"name": name, "options": options, **about, "get": card.get}
+            try:
+                dataset = load_dataset(name, options=options, offline=offline or card.asset is None)
+                found = asdict(dataset_statistics(dataset))
+                rows.append({**row, "here": True, **found, "counts": dataset.provenance.counts})
+            except (MissingDataError, AssetError):
+                rows.append({**row, "here": False})
+                break
+            except (RuntimeError, ValueError) as error:
+                rows.append({**row, "here": False, "get": str(error)})
+    return rows
 
 
-def dataset_table(rows: Rows) -> Rows:
-    """The statistics as people read them."""
-    return [
-        {
-            "dataset": row["name"],
-            "users": row["users"],
-            "kept": row["users_kept"],
-            "items": row["items"],
-            "no text": row["items_without_text"],
-            "interactions": row["interactions"],
-            "texts": ", ".join(
-                f"{field} {share:.0%}" for field, share in row["text_shares"].items()
-            ),
-            "time ties": "–" if row["tied_last_share"] is None else f"{row['tied_last_share']:.0%}",
-            "popularity R@10": f"{row['floors']['popularity']['recall@10']:.4f}",
-            "Markov R@10": f"{row['floors']['markov']['recall@10']:.4f}",
-            "sha256": row["sha256"][:12],
-        }
-        for row in rows
+def dataset_lines(rows: Rows, width: int) -> str:
+    """The datasets as people read them: those here with their statistics, then the others.
+
+    Args:
+        rows: from `list_datasets`.
+        width: columns of the terminal.
+    """
+    here = [row for row in rows if row["here"]]
+    lines: list[str] = []
+    for row in here:
+        chosen = ", ".join(f"{key} = {json.dumps(value)}" for key, value in row["options"].items())
+        lines.append(f"{row['name']}{': ' if chosen else ''}{chosen}")
+        for text in _statistics(row):
+            lines += wrap(text, width, initial_indent="  ", subsequent_indent="    ")
+    if here:
+        lines += wrap(
+            "Floors: test item, all items ranked, seen ones kept, ties in expectation. Time ties:"
+            " users whose last two interactions share a timestamp.",
+            width,
+        )
+    absent = {row["name"]: row["get"] for row in rows if not row["here"]}
+    if absent:
+        lines += [*([""] if lines else []), "not here:"]
+        lines += _absent(absent, width)
+        lines += wrap(
+            "Files go into $GTI_BENCH_DATA/<dataset>/; --json has source, licence and address of"
+            " each.",
+            width,
+        )
+    return "\n".join(lines)
+
+
+def _statistics(row: dict[str, Any]) -> list[str]:
+    """What is said of a dataset that is here."""
+    users = f"{row['users']:,} users"
+    if row["users_kept"] != row["users"]:
+        users += f" ({row['users_kept']:,} with enough interactions)"
+    items = f"{row['items']:,} items"
+    if row["items_seen"] != row["items"]:
+        items += f" ({row['items'] - row['items_seen']:,} never interacted with)"
+    ties = row["tied_last_share"]
+    texts = [f"{field} {share:.0%}" for field, share in row["text_shares"].items() if share]
+    if row["items_without_text"]:
+        texts.append(f"without any: {row['items_without_text']:,}")
+    floors = ", ".join(
+        f"{reference} {values['recall@10']:.4f}" for reference, values in row["floors"].items()
+    )
+    left_out = [
+        f"{number:,} {what}"
+        for what, number in row["counts"].items()
+        if number and not what.endswith("in the files")
     ]
+    return [
+        f"{users}, {items}, {row['interactions']:,} interactions",
+        *(["left out: " + "; ".join(left_out)] if left_out else []),
+        f"texts: {', '.join(texts)}; time ties: "
+        + ("no timestamps" if ties is None else f"{ties:.0%}"),
+        f"recall@10: {floors}; content {row['sha256'][:12]}; {row['licence']}",
+    ]
+
+
+def _absent(absent: dict[str, str], width: int) -> list[str]:
+    """One line per dataset that is not here; the categories of a family share one."""
+    family = "amazon-2023-"
+    categories = [name.removeprefix(family) for name in absent if name.startswith(family)]
+    shown = {name: get for name, get in absent.items() if not name.startswith(family)}
+    if categories:
+        shown[f"{family}…"] = (
+            absent[family + categories[0]] + "; categories: " + ", ".join(categories)
+        )
+    indent = 4 + max(map(len, shown))
+    lines: list[str] = []
+    for name, get in shown.items():
+        head = f"  {name}".ljust(indent)
+        lines += wrap(head + get, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+    return lines
 
 
 def as_table(rows: Rows) -> str:

@@ -6,7 +6,7 @@ use are kept beside. The content hash covers everything that can change a number
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,10 @@ class Provenance:
     licence: str
     files: dict[str, str]
     """File name → sha256 of the file as read."""
+    options: dict[str, str | int | bool] = field(default_factory=dict)
+    """What the dataset's card lets one choose, and what was chosen."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """What the files hold before any filter, and what each filter left out."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Dataset:
         tied_last: [num_users] whether the last two interactions share a timestamp; null where the
             files give an order but no timestamps.
         provenance: source, licence and file hashes.
+        sampled_from: content hash of the dataset that the users were drawn from, where they were.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Dataset:
     histories: tuple[IntArray, ...]
     tied_last: NDArray[np.bool_] | None
     provenance: Provenance
+    sampled_from: str | None = None
 
     @property
     def num_items(self) -> int:
@@ -67,6 +73,11 @@ class Dataset:
             digest.update(len(history).to_bytes(8, "little"))
             digest.update(np.ascontiguousarray(history, dtype="<i8").tobytes())
         return digest.hexdigest()
+
+    @property
+    def full_sha256(self) -> str:
+        """Content hash of the full dataset, which is what settings and records name."""
+        return self.sampled_from or self.sha256
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,38 @@ def leave_one_out(dataset: Dataset, min_interactions: int = 3) -> Split:
         validation=np.array([history[-2] for history in histories], dtype=np.int64),
         test=np.array([history[-1] for history in histories], dtype=np.int64),
         dropped_users=len(dataset.histories) - len(kept),
+    )
+
+
+def sample_users(dataset: Dataset, number: int) -> Dataset:
+    """A stated sub-sample: the `number` users whose ids have the smallest sha256, all items kept.
+
+    It depends on the ids alone, so it is the same on every machine, and a smaller sample lies
+    within a larger one. Users stay in the dataset's order.
+
+    Args:
+        dataset: the full data.
+        number: how many users to keep, at least 1.
+
+    Raises:
+        DataError: the dataset has fewer users.
+    """
+    if not 1 <= number <= len(dataset.user_ids):
+        raise DataError(
+            f"dataset {dataset.name}: a sample of {number} users was asked for, found"
+            f" {len(dataset.user_ids)} users"
+        )
+    by_hash = sorted(
+        range(len(dataset.user_ids)),
+        key=lambda user: hashlib.sha256(dataset.user_ids[user].encode()).hexdigest(),
+    )
+    kept = sorted(by_hash[:number])
+    return replace(
+        dataset,
+        user_ids=tuple(dataset.user_ids[user] for user in kept),
+        histories=tuple(dataset.histories[user] for user in kept),
+        tied_last=None if dataset.tied_last is None else dataset.tied_last[kept],
+        sampled_from=dataset.full_sha256,
     )
 
 

@@ -5,8 +5,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.assets import asset_folder
-from benchmarks.datasets.cards import CARDS, DATA_VARIABLE, DatasetCard, Layout
+from benchmarks.datasets.card import DATA_VARIABLE, Layout, Options
+from benchmarks.datasets.carded import card_folder, read_carded
+from benchmarks.datasets.cards import CARDS
 from benchmarks.datasets.lcrec import load_lcrec, read_index
 from benchmarks.datasets.recbole_atomic import load_recbole
 from gti.dataset import DataError, Dataset
@@ -19,7 +20,7 @@ _PARTS = (".train.inter", ".valid.inter", ".test.inter")
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a dataset's files lie and how they are read."""
+    """Where the files of a dataset without a card lie and how they are read."""
 
     folder: Path
     layout: Layout
@@ -29,21 +30,31 @@ class _Place:
     licence: str
 
 
-def load_dataset(name: str, *, offline: bool = False) -> Dataset:
+def load_dataset(name: str, *, options: Options | None = None, offline: bool = False) -> Dataset:
     """Reads a dataset.
 
     Args:
         name: a card's name; else a subfolder of `GTI_BENCH_DATA`, the path of a folder with
             RecBole's atomic files or of LC-Rec's layout, or such a path after `recbole:` or
             `lcrec:`.
+        options: what the card lets one choose; all of it, since there is no hidden default.
         offline: touch no network.
 
     Raises:
-        DataError: unknown name, files that are not there, malformed files.
+        MissingDataError: a dataset with a card whose files are not there; says how to get them.
+        DataError: unknown name or option, malformed files.
         AssetError: the asset that holds the dataset cannot be had.
         CacheError: the cache is full or cannot be written.
     """
-    place = _find(name, offline)
+    card = CARDS.get(name)
+    if card is not None:
+        return read_carded(card, card.check_options(options), offline=offline)
+    place = _find(name)
+    if options:
+        raise DataError(
+            f"dataset {name}: unknown option {next(iter(options))!r}; a folder without a card has"
+            " no options"
+        )
     read = load_lcrec if place.layout == "lcrec" else load_recbole
     return read(place.folder, place.stem, place.name, place.source, place.licence)
 
@@ -61,7 +72,15 @@ def published_index(
     Raises:
         DataError: there is none, it is malformed, or it does not fit the dataset's items.
     """
-    path = (place := _find(dataset_name, offline)).folder / f"{place.stem}.index.json"
+    card = CARDS.get(dataset_name)
+    if card is None:
+        place = _find(dataset_name)
+        folder, stem = place.folder, place.stem
+    elif card.layout in _SUFFIX:
+        folder, stem = card_folder(card, offline=offline), card.stem
+    else:
+        raise DataError(f"dataset {dataset_name} has no published Semantic IDs")
+    path = folder / f"{stem}.index.json"
     if not path.is_file():
         raise DataError(
             f"dataset {dataset_name} has no published Semantic IDs: {path} is not there"
@@ -69,13 +88,8 @@ def published_index(
     return read_index(path, load_dataset(dataset_name, offline=offline), num_codes)
 
 
-def _find(name: str, offline: bool) -> _Place:
-    """Resolves a name to files."""
-    card = CARDS.get(name)
-    if card is not None and card.asset is not None:
-        return _carded(card, asset_folder(card.asset, offline=offline))
-    if card is not None:
-        return _carded(card, _brought_folder(card))
+def _find(name: str) -> _Place:
+    """Resolves the name of a dataset without a card to files."""
     prefix, separator, path = name.partition(":")
     if separator and prefix in ("lcrec", "recbole"):
         layout: Layout = "lcrec" if prefix == "lcrec" else "recbole"
@@ -86,25 +100,6 @@ def _find(name: str, offline: bool) -> _Place:
     if Path(name).is_dir():
         return _uncarded(Path(name), None)
     raise DataError(_unknown(name))
-
-
-def _carded(card: DatasetCard, folder: Path) -> _Place:
-    return _Place(folder, card.layout, card.stem, card.name, card.source, card.licence)
-
-
-def _brought_folder(card: DatasetCard) -> Path:
-    """Where the user has put a carded dataset's files."""
-    data = os.environ.get(DATA_VARIABLE)
-    if not data:
-        raise DataError(f"dataset {card.name}: {DATA_VARIABLE} is not set; {card.obtain}")
-    wanted = f"{card.stem}{_SUFFIX[card.layout]}"
-    for folder in (Path(data) / card.name, Path(data)):
-        if (folder / wanted).is_file():
-            return folder
-    raise DataError(
-        f"dataset {card.name}: found no {wanted} in {Path(data) / card.name} or {data};"
-        f" {card.obtain}"
-    )
 
 
 def _uncarded(folder: Path, layout: Layout | None) -> _Place:

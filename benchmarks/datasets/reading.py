@@ -1,6 +1,10 @@
 """Reading helpers shared by the loaders: files with hashes, places in them, and clean texts."""
 
+import gzip
 import hashlib
+import html
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,43 @@ def read_text(path: Path) -> tuple[str, str]:
         found = content[error.start : error.start + 1].hex()
         raise DataError(f"{path}, line {line}: expected UTF-8, found byte 0x{found}") from error
     return text, hashlib.sha256(content).hexdigest()
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of each line of a UTF-8 file, unpacked on the way where it ends in .gz.
+
+    Raises:
+        DataError: the file is missing, unreadable, truncated, no gzip file, or not UTF-8.
+    """
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield number, line.decode("utf-8").rstrip("\r\n")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        found = error.object[error.start : error.start + 1].hex()
+        raise DataError(f"{path}, line {number}: expected UTF-8, found byte 0x{found}") from error
+    except EOFError as error:
+        raise DataError(
+            f"{path}: the archive ends in the middle, after line {number}: it is truncated; fetch"
+            " it again"
+        ) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(
+            f"{path}: expected a gzip file, found a damaged one or something else after line"
+            f" {number} ({error}); fetch it again"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def product_text(value: Any) -> str:
+    """A shop's text: as `clean`, with HTML's character names (`&amp;`) resolved."""
+    if isinstance(value, list):
+        return ", ".join(part for part in map(product_text, value) if part)
+    return clean(html.unescape(value) if isinstance(value, str) else value)
 
 
 def clean(value: Any) -> str:
