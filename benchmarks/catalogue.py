@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+from gti.mixture import MixtureError, check_families
 from leaderboard.setting import SettingError, SettingFile, read_setting
 
 SETTINGS = Path(__file__).parent / "settings"
@@ -15,16 +16,24 @@ def setting_names() -> list[str]:
     return sorted(path.stem for path in SETTINGS.glob("*.toml"))
 
 
+def setting_path(name: str) -> Path:
+    """Where the setting that `find_setting` takes for `name` is written."""
+    return Path(name) if name.endswith(".toml") else SETTINGS / f"{name}.toml"
+
+
 def find_setting(name: str) -> SettingFile:
     """The setting called `name`, or the one in the TOML file at that path.
 
     Raises:
         SettingError: no such setting (the nearest name is given), or a file that cannot be used.
     """
-    if name.endswith(".toml"):
-        return read_setting(Path(name))
-    if name in setting_names():
-        return read_setting(SETTINGS / f"{name}.toml")
+    if name.endswith(".toml") or name in setting_names():
+        file = read_setting(setting_path(name))
+        try:
+            check_families(file.setting.auxiliary.mixture)
+        except MixtureError as error:
+            raise SettingError(f"{setting_path(name)}: {error}") from error
+        return file
     close = get_close_matches(name, setting_names(), n=1)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     raise SettingError(

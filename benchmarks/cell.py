@@ -1,41 +1,46 @@
 """One cell: setting × method × seed, from the pretrained backbone to the written record."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from benchmarks.backbones import load_backbone
+from benchmarks.budget import extra_budget, flops_of, sft_passes
 from benchmarks.events import Report, silent
 from benchmarks.inputs import Inputs
 from benchmarks.ledger import Ledger
+from benchmarks.mixture import check_setting_mixture, mixture_notes
 from benchmarks.saving import SavedCell, save_cell
 from benchmarks.scoring import Scorer
+from gti.alignment import alignment_stream
 from gti.diagnostics import diagnose
 from gti.finetuning import (
     Step,
     add_lora,
-    alignment_examples,
     beside,
     finetune,
     retrieval_batches,
-    retrieval_examples,
 )
 from gti.flops import ModelShape
 from gti.grounding import ground, grounding_examples
-from gti.method import Method, Start
+from gti.method import GroundingPlan, Method, Start
 from gti.prompts import Example, Prompter
 from gti.proof import StageWatch, manifest
 from gti.streams import numpy_stream, stream_key, torch_stream
 from gti.training import StageReport, take_budget
 from gti.vocabulary import embedding_matrices, extend_vocabulary, read_rows, write_rows
-from gti.wordings import NEEDS_USER_TEXT
 from leaderboard.setting import MethodParameters, Setting
 
 MAX_TOKENS = {"cpu": 4096, "cuda": 65536}
 """Padded tokens per micro-batch. A constant per device: it changes the order of float sums."""
+
+
+Part = Literal["validation", "test"]
+PARTS: tuple[Part, ...] = ("validation", "test")
 
 
 class CellError(RuntimeError):
@@ -83,12 +88,16 @@ class CellRun:
         self.report({"event": "stage", "stage": "load"})
         self.backbone = load_backbone(setting.backbone.name, offline=offline)
         model: Any = self.backbone.model
-        self.model = model.to(self.device)
         self.tokenizer: Any = self.backbone.tokenizer
         before = self.tokenizer.backend_tokenizer.to_str()
+        # Grown on the CPU: what the library draws for the fresh rows is the same for every device.
         self.vocabulary = extend_vocabulary(
-            self.tokenizer, self.model, self.inputs.semantic_ids.tokens
+            self.tokenizer,
+            model,
+            self.inputs.semantic_ids.tokens,
+            stream_key(self.seed, "resize"),
         )
+        self.model = model.to(self.device)
         self._plain_tokenizer = before
         self.prompter = Prompter(
             self.tokenizer,
@@ -111,43 +120,50 @@ class CellRun:
             self.ledger.warnings.append(
                 f"{without} items have no text: no grounding or alignment pairs"
             )
+        if self.method.alignment:
+            check_setting_mixture(setting, self.inputs)
+            self.ledger.warnings += mixture_notes(setting)
         self.shape = ModelShape.of(self.model)
-        self.retrieval = retrieval_examples(
-            self.prompter,
-            self.inputs.split.train,
-            setting.prompts.window,
-            numpy_stream(self.seed, "wording"),
-        )
-        self._plan_budget()
         self.scorer = Scorer(self.setting, self.inputs, self.prompter, self.vocabulary, self.device)
+        self.retrieval = self.scorer.track.examples(numpy_stream(self.seed, "wording"))
+        self._plan_budget()
 
     def _plan_budget(self) -> None:
         """R's batches, and A in nominal FLOPs; what spends A after SFT stretches R itself."""
         sft = self.setting.sft
         order = numpy_stream(self.seed, "sft-order")
-        own = retrieval_batches(self.retrieval, sft.batch_size, sft.passes, order)
-        self.sft_flops = self._flops(own, "all")
-        self.extra_flops = self.setting.extra.share_of_sft * self.sft_flops
-        after = self.method.spends.get("after", 0.0)
-        if after:
-            passes = sft.passes * (1 + after * self.setting.extra.share_of_sft)
-            order = numpy_stream(self.seed, "sft-order")
-            own = retrieval_batches(self.retrieval, sft.batch_size, passes, order)
-            self.ledger.extra_spent += self._flops(own, "all") - self.sft_flops
-        self.batches = own
-
-    def _flops(self, batches: list[list[Example]], trains: Any) -> float:
-        return self.shape.flops([len(e.ids) for batch in batches for e in batch], trains)
+        self.passes = sft_passes(sft, len(self.retrieval))
+        own = retrieval_batches(self.retrieval, sft.batch_size, self.passes, order)
+        self.sft_flops = flops_of(self.shape, own)
+        pairs: list[Example] = []
+        if self.setting.extra.share_of_sft is None:
+            shuffle = numpy_stream(self.seed, "shuffle")
+            pairs = grounding_examples(self.prompter, GroundingPlan(), shuffle)
+        self.extra = extra_budget(
+            self.setting.extra,
+            self.sft_flops,
+            self.shape,
+            pairs,
+            self.setting.grounding.batch_size,
+        )
+        after = self.extra.flops * self.method.spends.get("after", 0.0)
+        order = numpy_stream(self.seed, "sft-order")
+        more = take_budget(
+            self.retrieval, sft.batch_size, order, self.shape, "all", after, skip=len(own)
+        )
+        self.ledger.extra_spent += flops_of(self.shape, more)
+        self.passes *= 1 + len(more) / len(own)
+        self.batches = own + more
 
     # Stages -----------------------------------------------------------------------------------
 
-    def run(self) -> SavedCell:
-        """All stages in order; returns what `save_cell` writes."""
+    def run(self, parts: Sequence[Part] = PARTS) -> SavedCell:
+        """All stages in order; scores `parts` of the split and returns what is to be saved."""
         self.ledger.note_cost("load", time.perf_counter() - self.began)
         self.initialize()
         self.ground()
         self.finetune()
-        scores = self.score()
+        scores = self.score(parts)
         return SavedCell(self, scores)
 
     def initialize(self) -> None:
@@ -170,9 +186,7 @@ class CellRun:
                 generator=generator,
             )
             write_rows(matrix, self.vocabulary.new_ids, self.method.initialize(start))
-        self.manifest = manifest(
-            self.model, self.vocabulary, f"{self.method.key} v{self.method.version}"
-        )
+        self.manifest = manifest(self.model, self.vocabulary, self.method.initializer)
         lora = self.setting.backbone.lora
         if lora is not None:
             with torch.random.fork_rng():
@@ -193,13 +207,14 @@ class CellRun:
             raise CellError(
                 f"{self.method.key} on {self.setting.name}: no item has text to ground in"
             )
-        budget = self.extra_flops * self.method.spends["before"]
+        budget = self.extra.flops * self.method.spends["before"]
+        share = plan.frozen_share
+        if 0 < share < 1 and self.extra.frozen_share is not None:
+            share = self.extra.frozen_share
         order = numpy_stream(self.seed, "grounding-order")
         size = self.setting.grounding.batch_size
-        frozen = take_budget(examples, size, order, self.shape, "rows", budget * plan.frozen_share)
-        free = take_budget(
-            examples, size, order, self.shape, "all", budget * (1 - plan.frozen_share)
-        )
+        frozen = take_budget(examples, size, order, self.shape, "rows", budget * share)
+        free = take_budget(examples, size, order, self.shape, "all", budget * (1 - share))
         settings = self.setting.grounding
         if self.parameters.grounding_learning_rate is not None:
             rate = {"learning_rate": self.parameters.grounding_learning_rate}
@@ -233,17 +248,17 @@ class CellRun:
 
     def finetune(self) -> None:
         """SFT on R, with alignment tasks beside it where the method has them."""
-        auxiliary: list[Example] = []
+        steps = [Step(batch, []) for batch in self.batches]
         if self.method.alignment:
-            auxiliary = self._alignment()
-        budget = self.extra_flops * self.method.spends.get("beside", 0.0)
-        steps = beside(
-            self.batches,
-            auxiliary,
-            numpy_stream(self.seed, "auxiliary-order"),
-            self.shape,
-            budget,
-        )
+            auxiliary = alignment_stream(
+                self.prompter,
+                self.inputs.split.train,
+                self.setting.auxiliary.mixture,
+                numpy_stream(self.seed, "auxiliary-order"),
+                numpy_stream(self.seed, "auxiliary-wording"),
+            )
+            budget = self.extra.flops * self.method.spends["beside"]
+            steps = beside(self.batches, auxiliary, self.shape, budget)
         began, watch = self._stage("sft"), StageWatch(self.model, self.vocabulary)
         weight = self.parameters.auxiliary_loss_weight or self.setting.auxiliary.loss_weight
         points = self.setting.evaluation.curve_points
@@ -268,41 +283,20 @@ class CellRun:
             done,
             [step.retrieval + step.auxiliary for step in steps],
         )
-        self.ledger.extra_spent += self._flops([step.auxiliary for step in steps], "all")
+        self.ledger.extra_spent += flops_of(self.shape, [step.auxiliary for step in steps])
         self.ledger.note_cost("validation", self._paused)
         self._diagnose("sft")
 
-    def score(self) -> dict[str, Any]:
-        """Ranks on all validation and test users."""
+    def score(self, parts: Sequence[Part] = PARTS) -> dict[str, Any]:
+        """Ranks on all users of `parts`."""
         began = self._stage("score")
-        scores = {}
-        for part in ("validation", "test"):
+        scores: dict[str, Any] = {}
+        for part in parts:
             scores[part] = self.scorer.ranks(self.model, part, progress=self._progress(part))
         self.ledger.note_cost("score", time.perf_counter() - began, tokens=self.scorer.tokens)
         return scores
 
     # Details ----------------------------------------------------------------------------------
-
-    def _alignment(self) -> list[Example]:
-        families = self.setting.auxiliary.tasks
-        left_out = [family for family in NEEDS_USER_TEXT if family not in families]
-        if left_out:
-            self.ledger.warnings.append(
-                f"alignment families left out, the data has no user-written texts:"
-                f" {', '.join(left_out)}"
-            )
-        # A generator of its own name for the draws of wordings: R's draws must not shift.
-        examples = alignment_examples(
-            self.prompter,
-            self.inputs.split.train,
-            families,
-            numpy_stream(self.seed, "auxiliary-wording"),
-        )
-        if not examples:
-            raise CellError(
-                f"{self.method.key} on {self.setting.name}: no item has text to align with"
-            )
-        return examples
 
     def _sft_settings(self) -> Any:
         rate = self.parameters.sft_learning_rate
@@ -317,7 +311,7 @@ class CellRun:
         self.ledger.curve.append(
             {
                 "step": step,
-                "passes": self.setting.sft.passes * step / max(1, len(self.batches)),
+                "passes": self.passes * step / max(1, len(self.batches)),
                 "nominal_flops": so_far.nominal_flops,
                 "seconds": paused - began - self._paused,
                 "train_loss": so_far.last_loss,

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a check or a cell failed, 2 wrong usage or input, 130 inte
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -52,25 +53,22 @@ def list_(
     """List settings, methods, datasets or backbones."""
     from benchmarks import listing
 
-    missing: list[str] = []
     if what == "datasets":
-        rows, missing = listing.list_datasets(offline=offline)
-        table = listing.dataset_table(rows)
+        rows = listing.list_datasets(offline=offline)
     else:
         rows = {
             "settings": listing.list_settings,
             "methods": listing.list_methods,
             "backbones": listing.list_backbones,
         }[what]()
-        table = rows
-    say(listing.as_json(rows) if as_json else listing.as_table(table))
-    if what == "datasets" and not as_json:
-        say(
-            "\nFloors: test item, all items ranked, seen ones kept, ties in expectation. Time ties:"
-            " users whose last two interactions share a timestamp (– : no timestamps)."
-        )
-    for line in missing:
-        print(f"not here: {line}", file=sys.stderr)
+    if as_json:
+        say(listing.as_json(rows))
+    elif what == "methods":
+        say(listing.method_lines(rows, shutil.get_terminal_size().columns))
+    elif what == "datasets":
+        say(listing.dataset_lines(rows, shutil.get_terminal_size().columns))
+    else:
+        say(listing.as_table(rows))
     return 0
 
 
@@ -182,6 +180,74 @@ def diagnose(
 
 
 @app.command
+def tune(
+    setting: SettingName,
+    *,
+    methods: Annotated[str, Parameter(help="Keys and groups, comma-separated.")] = "core",
+    workers: Annotated[int | None, Parameter(help="Trials side by side; default: cores.")] = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+    replace: Annotated[
+        bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
+    ] = False,
+    write: Annotated[
+        bool, Parameter(negative=(), help="Put the best points into the setting's file.")
+    ] = False,
+    debug: Annotated[bool, Parameter(negative=(), help="Full traces.")] = False,
+) -> int:
+    """Find each method's rates by one rule: equal numbers of trials, validation only."""
+    from benchmarks.tuning_command import tune_setting
+
+    return tune_setting(
+        setting,
+        methods,
+        workers,
+        device,
+        results,
+        offline=offline,
+        replace=replace,
+        write=write,
+        debug=debug,
+        say=say,
+    )
+
+
+@app.command
+def references(
+    setting: SettingName,
+    *,
+    models: Annotated[str, Parameter(help="Comma-separated.")] = "pop,itemknn,gru4rec,sasrec",
+    seeds: Annotated[str, Parameter(help="As 0,1,2.")] = "0",
+    recbole_python: Annotated[
+        Path | None, Parameter(help="Of its environment; default: $GTI_BENCH_RECBOLE_PYTHON.")
+    ] = None,
+    threads: Annotated[int | None, Parameter(help="Default: cores.")] = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+    replace: Annotated[
+        bool, Parameter(negative=(), help="Make anew what lies there with another hash.")
+    ] = False,
+) -> int:
+    """Make RecBole's rows of a setting (in its own environment: tox -e recbole)."""
+    from benchmarks.recbole_references.command import run_references
+
+    return run_references(
+        setting,
+        models,
+        seeds,
+        recbole_python,
+        threads,
+        device,
+        results,
+        offline=offline,
+        replace=replace,
+        say=say,
+    )
+
+
+@app.command
 def verify(
     path: Annotated[Path, Parameter(help="A results directory, a part of one, or a record.")] = (
         RESULTS
@@ -228,7 +294,7 @@ def doctor() -> int:
 def exit_code(arguments: list[str]) -> int:
     """Runs one command: one clear line per error, and the documented exit codes."""
     debug = "--debug" in arguments
-    if debug and arguments[0] != "run":  # `run` hands it on to its workers
+    if debug and arguments[0] not in ("run", "tune"):  # these hand it on to their workers
         arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")

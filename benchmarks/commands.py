@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.catalogue import COMMITTED_RESULTS, find_setting
+from benchmarks.mixture import check_for_cells
 from benchmarks.plan import PlannedCell, estimate, past_seconds, plan_cells
 from benchmarks.preparing import Say
 from benchmarks.reporting import boards, relative
@@ -91,6 +92,7 @@ def plan_lines(
     lines += [f"  {cell.label:<24} {words[cell.state]}" for cell in cells]
     todo = [cell for cell in cells if cell.state != "done"]
     inputs = load_inputs(file.setting, offline=offline)
+    check_for_cells(file.setting, inputs, todo)
     parameters = backbone_card(file.setting.backbone.name).parameters
     if parameters is None:
         model = load_backbone(file.setting.backbone.name, offline=offline).model
@@ -160,6 +162,7 @@ def _run_missing(
     from benchmarks.inputs import load_inputs
 
     inputs = load_inputs(file.setting, offline=offline)
+    check_for_cells(file.setting, inputs, todo)
     prepare_backbone(file.setting.backbone.name, offline=offline)
     write_references(file.setting, inputs, results)
     say(

@@ -34,6 +34,11 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def system_name() -> str:
+    """The operating system and its release."""
+    return f"{platform.system()} {platform.release()}"
+
+
 def describe_environment(device: Any, dtype: str, *, deterministic: bool) -> dict[str, Any]:
     """The record's `environment` for computations with torch on `device`."""
     import torch
@@ -49,7 +54,7 @@ def describe_environment(device: Any, dtype: str, *, deterministic: bool) -> dic
         "dtype": dtype,
         "deterministic": deterministic,
         "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.release()}",
+        "platform": system_name(),
         "packages": package_versions(),
     }
 
@@ -66,7 +71,7 @@ def plain_environment() -> dict[str, Any]:
         "dtype": "int64",
         "deterministic": True,
         "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.release()}",
+        "platform": system_name(),
         "packages": package_versions(("numpy", "scipy")),
     }
 

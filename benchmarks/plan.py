@@ -4,11 +4,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from benchmarks.budget import sft_passes
 from benchmarks.inputs import Inputs
 from benchmarks.saving import method_card
-from leaderboard.record import MethodCard, RecordError, cell_hash, read_record, record_path
+from leaderboard.numbers import score
+from leaderboard.record import (
+    MethodCard,
+    Metrics,
+    RecordError,
+    cell_hash,
+    read_record,
+    record_path,
+)
 from leaderboard.setting import Setting, SettingFile
 
 if TYPE_CHECKING:
@@ -40,6 +49,25 @@ class PlannedCell:
     def label(self) -> str:
         """What people call it."""
         return f"{self.card.key} seed {self.seed}"
+
+    def job(self) -> dict[str, Any]:
+        """What a worker must know of it."""
+        return {
+            "setting": self.setting.model_dump(mode="json"),
+            "method": self.card.key,
+            "parameters": self.card.parameters.model_dump(mode="json"),
+            "seed": self.seed,
+        }
+
+    def headline(self) -> str:
+        """What to say once its record is written."""
+        return headline(read_record(self.path).metrics["test"])
+
+
+def headline(metrics: Metrics) -> str:
+    """The two figures that are shown as soon as a cell has ended."""
+    shown = (f"{name} {score(metrics.get(name))}" for name in ("ndcg@10", "recall@10"))
+    return "  ".join(shown)
 
 
 def cell_state(path: Path, expected_hash: str) -> State:
@@ -124,8 +152,16 @@ def matrix_rate(device: str, dtype: str) -> float:
 
 
 def tokens_per_pass(setting: Setting, inputs: Inputs) -> tuple[int, int]:
-    """Tokens of one pass of R, and of scoring all users twice; prompts' words at 60 tokens."""
+    """Tokens of one pass of R, and of scoring both parts; prompts' words at 60 tokens.
+
+    A query's prompt is taken for 25.
+    """
     levels, shown = setting.semantic_ids.levels, setting.dataset.max_history
+    if inputs.queries is not None:
+        asked = len(inputs.queries.validation) + len(inputs.queries.test)
+        beams = setting.decoding.beam * (levels - 1)
+        train = sum(len(query.answers) for query in inputs.queries.train) * (25 + levels)
+        return train, asked * (25 + beams) * setting.evaluation.wordings
     lengths = [len(items) for items in inputs.split.train]
     if setting.prompts.style == "sequence":
         train = levels * sum(lengths) + 10 * sum(-(-n // setting.prompts.window) for n in lengths)
@@ -133,7 +169,32 @@ def tokens_per_pass(setting: Setting, inputs: Inputs) -> tuple[int, int]:
         train = sum(levels * min(end, shown) + 60 + levels for n in lengths for end in range(1, n))
     beams = setting.decoding.beam * (levels - 1)
     score = 2 * sum(levels * min(n + 1, shown) + 30 + beams for n in lengths)
-    return train, score
+    return train, score * setting.evaluation.wordings
+
+
+def training_flops(setting: Setting, inputs: Inputs, train: int, parameters: int) -> float:
+    """FLOPs of R and of A, roughly; `train` are the tokens of one pass over R."""
+    lengths = [len(items) for items in inputs.split.train]
+    if inputs.queries is not None:
+        examples = sum(len(query.answers) for query in inputs.queries.train)
+    elif setting.prompts.style == "sequence":
+        examples = sum(-(-n // setting.prompts.window) for n in lengths)
+    else:
+        examples = sum(lengths) - len(lengths)
+    sft = 6.0 * parameters * train * sft_passes(setting.sft, examples)
+    extra = setting.extra
+    if extra.share_of_sft is not None:
+        return sft * (1 + extra.share_of_sft)
+    # Grounding pairs: six tasks per item, half of the longest text on average, 40 tokens around it.
+    steps = extra.grounding_steps
+    if steps is None:
+        assert extra.grounding_passes is not None  # the spec holds one of the three
+        steps = round(extra.grounding_passes * 6 * inputs.dataset.num_items) // (
+            setting.grounding.batch_size
+        )
+    pair = parameters * (setting.prompts.max_text_tokens / 2 + 40)
+    rows, free = 4.0 * steps, 6.0 * (extra.free_steps or 0)
+    return sft + pair * setting.grounding.batch_size * (rows + free)
 
 
 def estimate(
@@ -149,8 +210,7 @@ def estimate(
         parameters: of the backbone.
     """
     train, score = tokens_per_pass(setting, inputs)
-    passes = setting.sft.passes * (1 + setting.extra.share_of_sft)
-    flops = parameters * (6.0 * train * passes + 2.0 * score)
+    flops = training_flops(setting, inputs, train, parameters) + 2.0 * parameters * score
     past = past_seconds(setting, results)
     if past is not None:
         seconds, basis = past, "mean of the finished cells in the results"
@@ -158,4 +218,12 @@ def estimate(
         rate = UTILISATION[device] * matrix_rate(device, setting.backbone.dtype)
         seconds, basis = 15 + flops / rate, "FLOPs over this machine's measured matrix rate"
     weights = 4.0 * parameters * 4  # weights, gradients, two moments
-    return Estimate(seconds, weights + 7e8, 60.0 * 2 * len(inputs.split.users) + 4e5, basis)
+    return Estimate(seconds, weights + 7e8, ranks_bytes(setting, inputs) + 4e5, basis)
+
+
+def ranks_bytes(setting: Setting, inputs: Inputs) -> float:
+    """Size of a ranks file, roughly: 60 bytes a user and part, 3 a query's relevant item."""
+    if inputs.queries is None:
+        return 60.0 * 2 * len(inputs.split.users)
+    asked = (*inputs.queries.validation, *inputs.queries.test)
+    return 3.0 * sum(len(query.relevant) for query in asked) * setting.evaluation.wordings

@@ -18,12 +18,13 @@ from benchmarks.environment import one_thread_environment
 from benchmarks.inputs import Inputs
 from benchmarks.plan import PlannedCell, cell_state
 from benchmarks.progress import Display, Running, Tally
-from benchmarks.references import REFERENCES
+from benchmarks.query_references import QUERY_REFERENCES, QueryReference, query_counts
+from benchmarks.references import PARTS, REFERENCES, Reference
 from benchmarks.saving import as_ranks, save_reference
 from leaderboard.canonical import write_atomically
-from leaderboard.numbers import duration, score
-from leaderboard.ranks import concatenate
-from leaderboard.record import MethodCard, cell_hash, read_record, record_path
+from leaderboard.numbers import duration
+from leaderboard.ranks import Ranks, concatenate
+from leaderboard.record import MethodCard, cell_hash, record_path
 from leaderboard.setting import MethodParameters, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,7 +78,7 @@ def check_states(cells: Sequence[PlannedCell], *, replace: bool) -> list[Planned
 
 
 def write_references(setting: Setting, inputs: Inputs, results: Path) -> list[Path]:
-    """Popularity and Markov as records; those that stand already are left alone.
+    """The track's references as records; those that stand already are left alone.
 
     They rank all items: none are written for a setting that takes seen items out, where they
     would play by another rule than the methods.
@@ -85,7 +86,8 @@ def write_references(setting: Setting, inputs: Inputs, results: Path) -> list[Pa
     written: list[Path] = []
     if setting.dataset.seen_items == "remove":
         return written
-    for name, reference in REFERENCES.items():
+    references = REFERENCES if inputs.queries is None else QUERY_REFERENCES
+    for name, reference in references.items():
         card = MethodCard(
             key=name,
             summary=reference.summary,
@@ -99,14 +101,24 @@ def write_references(setting: Setting, inputs: Inputs, results: Path) -> list[Pa
         if cell_state(path, cell_hash(setting.hash, card.hash, 0)) == "done":
             continue
         began = time.perf_counter()
-        rows = np.arange(len(inputs.split.users))
-        parts = []
-        for part in ("validation", "test"):
-            counts = reference.count(inputs.split, inputs.dataset.num_items, part)
-            parts.append(as_ranks(inputs, rows, part, counts.num_better, counts.num_tied))
+        parts = [_reference_ranks(reference, setting, inputs, part) for part in PARTS]
         seconds = time.perf_counter() - began
         written.append(save_reference(setting, card, inputs, concatenate(parts), seconds, results))
     return written
+
+
+def _reference_ranks(
+    reference: Reference | QueryReference, setting: Setting, inputs: Inputs, part: str
+) -> Ranks:
+    """The ranks of all that `part` asks."""
+    if isinstance(reference, Reference):
+        rows = np.arange(len(inputs.split.users))
+        counts = reference.count(inputs.split, inputs.dataset.num_items, part)
+        return as_ranks(inputs, rows, part, counts.num_better, counts.num_tied)
+    assert inputs.queries is not None  # such a reference is only listed for queries
+    rows = np.arange(len(inputs.queries.of(part)))
+    score = reference.scorer(inputs, setting)
+    return as_ranks(inputs, rows, part, *query_counts(inputs.queries, part, score))
 
 
 class Worker:
@@ -140,15 +152,7 @@ class Worker:
         )
         self.errors: list[str] = []
         assert self.process.stdin is not None
-        line = json.dumps(
-            {
-                **job,
-                "setting": cell.setting.model_dump(mode="json"),
-                "method": cell.card.key,
-                "parameters": cell.card.parameters.model_dump(mode="json"),
-                "seed": cell.seed,
-            }
-        )
+        line = json.dumps({**job, **cell.job()})
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
@@ -273,11 +277,8 @@ def _finish(worker: Worker, tally: Tally, display: Display, failures: list[Failu
     took = time.monotonic() - state.began
     if worker.process.returncode == 0 and worker.cell.path.exists():
         tally.seconds.append(took)
-        record = read_record(worker.cell.path)
-        metrics = record.metrics["test"]
         display.say(
-            f"{worker.cell.label:<20} ndcg@10 {score(metrics.get('ndcg@10'))}"
-            f"  recall@10 {score(metrics.get('recall@10'))}  {duration(took)}"
+            f"{worker.cell.label:<20} {worker.cell.headline()}  {duration(took)}"
             f"  [{tally.finished}/{tally.total}]"
         )
     else:

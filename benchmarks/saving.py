@@ -10,9 +10,10 @@ import numpy as np
 from benchmarks.environment import describe_code, describe_environment, plain_environment
 from benchmarks.inputs import Inputs
 from gti.dataset import IntArray
+from gti.queries import QuerySet
 from gti.wordings import wordings_sha256
 from leaderboard.canonical import file_sha256, write_atomically
-from leaderboard.metrics import metrics, num_users, raw_recall, slices
+from leaderboard.metrics import metrics, num_users, raw_recall, relevance_of, slices
 from leaderboard.ranks import Ranks, concatenate, write_ranks
 from leaderboard.record import (
     PROTOCOL_VERSION,
@@ -40,9 +41,19 @@ class SavedCell:
 
 
 def as_ranks(
-    inputs: Inputs, rows: IntArray, part: str, num_better: IntArray, num_tied: IntArray
+    inputs: Inputs,
+    rows: IntArray,
+    part: str,
+    num_better: IntArray,
+    num_tied: IntArray,
+    wording: int = 0,
 ) -> Ranks:
-    """The ranks table of users `rows` of the split; −1 in both counts: outside the beam."""
+    """The ranks table of users `rows` of the split; −1 in both counts: outside the beam.
+
+    On the retrieval track `rows` are queries, and the counts those of all their relevant items.
+    """
+    if inputs.queries is not None:
+        return _query_ranks(inputs, inputs.queries, rows, part, num_better, num_tied, wording)
     dataset, split = inputs.dataset, inputs.split
     targets = split.targets(part)[rows]
     users = split.users[rows]
@@ -51,7 +62,7 @@ def as_ranks(
     return Ranks(
         split=np.full(count, part),
         user=np.array([dataset.user_ids[user] for user in users]),
-        wording=np.zeros(count, np.int16),
+        wording=np.full(count, wording, np.int16),
         item=np.array([dataset.item_ids[item] for item in targets]),
         grade=np.ones(count, np.int8),
         in_beam=in_beam,
@@ -59,6 +70,35 @@ def as_ranks(
         num_tied=np.where(in_beam, num_tied, 0),
         target_popularity=inputs.popularity[targets].astype(np.int32),
         history_length=np.array([len(split.history(int(row), part)) for row in rows]),
+    )
+
+
+def _query_ranks(
+    inputs: Inputs,
+    queries: QuerySet,
+    rows: IntArray,
+    part: str,
+    num_better: IntArray,
+    num_tied: IntArray,
+    wording: int,
+) -> Ranks:
+    """One row per query of `rows` and relevant item, good ones first."""
+    asked = [queries.of(part)[row] for row in rows]
+    targets = np.concatenate([query.relevant for query in asked])
+    count = len(targets)
+    in_beam = num_better >= 0
+    names = np.array([query.key for query in asked])
+    return Ranks(
+        split=np.full(count, part),
+        user=np.repeat(names, [len(query.relevant) for query in asked]),
+        wording=np.full(count, wording, np.int16),
+        item=np.array(inputs.dataset.item_ids)[targets],
+        grade=np.concatenate([query.grades for query in asked]).astype(np.int8),
+        in_beam=in_beam,
+        num_better=np.where(in_beam, num_better, 0),
+        num_tied=np.where(in_beam, num_tied, 0),
+        target_popularity=inputs.popularity[targets].astype(np.int32),
+        history_length=np.zeros(count, np.int32),
     )
 
 
@@ -91,11 +131,11 @@ def identity(setting: Setting, card: MethodCard, seed: int) -> dict[str, Any]:
 
 def figures(ranks: Ranks, setting: Setting, beam: int | None) -> dict[str, Any]:
     """Metrics, slices and numbers of users, all from the counts."""
-    cutoffs = setting.evaluation.cutoffs
+    cutoffs, relevance = setting.evaluation.cutoffs, relevance_of(setting)
     parts = {part: ranks.of_split(part) for part in ("validation", "test")}
     return {
-        "metrics": {part: metrics(rows, cutoffs, beam) for part, rows in parts.items()},
-        "slices": slices(parts["test"], cutoffs, beam),
+        "metrics": {part: metrics(rows, cutoffs, beam, relevance) for part, rows in parts.items()},
+        "slices": slices(parts["test"], cutoffs, beam, relevance),
         "num_users": {part: num_users(rows) for part, rows in parts.items()},
     }
 
@@ -118,10 +158,29 @@ def _accounting(saved: SavedCell) -> dict[str, Any]:
         "used_codes": sids.used_per_level,
         "num_codes": sids.num_codes,
         "trie_mass": [float(mass) for mass in found.trie_mass.mean(axis=0)],
-        "raw_recall": raw_recall(ranks, setting.evaluation.cutoffs, setting.decoding.beam),
+        "raw_recall": raw_recall(
+            ranks, setting.evaluation.cutoffs, setting.decoding.beam, relevance_of(setting)
+        ),
         "beam": setting.decoding.beam,
         "beam_used_min": int(found.beam_used.min()),
         "beam_used_mean": float(found.beam_used.mean()),
+    }
+
+
+def queries_sha256(inputs: Inputs) -> str | None:
+    """Hash of the queries; null on the next-item track."""
+    return None if inputs.queries is None else inputs.queries.sha256
+
+
+def inputs_of(run: "CellRun") -> dict[str, str | None]:
+    """sha256 of everything that `run` read."""
+    return {
+        "dataset": run.inputs.dataset.full_sha256,
+        "semantic_ids": run.inputs.semantic_ids.sha256,
+        "backbone": run.backbone.weights_sha256,
+        "tokenizer": run.backbone.tokenizer_sha256,
+        "prompts": wordings_sha256(),
+        "queries": queries_sha256(run.inputs),
     }
 
 
@@ -147,19 +206,13 @@ def save_cell(saved: SavedCell, results: Path) -> Path:
         "cost": run.ledger.cost,
         "budget": {
             "sft_flops": run.sft_flops,
-            "extra_flops": run.extra_flops,
+            "extra_flops": run.extra.flops,
             "extra_spent_flops": run.ledger.extra_spent,
         },
         "environment": describe_environment(
             run.device, run.setting.backbone.dtype, deterministic=True
         ),
-        "inputs": {
-            "dataset": run.inputs.dataset.sha256,
-            "semantic_ids": run.inputs.semantic_ids.sha256,
-            "backbone": run.backbone.weights_sha256,
-            "tokenizer": run.backbone.tokenizer_sha256,
-            "prompts": wordings_sha256(),
-        },
+        "inputs": inputs_of(run),
         "code": describe_code(),
         "files": {
             "ranks": ranks_sha256,
@@ -179,13 +232,32 @@ def keep_semantic_ids(inputs: Inputs, results: Path) -> None:
 
 
 def save_reference(
-    setting: Setting, card: MethodCard, inputs: Inputs, ranks: Ranks, seconds: float, results: Path
+    setting: Setting,
+    card: MethodCard,
+    inputs: Inputs,
+    ranks: Ranks,
+    seconds: float,
+    results: Path,
+    *,
+    seed: int = 0,
+    **others: Any,
 ) -> Path:
-    """Writes the record of a reference (full ranking, no beam, no model); returns its path."""
-    path = record_path(results, setting.name, card.key, 0)
+    """Writes the record of a reference (full ranking, no beam); returns its path.
+
+    Args:
+        setting: what it stands beside.
+        card: the reference.
+        inputs: what it read.
+        ranks: of both parts.
+        seconds: what scoring took.
+        results: where records go.
+        seed: 0 where it draws nothing.
+        others: fields of the record that differ for a reference of another library.
+    """
+    path = record_path(results, setting.name, card.key, seed)
     ranks_sha256 = write_ranks(ranks_path(path), ranks)
     content = {
-        **identity(setting, card, 0),
+        **identity(setting, card, seed),
         "kind": "reference",
         **figures(ranks, setting, None),
         "accounting": None,
@@ -198,15 +270,17 @@ def save_reference(
         "budget": None,
         "environment": plain_environment(),
         "inputs": {
-            "dataset": inputs.dataset.sha256,
+            "dataset": inputs.dataset.full_sha256,
             "semantic_ids": None,
             "backbone": None,
             "tokenizer": None,
             "prompts": None,
+            "queries": queries_sha256(inputs),
         },
         "code": describe_code(),
         "files": {"ranks": ranks_sha256, "diagnostics": None},
         "warnings": [],
+        **others,
     }
     write_record(path, content)
     return path

@@ -8,13 +8,14 @@ import torch
 
 from benchmarks.inputs import Inputs
 from benchmarks.saving import as_ranks
+from benchmarks.tracks import track_of
 from gti.dataset import IntArray
-from gti.decoding import ItemRanks, beam_search, build_trie, rank_targets
+from gti.decoding import ItemRanks, beam_search, build_trie, rank_relevant
 from gti.prompts import Prompter
 from gti.streams import numpy_stream
 from gti.vocabulary import Vocabulary
-from leaderboard.metrics import metrics
-from leaderboard.ranks import Ranks
+from leaderboard.metrics import metrics, relevance_of
+from leaderboard.ranks import Ranks, concatenate
 from leaderboard.setting import Setting
 
 MAX_TOKENS = {"cpu": 8192, "cuda": 262144}
@@ -23,7 +24,7 @@ USERS_PER_CALL = 64
 
 
 class Scorer:
-    """Scores models of one cell on the setting's users.
+    """Scores models of one cell on the setting's users or queries.
 
     Args:
         setting: beam, cutoffs, sample, seen-item rule.
@@ -42,20 +43,19 @@ class Scorer:
         device: torch.device,
     ) -> None:
         self.setting, self.inputs, self.prompter = setting, inputs, prompter
+        self.track = track_of(setting, inputs, prompter)
         self.trie = build_trie(inputs.semantic_ids, vocabulary, device)
         self.max_tokens = MAX_TOKENS[device.type]
-        count = len(inputs.split.users)
+        count = len(self.track.sizes("validation"))
         size = min(count, setting.evaluation.validation_users)
         # The same sample at every seed: the sample is part of the setting.
         drawn = numpy_stream(0, "validation-sample").choice(count, size, replace=False)
         self.sample: IntArray = np.sort(drawn)
         self.tokens = 0
 
-    def counts(self, model: Any, part: str, rows: IntArray) -> ItemRanks:
-        """Better and tied items for the targets of users `rows`."""
-        split = self.inputs.split
-        histories = [split.history(int(row), part) for row in rows]
-        prompts = [self.prompter.retrieval_prompt(history) for history in histories]
+    def counts(self, model: Any, part: str, rows: IntArray, wording: int = 0) -> ItemRanks:
+        """Better and tied items for the relevant items of `rows`, asked in one wording."""
+        prompts = self.track.prompts(part, rows, wording)
         beams = beam_search(
             model,
             self.trie,
@@ -65,37 +65,58 @@ class Scorer:
             dtype=self.setting.backbone.dtype,
         )
         self.tokens += sum(len(prompt) for prompt in prompts)
-        removed = histories if self.setting.dataset.seen_items == "remove" else None
-        return rank_targets(beams, self.trie, split.targets(part)[rows], removed)
+        relevant = self.track.relevant(part, rows)
+        return rank_relevant(beams, self.trie, relevant, self.track.removed(part, rows))
 
     def sample_metrics(self, model: Any) -> dict[str, float | None]:
         """Metrics on the fixed validation sample."""
-        found = self.counts(model, "validation", self.sample)
-        ranks = as_ranks(self.inputs, self.sample, "validation", found.num_better, found.num_tied)
-        return metrics(ranks, self.setting.evaluation.cutoffs, self.setting.decoding.beam)
+        parts = []
+        for wording in range(self.setting.evaluation.wordings):
+            found = self.counts(model, "validation", self.sample, wording)
+            counts = (found.num_better, found.num_tied)
+            parts.append(as_ranks(self.inputs, self.sample, "validation", *counts, wording))
+        cutoffs, beam = self.setting.evaluation.cutoffs, self.setting.decoding.beam
+        return metrics(concatenate(parts), cutoffs, beam, relevance_of(self.setting))
 
     def ranks(
         self, model: Any, part: str, progress: Callable[[int, int], None] | None = None
     ) -> tuple[Ranks, ItemRanks]:
-        """Ranks of all users of `part`, in the split's order, and what the beams were like.
+        """Ranks of all that `part` asks, wording by wording, and what the beams were like."""
+        wordings = range(self.setting.evaluation.wordings)
+        parts = [self._ranks(model, part, wording, progress) for wording in wordings]
+        found = [beams for _, beams in parts]
+        fields = ("num_better", "num_tied", "beam_used", "trie_mass")
+        joined = (np.concatenate([getattr(beams, name) for beams in found]) for name in fields)
+        return concatenate([ranks for ranks, _ in parts]), ItemRanks(*joined)
 
-        Users run in order of their prompts' length, so that a batch holds equal lengths.
+    def _ranks(
+        self,
+        model: Any,
+        part: str,
+        wording: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> tuple[Ranks, ItemRanks]:
+        """One wording; the prompts run in order of their length, in the track's order out.
+
+        A batch then holds equal lengths.
         """
-        split = self.inputs.split
-        count = len(split.users)
-        lengths = [len(split.history(row, part)) for row in range(count)]
-        shown = np.minimum(lengths, self.setting.dataset.max_history)
+        shown = self.track.sizes(part)
+        count = len(shown)
         order = np.argsort(shown, kind="stable")
+        everyone = np.arange(count)
+        targets = np.array([len(items) for items in self.track.relevant(part, everyone)])
+        first = np.cumsum(targets) - targets
         levels = self.inputs.semantic_ids.num_levels
-        better, tied, used = (np.zeros(count, dtype=np.int64) for _ in range(3))
-        mass = np.zeros((count, levels))
+        better, tied = (np.zeros(targets.sum(), dtype=np.int64) for _ in range(2))
+        used, mass = np.zeros(count, dtype=np.int64), np.zeros((count, levels))
         for start in range(0, count, USERS_PER_CALL):
             rows = order[start : start + USERS_PER_CALL]
-            found = self.counts(model, part, rows)
-            better[rows], tied[rows] = found.num_better, found.num_tied
+            found = self.counts(model, part, rows, wording)
+            places = np.concatenate([np.arange(first[r], first[r] + targets[r]) for r in rows])
+            better[places], tied[places] = found.num_better, found.num_tied
             used[rows], mass[rows] = found.beam_used, found.trie_mass
             if progress is not None:
-                progress(min(count, start + USERS_PER_CALL), count)
-        everyone = np.arange(count)
-        ranks = as_ranks(self.inputs, everyone, part, better, tied)
+                done = wording * count + min(count, start + USERS_PER_CALL)
+                progress(done, count * self.setting.evaluation.wordings)
+        ranks = as_ranks(self.inputs, everyone, part, better, tied, wording)
         return ranks, ItemRanks(better, tied, used, mass)

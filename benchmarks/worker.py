@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +61,12 @@ def work(job: dict[str, Any], report: Any) -> Path:
     deterministic.fill_uninitialized_memory = False
 
     from baselines.registry import select_methods
-    from benchmarks.cell import run_cell
     from benchmarks.inputs import load_inputs
     from leaderboard.setting import MethodParameters, Setting
 
     setting = Setting.model_validate(job["setting"])
     (method,) = select_methods(job["method"])
-    return run_cell(
+    return _runner(job.get("trial"))(
         setting,
         MethodParameters.model_validate(job["parameters"]),
         method,
@@ -76,6 +77,17 @@ def work(job: dict[str, Any], report: Any) -> Path:
         offline=job["offline"],
         report=report,
     )
+
+
+def _runner(trial: int | None) -> Callable[..., Path]:
+    """What runs the job: a cell, or the trial of that number."""
+    if trial is None:
+        from benchmarks.cell import run_cell
+
+        return run_cell
+    from benchmarks.trial import run_trial
+
+    return partial(run_trial, trial)
 
 
 def main() -> int:

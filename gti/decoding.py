@@ -187,8 +187,8 @@ class ItemRanks:
     """Where the target items stand, as counts: the only source of every metric.
 
     Attributes:
-        num_better: [users] items scored above the target; −1 where it is outside the beam.
-        num_tied: [users] other items with exactly the target's score; −1 likewise.
+        num_better: [targets] items scored above the target; −1 where it is outside the beam.
+        num_tied: [targets] other items with exactly the target's score; −1 likewise.
         beam_used: [users] leaves in the beam.
         trie_mass: [users, levels], see `Beams`.
     """
@@ -202,7 +202,7 @@ class ItemRanks:
 def rank_targets(
     beams: Beams, trie: Trie, targets: IntArray, removed: Sequence[IntArray] | None = None
 ) -> ItemRanks:
-    """Counts better and tied items within the beam for each user's target.
+    """Counts better and tied items within the beam for each user's one target.
 
     Args:
         beams: from `beam_search`.
@@ -211,19 +211,48 @@ def rank_targets(
         removed: per user the items taken out of the ranking (seen items, where the setting says
             so); null keeps all.
     """
+    return rank_relevant(beams, trie, targets[:, None], removed)
+
+
+def rank_relevant(
+    beams: Beams,
+    trie: Trie,
+    relevant: Sequence[IntArray] | IntArray,
+    removed: Sequence[IntArray] | None = None,
+) -> ItemRanks:
+    """Counts better and tied items within the beam for each relevant item of each user or query.
+
+    Args:
+        beams: from `beam_search`.
+        trie: the same.
+        relevant: per user its relevant items; the counts follow one another in this order.
+        removed: per user the items taken out of the ranking; null keeps all.
+    """
     sizes = np.diff(trie.leaf_start)
-    better = np.full(len(targets), -1, dtype=np.int64)
-    tied = np.full(len(targets), -1, dtype=np.int64)
-    for user, target in enumerate(targets):
+    better, tied = [], []
+    for user, targets in enumerate(relevant):
         filled = beams.leaves[user] >= 0
         leaves, scores = beams.leaves[user][filled], beams.scores[user][filled]
         counts = sizes[leaves]
         if removed is not None:
-            gone = np.setdiff1d(removed[user], [target])
+            gone = np.setdiff1d(removed[user], targets)
             counts = counts - (leaves[:, None] == trie.leaf_of[gone][None]).sum(axis=1)
-        place = np.flatnonzero(leaves == trie.leaf_of[target])
-        if len(place):
-            own = scores[place[0]]
-            better[user] = counts[scores > own].sum()
-            tied[user] = counts[scores == own].sum() - 1
-    return ItemRanks(better, tied, (beams.leaves >= 0).sum(axis=1), beams.trie_mass)
+        levels, place_of = np.unique(-scores, return_inverse=True)  # best first
+        held = np.bincount(place_of, weights=counts, minlength=len(levels)).astype(np.int64)
+        above = np.cumsum(held) - held
+        # Per target its place in the beam, if it has one.
+        order = np.argsort(leaves)
+        found = np.searchsorted(leaves[order], trie.leaf_of[targets])
+        found = np.minimum(found, max(len(leaves) - 1, 0))
+        place = order[found]
+        inside = leaves[place] == trie.leaf_of[targets]
+        level = place_of[place]
+        better.append(np.where(inside, above[level], -1))
+        tied.append(np.where(inside, held[level] - 1, -1))
+    nothing = np.empty(0, dtype=np.int64)
+    return ItemRanks(
+        np.concatenate([nothing, *better]),
+        np.concatenate([nothing, *tied]),
+        (beams.leaves >= 0).sum(axis=1),
+        beams.trie_mass,
+    )

@@ -28,6 +28,7 @@ from gti.training import (
     adamw,
     answer_states,
     autocast,
+    check_finite,
     hidden_states,
     step_optimizer,
 )
@@ -146,6 +147,7 @@ def ground(
         Steps, tokens, FLOPs, losses, and how many rows received gradient.
 
     Raises:
+        DivergedError: a loss or gradient that is not finite.
         TrainingError: not even one example fits into memory.
     """
     shape = ModelShape.of(model)
@@ -165,6 +167,7 @@ def ground(
                 return own.loss(batch)
 
         (loss,) = runner.backward([(examples, 1.0)], loss_of, optimizer.zero_grad)
+        check_finite(loss, "the loss", settings, step)
         for parameter in own.parameters:
             if parameter.grad is not None:
                 touched |= parameter.grad.ne(0).any(dim=1)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -19,6 +20,10 @@ Progress = Callable[[int, int, float], None]
 
 class TrainingError(RuntimeError):
     """Training that cannot go on; the message says at which step and what to change."""
+
+
+class DivergedError(TrainingError):
+    """Training whose loss or gradient is no longer a finite number."""
 
 
 class OptimizerSettings(Protocol):
@@ -151,16 +156,19 @@ def take_budget(
     shape: ModelShape,
     trains: Trains,
     budget: float,
+    *,
+    skip: int = 0,
 ) -> list[list[Example]]:
     """Batches in the stream's order until their nominal FLOPs reach `budget`.
 
-    The last batch is cut so that the budget is met to within one example.
+    The last batch is cut so that the budget is met to within one example. The first `skip` batches
+    of the stream are left out: something else has had them.
     """
     batches: list[list[Example]] = []
     spent = 0.0
     if not examples or budget <= 0:
         return batches
-    for indices in epochs(len(examples), batch_size, generator):
+    for indices in islice(epochs(len(examples), batch_size, generator), skip, None):
         batch: list[Example] = []
         for index in indices:
             if spent >= budget:
@@ -204,15 +212,33 @@ def adamw(
     )
 
 
+def check_finite(value: float, what: str, settings: OptimizerSettings, step: int) -> None:
+    """Stops training at the first `value` that is no finite number, before it reaches weights.
+
+    Raises:
+        DivergedError: names `what`, the step (counted from 1) and the rate.
+    """
+    if not math.isfinite(value):
+        raise DivergedError(
+            f"training diverged: {what} is {value} at step {step + 1} with learning rate"
+            f" {settings.learning_rate:g}; lower it"
+        )
+
+
 def step_optimizer(
     optimizer: torch.optim.Optimizer, settings: OptimizerSettings, step: int, steps: int
 ) -> None:
-    """Clips, sets the rate of `step`, and steps; gradients are then gone."""
+    """Clips, sets the rate of `step`, and steps; gradients are then gone.
+
+    Raises:
+        DivergedError: the gradients to clip are not finite.
+    """
     for group in optimizer.param_groups:
         group["lr"] = settings.learning_rate * rate(settings, step, steps)
     if settings.clip_norm is not None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        check_finite(float(norm), "the gradient's norm", settings, step)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from leaderboard.learning import Learning, learning_of
 from leaderboard.metrics import MAIN_METRIC
 from leaderboard.rows import (
     BASE,
@@ -24,7 +25,10 @@ from leaderboard.setting import Setting
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All rows of one setting, best first by test `metric`."""
+    """All rows of one setting, best first by test `metric`.
+
+    `learning` follows the methods' order; it is empty where `mean` has no curve of `metric`.
+    """
 
     setting: Setting
     setting_hash: str
@@ -35,6 +39,7 @@ class Leaderboard:
     seeds: tuple[int, ...]
     provisional: bool
     rows: tuple[Row, ...]
+    learning: tuple[Learning, ...]
     notes: tuple[str, ...]
 
     def row(self, key: str) -> Row:
@@ -111,8 +116,18 @@ def build(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Leaderboard:
         seeds=seeds,
         provisional=any(row.missing_seeds for row in rows),
         rows=rows,
+        learning=_learning(by_method, methods, metric),
         notes=_notes(scores, rows, metric),
     )
+
+
+def _learning(
+    by_method: dict[str, list[Cell]], methods: Sequence[str], metric: str
+) -> tuple[Learning, ...]:
+    """How each method learns against `mean`; nothing where `mean` is the only one."""
+    records = {key: {cell.record.seed: cell.record for cell in by_method[key]} for key in methods}
+    found = (learning_of(key, records[key], records.get(BASE, {}), metric) for key in methods)
+    return tuple(each for each in found if each is not None)
 
 
 def _check_mix(cells: Sequence[Cell]) -> None:
@@ -128,8 +143,13 @@ def _check_mix(cells: Sequence[Cell]) -> None:
             )
         if record.num_users != first.record.num_users:
             raise LeaderboardError(
-                f"{first.path} scored {first.record.num_users} users, {cell.path}"
+                f"{first.path} scored {first.record.num_users} {record.setting.asks}, {cell.path}"
                 f" {record.num_users}; run one of them again"
+            )
+        if record.inputs.dataset != first.record.inputs.dataset:
+            raise LeaderboardError(
+                f"{first.path} read data of hash {first.record.inputs.dataset}, {cell.path} of"
+                f" {record.inputs.dataset}: two versions of the data, whose scores never mix"
             )
         other = known.setdefault(record.method.key, cell)
         if other.record.method_hash != record.method_hash:

@@ -2,7 +2,7 @@
 
 from leaderboard.board import Leaderboard
 from leaderboard.numbers import score
-from leaderboard.record import diagnostics_path, ranks_path, read_record
+from leaderboard.record import Record, diagnostics_path, ranks_path, read_record
 from leaderboard.scores import LeaderboardError
 
 
@@ -46,8 +46,15 @@ def explain(board: Leaderboard, cell: str) -> list[str]:
                 lines.append(f"  diagnostics {diagnostics_path(path)}")
                 lines.append(f"    sha256    {record.files.diagnostics}")
             lines.append(f"  code        {code.version}, commit {code.commit or 'unknown'}{dirty}")
-            lines.append(
-                f"  made by     gti-bench run {board.setting.name} --methods {key}"
-                f" --seeds {record.seed}"
-            )
+            lines.append(f"  made by     {_command(record)}")
     return lines
+
+
+def _command(record: Record) -> str:
+    """What makes the record again."""
+    name, key = record.setting.name, record.method.key
+    if record.kind == "cell":
+        return f"gti-bench run {name} --methods {key} --seeds {record.seed}"
+    if record.fits is None:
+        return f"gti-bench run {name} (every run writes the references that are missing)"
+    return f"tox -e recbole -- {name} --models {key.partition('-')[2]} --seeds {record.seed}"

@@ -18,11 +18,13 @@ def board_content(board: Leaderboard) -> dict[str, Any]:
         "setting_hash": board.setting_hash,
         "protocol": board.protocol,
         "metric": board.metric,
+        "asks": board.setting.asks,
         "num_users": board.num_users,
         "evidence": board.evidence,
         "seeds": list(board.seeds),
         "provisional": board.provisional,
         "rows": [_row_content(row) for row in board.rows],
+        "learning": [dataclasses.asdict(each) for each in board.learning],
         "verdicts": verdicts(board),
         "notes": [*([] if board.evidence else [NO_EVIDENCE]), *footnotes(board)],
     }

@@ -14,6 +14,7 @@ import numpy as np
 
 from leaderboard.canonical import write_atomically
 from leaderboard.diagnostics_file import TEXT, StageArrays, read_diagnostics
+from leaderboard.learning import flops_before_sft
 from leaderboard.metrics import MAIN_METRIC
 from leaderboard.palette import STAGE_NAMES, STYLE, method_look, method_order
 from leaderboard.record import diagnostics_path
@@ -35,14 +36,14 @@ def draw_all(cells: Sequence[Cell], out: Path) -> list[Path]:
     if not cells:
         return []
     drawn: dict[str, Figure] = {}
-    with _style():
+    with styled():
         drawn["spectra"] = draw_spectra(cells)
         for stage in STAGES:
             if any(stage in cell.record.diagnostics for cell in cells):
                 drawn[f"cosines-{stage}"] = draw_cosines(cells, stage)
         drawn["rsa"] = draw_rsa(cells)
         drawn["learning-curves"] = draw_curves(cells)
-        return [path for name, figure in drawn.items() for path in _save(figure, out, name)]
+        return [path for name, figure in drawn.items() for path in save_figure(figure, out, name)]
 
 
 def ordered(cells: Sequence[Cell]) -> list[Cell]:
@@ -51,14 +52,14 @@ def ordered(cells: Sequence[Cell]) -> list[Cell]:
     return sorted(kept, key=lambda c: (method_order(c.record.method.key), c.record.seed))
 
 
-def _style() -> AbstractContextManager[Any]:
+def styled() -> AbstractContextManager[Any]:
     """Our look, for as long as the context lasts. Figures are made without pyplot: no display."""
     import matplotlib
 
     return matplotlib.rc_context(STYLE)  # type: ignore[arg-type]  # its stub lists every key
 
 
-def _save(figure: "Figure", out: Path, name: str) -> list[Path]:
+def save_figure(figure: "Figure", out: Path, name: str) -> list[Path]:
     """Writes `figure` as SVG and PNG without a date or version."""
     paths = []
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}
@@ -268,19 +269,18 @@ def _bars(
             axis.plot(offset, 0, "x", color=look.color, markersize=4)
 
 
-def _flops_before_sft(cell: Cell) -> float:
-    """Nominal FLOPs of the stages before SFT: a method's curve begins where it has spent them."""
-    before = [cost for stage, cost in cell.record.cost.items() if stage.startswith("grounding")]
-    return sum(cost.nominal_flops or 0.0 for cost in before)
-
-
 def draw_curves(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> "Figure":
-    """Validation `metric` over passes and over nominal FLOPs; bands from least to best seed."""
+    """Validation `metric` over steps and over nominal FLOPs; bands from least to best seed.
+
+    Over FLOPs a curve begins where its method has paid for the stages before SFT.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.2, 3.2))
+    grouped = _by_method(cells)
+    names_below = 0.22 * -(-len(grouped) // 6) + 0.1
+    figure = Figure(figsize=(8.2, 3.1 + names_below))
     axes = figure.subplots(1, 2, sharey=True)
-    for key, own in _by_method(cells).items():
+    for key, own in grouped.items():
         curves = [cell.record.learning_curve for cell in own]
         steps = sorted(set.intersection(*({point.step for point in curve} for curve in curves)))
         kept = [[point for point in curve if point.step in steps] for curve in curves]
@@ -289,23 +289,23 @@ def draw_curves(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> "Figure":
         )
         if not values.size or np.isnan(values).any():
             continue
-        for axis, name in zip(axes, ("passes", "nominal_flops"), strict=True):
+        for axis, name in zip(axes, ("step", "nominal_flops"), strict=True):
             places = np.array([[getattr(p, name) for p in curve] for curve in kept]).mean(axis=0)
             if name == "nominal_flops":
-                places = places + np.mean([_flops_before_sft(cell) for cell in own])
+                places = places + np.mean([flops_before_sft(cell.record) for cell in own])
             look = method_look(key)
             middle = values.mean(axis=0)
             axis.plot(places, middle, look.line, color=look.color, marker=".", label=key)
             if len(values) > 1:
                 low, high = values.min(axis=0), values.max(axis=0)
                 axis.fill_between(places, low, high, color=look.color, alpha=0.15, linewidth=0)
-    axes[0].set_xlabel("passes over the retrieval stream")
-    axes[1].set_xlabel("nominal FLOPs, grounding included")
+    axes[0].set_xlabel("steps of SFT")
+    axes[1].set_xlabel("nominal FLOPs, stages before SFT included")
     axes[0].set_ylabel(f"validation {metric}")
-    if axes[0].lines:
-        axes[0].legend(loc="best")
     figure.suptitle(
         _caption(cells, "Learning curves (line: mean of seeds, band: all seeds)"), fontsize=10
     )
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, names_below / (3.1 + names_below), 1, 1))
+    if axes[0].lines:
+        figure.legend(handles=axes[0].lines, loc="lower center", ncols=6)
     return figure

@@ -4,49 +4,40 @@ A target with `num_better` items above it and `num_tied` others at its score sta
 random, at a position that is uniform on `num_better + 1 … num_better + num_tied + 1`. Each row's
 value is the expectation over that position; a metric is `math.fsum` over the rows / their number.
 
-One relevant item per row: the ideal ranking has it at position 1, so NDCG needs no further norm.
-Graded or several relevant items would enter as gain `2^grade - 1` (0 for grade 0), rows grouped by
-(user, wording), with the group's ideal DCG as the norm; rows of grade other than 1 are refused
-until then. Nothing here depends on the machine: discounts are rounded from 40 decimal digits and
-sums are exact, so a figure can be recomputed to the last digit anywhere.
+Next-item recommendation has one relevant item per row, of grade 1: the ideal ranking has it at
+position 1, so NDCG needs no further norm. The retrieval track has several relevant items per query,
+in grades (`Relevance`): there rows are grouped by query and wording (`leaderboard.graded`), and a
+metric is the mean over the groups. Nothing here depends on the machine: discounts are rounded from
+40 decimal digits and sums are exact, so a figure can be recomputed to the last digit anywhere.
 """
 
-import decimal
-import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from leaderboard.graded import GRADED_FAMILIES, Groups, Relevance
+from leaderboard.positions import Floats, expected_worth
 from leaderboard.ranks import Ranks
 from leaderboard.record import Metrics, RecordError
-
-Floats = npt.NDArray[np.float64]
+from leaderboard.setting import Setting
 
 MAIN_METRIC = "ndcg@10"
 
 
-@functools.cache
-def _discounts(cutoff: int) -> tuple[float, ...]:
-    """1 / log2(position + 1) at positions 1 … `cutoff`, correctly rounded (Järvelin 2002)."""
-    with decimal.localcontext() as context:
-        context.prec = 40
-        two = decimal.Decimal(2).ln()
-        return tuple(float(two / decimal.Decimal(p + 1).ln()) for p in range(1, cutoff + 1))
-
-
-@functools.cache
-def _gains(family: str, cutoff: int) -> tuple[float, ...]:
-    """What a target at positions 1 … `cutoff` is worth; nothing further down."""
-    if family == "recall":
-        return (1.0,) * cutoff
-    if family == "ndcg":
-        return _discounts(cutoff)
-    return tuple(1.0 / position for position in range(1, cutoff + 1))
-
-
 FAMILIES = ("recall", "ndcg", "mrr")
+ALL_FAMILIES = tuple(dict.fromkeys((*FAMILIES, *GRADED_FAMILIES)))
+
+
+def relevance_of(setting: Setting) -> Relevance | None:
+    """How relevance is graded in `setting`; null on the next-item track."""
+    return None if setting.queries is None else Relevance(setting.queries.gains)
+
+
+def families_of(relevance: Relevance | None) -> tuple[str, ...]:
+    """The families of metrics that a track has."""
+    return FAMILIES if relevance is None else GRADED_FAMILIES
 
 
 def parse_metric(name: str) -> tuple[str, int]:
@@ -56,15 +47,16 @@ def parse_metric(name: str) -> tuple[str, int]:
         ValueError: not FAMILY@K with a known family and a positive K.
     """
     family, _, cutoff = name.partition("@")
-    if family not in FAMILIES or not cutoff.isdecimal() or int(cutoff) < 1:
+    if family not in ALL_FAMILIES or not cutoff.isdecimal() or int(cutoff) < 1:
         raise ValueError(
-            f"unknown metric {name!r}; metrics are {', '.join(FAMILIES)} at a cutoff: {MAIN_METRIC}"
+            f"unknown metric {name!r}; metrics are {', '.join(ALL_FAMILIES)} at a cutoff:"
+            f" {MAIN_METRIC}"
         )
     return family, int(cutoff)
 
 
 def row_values(ranks: Ranks, metric: str) -> Floats:
-    """The value of `metric` for each row: [n] float64, 0 outside the beam.
+    """The value of `metric` for each row of the next-item track: [n] float64.
 
     Raises:
         RecordError: a row whose grade is not 1.
@@ -72,18 +64,10 @@ def row_values(ranks: Ranks, metric: str) -> Floats:
     family, cutoff = parse_metric(metric)
     for row in np.flatnonzero(ranks.grade != 1)[:1]:
         raise RecordError(
-            f"ranks row {row}: grade {ranks.grade[row]}; protocol 1 scores one relevant item"
-            " per row, grade 1"
+            f"ranks row {row}: grade {ranks.grade[row]}; next-item recommendation has one relevant"
+            " item per row, grade 1"
         )
-    gains = np.asarray(_gains(family, cutoff))
-    values = np.zeros(len(ranks))
-    reached = ranks.in_beam & (ranks.num_better < cutoff)
-    single = reached & (ranks.num_tied == 0)
-    values[single] = gains[ranks.num_better[single]]
-    for row in np.flatnonzero(reached & (ranks.num_tied > 0)):
-        better, places = int(ranks.num_better[row]), int(ranks.num_tied[row]) + 1
-        values[row] = math.fsum(gains[better : better + places]) / places
-    return values
+    return expected_worth(ranks, family, cutoff)
 
 
 def mean(values: Floats) -> float | None:
@@ -91,9 +75,9 @@ def mean(values: Floats) -> float | None:
     return math.fsum(values) / len(values) if len(values) else None
 
 
-def metric_names(cutoffs: Sequence[int]) -> list[str]:
+def metric_names(cutoffs: Sequence[int], relevance: Relevance | None = None) -> list[str]:
     """The names of all metrics at `cutoffs`."""
-    return [f"{family}@{cutoff}" for family in FAMILIES for cutoff in cutoffs]
+    return [f"{family}@{cutoff}" for family in families_of(relevance) for cutoff in cutoffs]
 
 
 def is_defined(metric: str, beam: int | None) -> bool:
@@ -101,43 +85,62 @@ def is_defined(metric: str, beam: int | None) -> bool:
     return beam is None or parse_metric(metric)[1] <= beam
 
 
-def metrics(ranks: Ranks, cutoffs: Sequence[int], beam: int | None) -> Metrics:
+def metrics(
+    ranks: Ranks, cutoffs: Sequence[int], beam: int | None, relevance: Relevance | None = None
+) -> Metrics:
     """All metrics over all rows of `ranks` (select a split first).
 
     Args:
         ranks: the rows.
         cutoffs: the k of `@k`.
         beam: width of the beam that ranked the items; null `@k` for k > beam. None: no beam.
+        relevance: how the retrieval track grades; None: next-item recommendation.
     """
-    return {
-        name: mean(row_values(ranks, name)) if is_defined(name, beam) else None
-        for name in metric_names(cutoffs)
-    }
+    groups = None if relevance is None else Groups(ranks, relevance)
+    result: Metrics = {}
+    for name in metric_names(cutoffs, relevance):
+        if not is_defined(name, beam):
+            result[name] = None
+        elif groups is None:
+            result[name] = mean(row_values(ranks, name))
+        else:
+            result[name] = mean(groups.values(*parse_metric(name)))
+    return result
 
 
-def raw_recall(ranks: Ranks, cutoffs: Sequence[int], beam: int | None) -> Metrics:
+def raw_recall(
+    ranks: Ranks, cutoffs: Sequence[int], beam: int | None, relevance: Relevance | None = None
+) -> Metrics:
     """Recall that takes any item of the hit Semantic ID for a hit: `num_better < k`."""
+    groups = None if relevance is None else Groups(ranks, relevance)
     result: Metrics = {}
     for cutoff in cutoffs:
-        defined = beam is None or cutoff <= beam
         hits = ranks.in_beam & (ranks.num_better < cutoff)
-        result[f"recall_raw@{cutoff}"] = mean(hits.astype(np.float64)) if defined else None
+        values = hits.astype(np.float64) if groups is None else groups.raw_recall(cutoff)
+        defined = beam is None or cutoff <= beam
+        result[f"recall_raw@{cutoff}"] = mean(values) if defined else None
     return result
 
 
 def num_users(ranks: Ranks) -> int:
-    """The number of distinct users."""
+    """The number of distinct users (of queries on the retrieval track)."""
     return len(np.unique(ranks.user))
 
 
-def per_user(ranks: Ranks, metric: str) -> tuple[npt.NDArray[np.str_], Floats]:
-    """The mean of `metric` over each user's rows.
+def per_user(
+    ranks: Ranks, metric: str, relevance: Relevance | None = None
+) -> tuple[npt.NDArray[np.str_], Floats]:
+    """The mean of `metric` over each user's rows, or over each query's wordings.
 
     Returns:
         users: [U] sorted ids; values: [U] float64.
     """
-    values = row_values(ranks, metric)
-    users, places, counts = np.unique(ranks.user, return_inverse=True, return_counts=True)
+    if relevance is None:
+        names, values = ranks.user, row_values(ranks, metric)
+    else:
+        groups = Groups(ranks, relevance)
+        names, values = groups.names, groups.values(*parse_metric(metric))
+    users, places, counts = np.unique(names, return_inverse=True, return_counts=True)
     return users, np.bincount(places, weights=values, minlength=len(users)) / counts
 
 
@@ -162,18 +165,26 @@ def _terciles(
     }
 
 
-def slices(ranks: Ranks, cutoffs: Sequence[int], beam: int | None) -> dict[str, Metrics]:
-    """Metrics by the target's popularity and by the length of the user's history.
+def slices(
+    ranks: Ranks, cutoffs: Sequence[int], beam: int | None, relevance: Relevance | None = None
+) -> dict[str, Metrics]:
+    """Metrics of parts of the rows: by popularity and history, or by kind of query.
 
+    Next-item recommendation: by the target's popularity and by the length of the user's history.
     The cuts are terciles over the rows (`tercile_cuts`), the same for all methods of a setting,
     whose targets are the same: `popularity:tail`, `middle`, `head` among targets with a training
     interaction, `popularity:unseen` for those without; `history:short`, `medium`, `long`. Equal
     values share a slice, so a slice may be small or empty (null metrics).
 
+    Retrieval track, where queries have no history and are good for many items: `queries:KIND`
+    by what stands before the first stroke of the query's id (`item`, `category`).
+
     Returns:
         per slice the metrics, and `rows` (their number), `from`, `to` (least and greatest
-        popularity or length in it).
+        popularity or length in it; relevant items per query on the retrieval track).
     """
+    if relevance is not None:
+        return _slices_of_queries(ranks, cutoffs, beam, relevance)
     popularity, length = ranks.target_popularity, ranks.history_length
     everyone = np.ones(len(ranks), dtype=np.bool_)
     by: list[tuple[npt.NDArray[np.int32], dict[str, npt.NDArray[np.bool_]]]] = [
@@ -201,4 +212,23 @@ def slices(ranks: Ranks, cutoffs: Sequence[int], beam: int | None) -> dict[str, 
                 "to": float(max(inside)) if inside else None,
                 **metrics(ranks.where(mask), cutoffs, beam),
             }
+    return result
+
+
+def _slices_of_queries(
+    ranks: Ranks, cutoffs: Sequence[int], beam: int | None, relevance: Relevance
+) -> dict[str, Metrics]:
+    """The slices of the retrieval track: one per kind of query."""
+    kinds = np.array([name.partition("/")[0] for name in ranks.user.tolist()], dtype=np.str_)
+    result: dict[str, Metrics] = {}
+    for kind in np.unique(kinds).tolist():
+        inside = ranks.where(kinds == kind)
+        _, sizes = np.unique(inside.user, return_counts=True)
+        sizes = sizes // len(np.unique(inside.wording))
+        result[f"queries:{kind}"] = {
+            "rows": float(len(inside)),
+            "from": float(sizes.min()),
+            "to": float(sizes.max()),
+            **metrics(inside, cutoffs, beam, relevance),
+        }
     return result

@@ -1,7 +1,9 @@
 """The ranks table: the counts of one cell, from which every metric follows, as a parquet file.
 
-One row per user, prompt wording and relevant item. Equal content gives equal bytes (with one
-version of pyarrow): compression, encoding and row groups are fixed and nothing else is stored.
+One row per user, prompt wording and relevant item. On the retrieval track a query stands where a
+user does, and popularity counts the training queries that the item is good for. Equal content
+gives equal bytes (with one version of pyarrow): compression, encoding and row groups are fixed and
+nothing else is stored.
 """
 
 import io

@@ -38,17 +38,20 @@ class MethodCard(Frozen):
     group: Literal["core", "initialization", "control", "reference"]
     spends: dict[Literal["before", "beside", "after"], float]
     parameters: MethodParameters
+    settings: dict[str, bool | int | float | str] | None = None
+    """Of a reference that another library computed, by the library's names; null for the rest."""
 
     @property
     def hash(self) -> str:
-        """sha256 of what can change a number: key, version, and own parameters."""
-        return digest_of(
-            {
-                "key": self.key,
-                "version": self.version,
-                "parameters": self.parameters.model_dump(mode="json"),
-            }
-        )
+        """sha256 of what can change a number: key, version, own parameters, and settings if any."""
+        content = {
+            "key": self.key,
+            "version": self.version,
+            "parameters": self.parameters.model_dump(mode="json"),
+        }
+        if self.settings is not None:
+            content["settings"] = self.settings
+        return digest_of(content)
 
 
 class CurvePoint(Frozen):
@@ -188,6 +191,8 @@ class Inputs(Frozen):
     backbone: Sha256 | None
     tokenizer: Sha256 | None
     prompts: Sha256 | None
+    queries: Sha256 | None = None
+    """The queries of the retrieval track; null for next-item recommendation."""
 
 
 class Code(Frozen):
@@ -203,6 +208,32 @@ class Files(Frozen):
 
     ranks: Sha256
     diagnostics: Sha256 | None
+
+
+class ReferenceFit(Frozen):
+    """How a reference of another library was fitted.
+
+    Attributes:
+        known_at: the part for whose targets this fit's known interactions were all there are.
+        knows: the rule about what it has read, in words.
+        rows: training rows, as the library makes them.
+        trainable_parameters: 0 where it only counts.
+        epochs: trained; null where it only counts.
+        best_epoch: the one whose weights were kept, from 1.
+        validation_ndcg10: after each epoch, by the library's own evaluator.
+        train_loss: mean of each epoch.
+        seconds: of this fit.
+    """
+
+    known_at: Literal["validation", "test"]
+    knows: str
+    rows: int
+    trainable_parameters: int
+    epochs: int | None
+    best_epoch: int | None
+    validation_ndcg10: tuple[float, ...]
+    train_loss: tuple[float, ...]
+    seconds: float
 
 
 class Record(Frozen):
@@ -228,6 +259,7 @@ class Record(Frozen):
     diagnostics: dict[str, Spectrum]
     cost: dict[str, Cost]
     budget: Budget | None
+    fits: tuple[ReferenceFit, ...] | None = None
     environment: Environment
     inputs: Inputs
     code: Code

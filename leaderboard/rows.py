@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from leaderboard.comparisons import holm, tie_letters
-from leaderboard.metrics import metric_names
+from leaderboard.metrics import metric_names, relevance_of
 from leaderboard.record import Record
 from leaderboard.scores import Cell, Floats, UserScores
 from leaderboard.statistics import (
@@ -66,6 +66,7 @@ class Row:
     Args:
         key: the method.
         kind: cell or reference.
+        asks: who was scored: users, or queries of the retrieval track.
         group: the method's group.
         summary: the method in one line.
         method_hash: identity of method and own parameters.
@@ -85,6 +86,7 @@ class Row:
 
     key: str
     kind: Literal["cell", "reference"]
+    asks: Literal["users", "queries"]
     group: str
     summary: str
     method_hash: str
@@ -131,10 +133,9 @@ def paired(scores: UserScores, left: str, right: str) -> Floats | None:
 
 
 def _against_reference(scores: UserScores, reference: str, base: str) -> Floats:
-    """[S, U] values of a reference, which has no seeds, minus every seed of `base`."""
-    return next(iter(scores.values[reference].values())) - scores.matrix(
-        base, sorted(scores.values[base])
-    )
+    """[S, U] values of a reference, the mean of its seeds if it has some, minus each of `base`."""
+    own: Floats = scores.matrix(reference, sorted(scores.values[reference])).mean(axis=0)
+    return own - scores.matrix(base, sorted(scores.values[base]))
 
 
 def differences_from_base(
@@ -202,11 +203,13 @@ def make_row(
     records = [cell.record for cell in cells]
     found = {record.seed for record in records}
     kind = records[0].kind
-    names = metric_names(records[0].setting.evaluation.cutoffs)
+    setting = records[0].setting
+    names = metric_names(setting.evaluation.cutoffs, relevance_of(setting))
     columns = {name: [record.metrics["test"].get(name) for record in records] for name in names}
     return Row(
         key=key,
         kind=kind,
+        asks=setting.asks,
         group=records[0].method.group,
         summary=records[0].method.summary,
         method_hash=records[0].method_hash,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from leaderboard.canonical import digest_of, file_sha256
-from leaderboard.metrics import is_defined, per_user
+from leaderboard.metrics import families_of, is_defined, parse_metric, per_user, relevance_of
 from leaderboard.ranks import read_ranks
 from leaderboard.record import (
     PROTOCOL_VERSION,
@@ -94,7 +94,8 @@ class UserScores:
 
     Args:
         metric: its name.
-        users: [U] sorted ids, the same for all cells of a setting.
+        users: [U] sorted ids (of queries on the retrieval track), the same for all cells of a
+            setting.
         values: per method, seed → [U] float64.
     """
 
@@ -122,11 +123,13 @@ def read_scores(cells: Sequence[Cell], metric: str) -> UserScores | None:
             setting.
     """
     first = cells[0]
-    cutoffs = first.record.setting.evaluation.cutoffs
-    if int(metric.partition("@")[2]) not in cutoffs:
+    setting = first.record.setting
+    cutoffs, relevance = setting.evaluation.cutoffs, relevance_of(setting)
+    family, cutoff = parse_metric(metric)
+    if cutoff not in cutoffs or family not in families_of(relevance):
         raise LeaderboardError(
-            f"setting {first.record.setting.name} is not scored at {metric}; its cutoffs are"
-            f" {', '.join(map(str, cutoffs))}"
+            f"setting {setting.name} is not scored at {metric}; its metrics are"
+            f" {', '.join(families_of(relevance))} at {', '.join(map(str, cutoffs))}"
         )
     if not all(is_defined(metric, beam_of(cell.record)) for cell in cells):
         return None
@@ -135,7 +138,7 @@ def read_scores(cells: Sequence[Cell], metric: str) -> UserScores | None:
     values: dict[str, dict[int, Floats]] = {}
     for cell in cells:
         ranks = read_ranks(ranks_path(cell.path)).of_split("test")
-        found, scores = per_user(ranks, metric)
+        found, scores = per_user(ranks, metric, relevance)
         rows = zip(ranks.user.tolist(), ranks.item.tolist(), strict=True)
         own_targets = digest_of(sorted({f"{user}\t{item}" for user, item in rows}))
         if users is None:

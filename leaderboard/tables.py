@@ -14,8 +14,8 @@ from leaderboard.verdicts import NO_EVIDENCE, footnotes, marks, title, verdicts
 
 Format = Literal["terminal", "md", "csv", "json", "latex"]
 
-OTHER_METRICS = ("recall@10", "ndcg@10", "recall@50")
-"""Shown beside the board's metric, as means, where defined."""
+OTHER_METRICS = ("precision_good@10", "precision_any@10", "recall@10", "ndcg@10", "recall@50")
+"""Shown beside the board's metric, as means, where defined; precision on the retrieval track."""
 
 Cells = list[str]
 
@@ -113,6 +113,45 @@ STAGES_NOTE = (
 )
 
 
+def learning_table(board: Leaderboard) -> tuple[Cells, list[Cells]]:
+    """Header and cells of the learning curves: where they end, when they reach `mean`'s end."""
+    header = ["method", "step 0", "end", f"− {BASE}'s end", "reached it", "steps"]
+    header += ["FLOPs of SFT", "in all", "time of SFT", "in all"]
+    body = []
+    for each in board.learning:
+        difference = signed(each.difference)
+        if each.difference_sd is not None and each.key != BASE:
+            difference += f" ± {score(each.difference_sd)}"
+        body.append(
+            [
+                _name(board.row(each.key)),
+                score(each.start),
+                score(each.end),
+                NOTHING if each.key == BASE else difference,
+                f"{each.num_reached} of {each.num_seeds}",
+                plain(each.steps, 0),
+                flops(each.nominal_flops),
+                flops(each.nominal_flops_in_all),
+                NOTHING if each.seconds is None else duration(each.seconds),
+                NOTHING if each.seconds_in_all is None else duration(each.seconds_in_all),
+            ]
+        )
+    return header, body
+
+
+def learning_note(board: Leaderboard) -> str:
+    """What the learning table's figures are."""
+    evaluation = board.setting.evaluation
+    users = f"{evaluation.validation_users:,} validation {board.setting.asks}"
+    return (
+        f"Learning: {board.metric} on a fixed sample of at most {users}, scored at"
+        f" {evaluation.curve_points} points after step 0; one user's luck moves a small sample."
+        f" Steps, nominal FLOPs and time are until a curve first reaches what {BASE} of the same"
+        " seed scores at its end: linear between points, means over the seeds that reached it;"
+        f" {BASE} is timed by the same rule. `in all` includes the stages before SFT."
+    )
+
+
 def _aligned(header: Sequence[str], count: int) -> list[str]:
     """Names to the left, figures to the right."""
     return ["left", *["right"] * (count - 1)] if header else []
@@ -138,6 +177,12 @@ def _wrapped(sentence: str) -> str:
     return textwrap.fill(sentence, 110, initial_indent="  ", subsequent_indent="    ")
 
 
+def _table_notes(board: Leaderboard) -> list[str]:
+    """What the tables under the board show, for those that are there."""
+    notes = [STAGES_NOTE] if any(row.kind == "cell" for row in board.rows) else []
+    return notes + ([learning_note(board)] if board.learning else [])
+
+
 def _terminal(board: Leaderboard) -> str:
     """The board for people at a terminal."""
     header, body = score_table(board)
@@ -148,14 +193,12 @@ def _terminal(board: Leaderboard) -> str:
     grid = tabulate(_ruled(board, body), header, "simple", disable_numparse=True, colalign=align)
     parts += ["", _indented(grid), ""]
     parts += [_wrapped(sentence) for sentence in verdicts(board)]
-    header, body = rows_table(board)
-    if body:
-        align = _aligned(header, len(header))
-        grid = tabulate(body, header, "simple", disable_numparse=True, colalign=align)
-        parts += ["", _indented(grid)]
-    parts += ["", *(_wrapped(note) for note in footnotes(board))]
-    if body:
-        parts.append(_wrapped(STAGES_NOTE))
+    for header, body in (rows_table(board), learning_table(board)):
+        if body:
+            align = _aligned(header, len(header))
+            grid = tabulate(body, header, "simple", disable_numparse=True, colalign=align)
+            parts += ["", _indented(grid)]
+    parts += ["", *(_wrapped(note) for note in [*footnotes(board), *_table_notes(board)])]
     return "\n".join(parts) + "\n"
 
 
@@ -164,13 +207,13 @@ def _markdown(board: Leaderboard) -> str:
     parts = [f"### {title(board)}", ""]
     if not board.evidence:
         parts += [f"**{NO_EVIDENCE}**", ""]
-    for header, body in (score_table(board), rows_table(board)):
+    for header, body in (score_table(board), rows_table(board), learning_table(board)):
         if body:
             align = _aligned(header, len(header))
             grid = tabulate(body, header, "github", disable_numparse=True, colalign=align)
             parts += [grid, ""]
     parts += [f"- {sentence}" for sentence in verdicts(board)]
-    parts += ["", *(f"<sub>{note}</sub>  " for note in [*footnotes(board), STAGES_NOTE])]
+    parts += ["", *(f"<sub>{note}</sub>  " for note in [*footnotes(board), *_table_notes(board)])]
     return "\n".join(parts) + "\n"
 
 

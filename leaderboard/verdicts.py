@@ -10,10 +10,10 @@ UNDER_TRAINED = "†"
 PROVISIONAL = "‡"
 
 
-def extent(found: Estimate) -> str:
-    """`3 seeds × 943 users`."""
+def extent(found: Estimate, asks: str = "users") -> str:
+    """`3 seeds × 943 users`; `asks` says of whom, where they are queries."""
     seeds = "1 seed" if found.num_seeds == 1 else f"{found.num_seeds} seeds"
-    return f"{seeds} × {found.num_users:,} users"
+    return f"{seeds} × {found.num_users:,} {asks}"
 
 
 def verdict(row: Row) -> str | None:
@@ -26,7 +26,7 @@ def verdict(row: Row) -> str | None:
     figures = figures.replace("p = <", "p <")
     if difference.verdict in ("better", "worse"):
         sentence = f"{row.key} is {difference.verdict} than {difference.base}: {figures}"
-        sentence += f"; {extent(found)}"
+        sentence += f"; {extent(found, row.asks)}"
     else:
         sentence = f"No difference between {row.key} and {difference.base} can be shown: {figures}"
         sentence += _what_could_be_seen(row)
@@ -44,13 +44,13 @@ def _what_could_be_seen(row: Row) -> str:
         return ""
     found = difference.estimate
     text = (
-        f"; with {extent(found)} the smallest difference that could be seen is about"
+        f"; with {extent(found, row.asks)} the smallest difference that could be seen is about"
         f" {score(difference.smallest)}"
     )
     if difference.seeds_needed is not None and difference.seeds_needed > found.num_seeds:
         text += f", and a difference of this size would take {difference.seeds_needed} seeds"
     elif found.num_seeds > 1 and found.mean != 0 and difference.seeds_needed is None:
-        text += ", and a difference of this size needs more users, not only more seeds"
+        text += f", and a difference of this size needs more {row.asks}, not only more seeds"
     return text
 
 
@@ -67,6 +67,8 @@ def marks(row: Row) -> str:
 
 def footnotes(board: Leaderboard) -> list[str]:
     """What the marks, letters and intervals mean; only what the board shows."""
+    asks = board.setting.asks
+    one = {"users": "user", "queries": "query"}[asks]
     notes = []
     weak = [row for row in board.rows if row.under_trained]
     if weak:
@@ -82,12 +84,14 @@ def footnotes(board: Leaderboard) -> list[str]:
         )
     scopes = {row.score.scope for row in board.rows if row.score and row.kind == "cell"}
     if "seeds and users" in scopes:
-        notes.append("± is the sd over seeds; intervals are 95 %, over seeds and users (crossed).")
+        notes.append(
+            f"± is the sd over seeds; intervals are 95 %, over seeds and {asks} (crossed)."
+        )
     if "conditional on one seed" in scopes:
-        notes.append("Intervals of rows with one seed are 95 %, over users, given that seed.")
+        notes.append(f"Intervals of rows with one seed are 95 %, over {asks}, given that seed.")
     if any(row.difference for row in board.rows):
         notes.append(
-            f"Differences are from {BASE}, paired by seed and user; p is Holm-corrected over the"
+            f"Differences are from {BASE}, paired by seed and {one}; p is Holm-corrected over the"
             " methods; methods that share a letter cannot be told apart (Holm over all pairs)."
         )
     if any(row.kind == "reference" for row in board.rows):
@@ -105,6 +109,6 @@ def title(board: Leaderboard) -> str:
     seeds = sorted({seed for row in board.rows if row.kind == "cell" for seed in row.paths})
     state = " · provisional" if board.provisional else ""
     return (
-        f"{board.setting.name} · test {board.metric} · {board.num_users:,} users ·"
+        f"{board.setting.name} · test {board.metric} · {board.num_users:,} {board.setting.asks} ·"
         f" seeds {', '.join(map(str, seeds)) or 'none'} · protocol {board.protocol}{state}"
     )

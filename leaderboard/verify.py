@@ -18,6 +18,7 @@ from leaderboard.record import (
     read_content,
     record_digest,
 )
+from leaderboard.verify_fits import check_fits
 from leaderboard.verify_record import (
     check_accounting,
     check_cost,
@@ -27,6 +28,7 @@ from leaderboard.verify_record import (
     check_manifest,
     check_parts,
     check_proofs,
+    check_tasks,
 )
 from leaderboard.verify_sidecars import check_diagnostics, check_ranks
 
@@ -87,6 +89,8 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, str]:
     check_accounting(report, record)
     check_manifest(report, record)
     check_proofs(report, record)
+    check_fits(report, record)
+    check_tasks(report, record)
     check_curve(report, record)
     check_cost(report, record)
     ranks = check_ranks(report, record, path)
@@ -95,16 +99,20 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, str]:
 
 
 def _targets_hash(ranks: Ranks) -> str:
-    """A hash of who was scored on what: split, user, wording, item, popularity and history."""
+    """A hash of who was scored on what: split, user, item, grade, popularity and history.
+
+    The first wording's rows stand for all (`check_ranks` sees to it): references have one wording.
+    """
+    first = ranks.where(ranks.wording == 0)
     columns = (
-        ranks.split,
-        ranks.user,
-        ranks.wording,
-        ranks.item,
-        ranks.target_popularity,
-        ranks.history_length,
+        first.split,
+        first.user,
+        first.item,
+        first.grade,
+        first.target_popularity,
+        first.history_length,
     )
-    order = np.lexsort((ranks.item, ranks.wording, ranks.user, ranks.split))
+    order = np.lexsort((first.item, first.user, first.split))
     return digest_of([column[order].tolist() for column in columns])
 
 
@@ -132,13 +140,16 @@ def _compare(checked: Sequence[tuple[Path, Record, str]], findings: list[Finding
     _compare_inputs(checked, findings)
 
 
+INPUTS = ("dataset", "semantic_ids", "backbone", "tokenizer", "prompts", "queries")
+
+
 def _compare_inputs(checked: Sequence[tuple[Path, Record, str]], findings: list[Finding]) -> None:
-    """The cells of a setting read the same backbone, tokenizer and prompts."""
+    """The cells of a setting read the same inputs, those without a pin in the setting too."""
     first: dict[str, tuple[Path, Record]] = {}
     for path, record, _ in checked:
         if record.kind == "cell":
             first_path, other = first.setdefault(record.setting_hash, (path, record))
-            for name in ("backbone", "tokenizer", "prompts"):
+            for name in INPUTS:
                 value, known = getattr(record.inputs, name), getattr(other.inputs, name)
                 if value != known:
                     Report(str(path), findings).error(

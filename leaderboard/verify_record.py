@@ -1,6 +1,7 @@
 """Checks of one record against itself: hashes, path, inputs, manifest, proofs, curve, cost."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 from leaderboard.findings import Report
@@ -12,6 +13,29 @@ from leaderboard.record import (
 
 BUDGET_SLACK = 0.05
 """Share of a budget by which it may be missed, beside one whole step of each stage."""
+
+STAGES = {
+    **dict.fromkeys(("mean", "random", "random_matched", "hf_default", "gaussian"), ()),
+    **dict.fromkeys(("description", "keywords", "codebook", "lc_rec", "mean_matched"), ()),
+    **dict.fromkeys(("gti", "gti_from_description", "gti_shuffled"), ("grounding",)),
+    **dict.fromkeys(("gti_text_to_sid", "gti_sid_to_text", "gti_lc_rec"), ("grounding",)),
+    "gti_two_phase": ("grounding", "grounding_free"),
+    "mean_two_phase": ("grounding_free",),
+}
+"""Method → its training stages before SFT; methods that are not here may have any."""
+
+MEAN_ROWS = {"mean", "lc_rec", "mean_matched", "mean_two_phase"} | {
+    key for key in STAGES if key.startswith("gti") and key != "gti_from_description"
+}
+"""Methods whose first rows are all equal."""
+DRAWN_ROWS = {"random", "random_matched", "gaussian"}
+"""Methods whose first rows are drawn one by one, hence differ."""
+
+WRONG_DIRECTION = {
+    "gti_text_to_sid": {"sid_to_title", "sid_to_detail", "sid_to_both"},
+    "gti_sid_to_text": {"title_to_sid", "detail_to_sid", "both_to_sid"},
+}
+"""Method → grounding tasks that it must not have."""
 
 
 def check_identity(report: Report, record: Record, path: Path) -> None:
@@ -29,12 +53,22 @@ def check_identity(report: Report, record: Record, path: Path) -> None:
 
 
 def check_inputs(report: Report, record: Record) -> None:
-    """The inputs are those the setting names."""
-    report.equal("inputs.dataset", record.inputs.dataset, record.setting.dataset.sha256)
+    """The inputs are those the setting names; where it pins none, there are some."""
+    pinned = record.setting.dataset.sha256
+    if pinned != "unpinned":
+        report.equal("inputs.dataset", record.inputs.dataset, pinned)
+    queries = record.setting.queries
+    if queries is None:
+        report.equal("inputs.queries", record.inputs.queries, None)
+    elif queries.sha256 != "unpinned":
+        report.equal("inputs.queries", record.inputs.queries, queries.sha256)
+    elif record.inputs.queries is None:
+        report.error("inputs.queries", None, "a sha256")
     if record.kind == "cell":
-        expected = record.setting.semantic_ids.sha256
-        report.equal("inputs.semantic_ids", record.inputs.semantic_ids, expected)
-        for name in ("backbone", "tokenizer", "prompts"):
+        pinned = record.setting.semantic_ids.sha256
+        if pinned != "unpinned":
+            report.equal("inputs.semantic_ids", record.inputs.semantic_ids, pinned)
+        for name in ("semantic_ids", "backbone", "tokenizer", "prompts"):
             if getattr(record.inputs, name) is None:
                 report.error(f"inputs.{name}", None, "a sha256")
 
@@ -101,8 +135,15 @@ def check_manifest(report: Report, record: Record) -> None:
         manifest.text_rows_sha256_after,
         manifest.text_rows_sha256_before,
     )
-    if record.method.key == "mean" or manifest.initializer == "mean":
-        report.equal("manifest.identical_rows", manifest.identical_rows, True)
+    own = f"{record.method.key} v{record.method.version}"
+    if record.method.key == "hf_default":
+        own += f" (transformers {record.environment.packages.get('transformers')})"
+        report.equal("manifest.initializer", manifest.initializer, own)
+    else:
+        report.equal("manifest.initializer", manifest.initializer.partition(" (")[0], own)
+    if record.method.key in MEAN_ROWS | DRAWN_ROWS:
+        expected_same = record.method.key in MEAN_ROWS
+        report.equal("manifest.identical_rows", manifest.identical_rows, expected_same)
 
 
 def check_proofs(report: Report, record: Record) -> None:
@@ -131,8 +172,29 @@ def check_proofs(report: Report, record: Record) -> None:
                 report.error(f"{place}.new_rows_sha256", proof.new_rows_sha256, expected)
     stages = [proof.stage for proof in record.proofs]
     report.equal("proofs (stages)", len(set(stages)), len(stages))
-    if "before" in record.method.spends and "grounding" not in stages:
+    if record.method.key in STAGES:
+        report.equal("proofs (stages)", stages, [*STAGES[record.method.key], "sft"])
+    elif "before" in record.method.spends and stages == ["sft"]:
         report.warn("proofs", stages, "a stage before SFT, which the method spends on")
+
+
+def check_tasks(report: Report, record: Record) -> None:
+    """No example of the other direction; families of alignment tasks in the mixture's shares."""
+    for task in sorted(WRONG_DIRECTION.get(record.method.key, set()) & record.tasks.keys()):
+        report.error(f"tasks.{task}", record.tasks[task], "none (the other direction)")
+    if "beside" not in record.method.spends:
+        return
+    families: Counter[str] = Counter()
+    for task, count in record.tasks.items():
+        if "." in task:  # FAMILY.WHAT, as alignment tasks are called
+            families[task.partition(".")[0]] += count
+    mixture = record.setting.auxiliary.mixture
+    for family in sorted(mixture.keys() | families.keys()):
+        share = mixture.get(family, 0.0) / sum(mixture.values())
+        expected = share * families.total()
+        if abs(families[family] - expected) > 1:
+            wanted = f"{expected:.1f} to within one, by auxiliary.mixture"
+            report.error(f"tasks ({family})", families[family], wanted)
 
 
 def check_curve(report: Report, record: Record) -> None:
@@ -166,13 +228,16 @@ def check_cost(report: Report, record: Record) -> None:
         if cost.steps and cost.nominal_flops is not None
     )
     most = budget.extra_flops * (1 + BUDGET_SLACK) + one_step
-    if not 0 <= budget.extra_spent_flops <= most:
-        expected = f"0 to {budget.extra_flops:.6g}"
+    least = budget.extra_flops * (1 - BUDGET_SLACK) - one_step if record.method.spends else 0.0
+    if not max(0.0, least) <= budget.extra_spent_flops <= most:
+        expected = f"{'all' if record.method.spends else '0'} of {budget.extra_flops:.6g}"
         report.error("budget.extra_spent_flops", budget.extra_spent_flops, expected)
     if not record.method.spends:
         report.equal("budget.extra_spent_flops", budget.extra_spent_flops, 0)
     share = record.setting.extra.share_of_sft
-    if not math.isclose(budget.extra_flops, share * budget.sft_flops, rel_tol=1e-6):
+    if share is not None and not math.isclose(
+        budget.extra_flops, share * budget.sft_flops, rel_tol=1e-6
+    ):
         expected = f"{share * budget.sft_flops!r} ({share} of sft_flops)"
         report.error("budget.extra_flops", budget.extra_flops, expected)
     trained = math.fsum(

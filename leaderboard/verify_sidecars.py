@@ -14,7 +14,7 @@ from leaderboard.diagnostics_file import (
     read_diagnostics,
 )
 from leaderboard.findings import Report
-from leaderboard.metrics import metrics, num_users, raw_recall, slices
+from leaderboard.metrics import metrics, num_users, raw_recall, relevance_of, slices
 from leaderboard.ranks import SPLITS, Ranks, read_ranks
 from leaderboard.record import (
     Metrics,
@@ -40,13 +40,18 @@ def check_ranks(report: Report, record: Record, path: Path) -> Ranks | None:
         report.error("files.ranks", str(error), "a readable ranks file")
         return None
     cutoffs, beam = record.setting.evaluation.cutoffs, beam_of(record)
+    relevance = relevance_of(record.setting)
     parts = {split: ranks.of_split(split) for split in SPLITS}
     users = {split: num_users(part) for split, part in parts.items()}
+    _check_wordings(report, ranks, record)
     for split in SPLITS:
         report.equal(f"num_users.{split}", record.num_users.get(split), users[split])  # type: ignore[call-overload]
     try:
-        figures = {f"metrics.{name}": metrics(part, cutoffs, beam) for name, part in parts.items()}
-        sliced = slices(parts["test"], cutoffs, beam)
+        figures = {
+            f"metrics.{name}": metrics(part, cutoffs, beam, relevance)
+            for name, part in parts.items()
+        }
+        sliced = slices(parts["test"], cutoffs, beam, relevance)
     except RecordError as error:
         report.error("files.ranks", str(error), "rows this protocol scores")
         return ranks
@@ -56,7 +61,7 @@ def check_ranks(report: Report, record: Record, path: Path) -> Ranks | None:
         **{f"slices.{name}": values for name, values in record.slices.items()},
     }
     if record.accounting is not None:
-        figures["accounting.raw_recall"] = raw_recall(parts["test"], cutoffs, beam)
+        figures["accounting.raw_recall"] = raw_recall(parts["test"], cutoffs, beam, relevance)
         stored["accounting.raw_recall"] = record.accounting.raw_recall
         if record.accounting.distinct_sids == record.accounting.num_items:
             # A beam holds Semantic IDs; where items share one it may hold more items than that.
@@ -75,6 +80,20 @@ def _check_sha256(report: Report, field: str, sidecar: Path, named: str | None) 
         return
     if found != named:
         report.error(field, f"{sidecar.name} with sha256 {found}", named)
+
+
+def _check_wordings(report: Report, ranks: Ranks, record: Record) -> None:
+    """Every target was asked for in all of the setting's wordings; a reference has one."""
+    asked = record.setting.evaluation.wordings if record.kind == "cell" else 1
+    keys = zip(ranks.split.tolist(), ranks.user.tolist(), ranks.item.tolist(), strict=True)
+    found: dict[tuple[str, str, str], set[int]] = {}
+    for key, wording in zip(keys, ranks.wording.tolist(), strict=True):
+        found.setdefault(key, set()).add(wording)
+    for key, wordings in found.items():
+        if wordings != set(range(asked)):
+            place = f"files.ranks ({', '.join(key)}, wordings)"
+            report.error(place, sorted(wordings), list(range(asked)))
+            return
 
 
 def _check_beam(report: Report, ranks: Ranks, beam: int) -> None:

@@ -70,14 +70,21 @@ betas = [0.9, 0.99]
 clip_norm = 1.0
 
 [auxiliary]
-tasks = ["item2index", "index2item", "fusionseqrec"]
 loss_weight = 1.0
+
+[auxiliary.mixture]
+item2index = 1.0
+index2item = 1.0
+fusionseqrec = 1.0
+itemsearch = 1.0
+preferenceobtain = 1.0
 
 [decoding]
 beam = 20
 
 [evaluation]
 cutoffs = [1, 5, 10, 20, 50]
+wordings = 1
 validation_users = 10
 curve_points = 2
 """

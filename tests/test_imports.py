@@ -17,7 +17,10 @@ ALLOWED = {
     "benchmarks": {"benchmarks", "baselines", "gti", "leaderboard"},
     "leaderboard": {"leaderboard"},
 }
-RUN_EXTRA = {"torch", "transformers", "tokenizers", "safetensors", "faiss", "gguf", "peft"}
+RUN_EXTRA = {
+    "torch", "transformers", "tokenizers", "safetensors", "faiss", "gguf", "peft", "datasets",
+    "sentence_transformers",
+}  # fmt: skip
 LIGHT = ["leaderboard.board", "leaderboard.verify", "leaderboard.tables", "leaderboard.setting"]
 
 

@@ -37,6 +37,21 @@ def test_wrong_usage_is_one_clear_line_and_code_2(gti_bench, tmp_path, arguments
     assert len(done.stderr.strip().splitlines()) <= 3
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_methods_are_listed_by_group_within_the_terminals_width(width):
+    from benchmarks.listing import list_methods, method_lines
+
+    rows = list_methods()
+    text = method_lines(rows, width)
+    assert max(map(len, text.splitlines())) <= width
+    flowed = " ".join(text.split())
+    for row in rows:
+        assert f"{row['method']} {row['new rows']} {row['source']}" in flowed
+    groups = [line for line in text.splitlines() if line.startswith("--methods")]
+    assert groups == ["--methods core", "--methods initializations", "--methods controls"]
+    assert "arXiv 2311.09049 §3.3; extra budget before and beside SFT" in flowed
+
+
 def test_verify_finds_that_there_is_nothing(gti_bench, tmp_path):
     done = gti_bench("verify", cwd=tmp_path)
     assert done.returncode == 1

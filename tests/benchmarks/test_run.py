@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,13 @@ def test_records_tell_what_each_method_did(finished):
     assert grounding.new_rows_with_gradient > 0
     assert records["gti"].diagnostics["grounding"].effective_rank > 1.5
     assert {"title_to_sid", "sid_to_both", "retrieval"} <= set(records["gti"].tasks)
-    assert {"align_title_to_sid", "history_to_title"} <= set(records["lc_rec"].tasks)
-    assert any("preferenceobtain" in warning for warning in records["lc_rec"].warnings)
+    families = Counter()
+    for task, count in records["lc_rec"].tasks.items():
+        families[task.partition(".")[0]] += count
+    assert families.pop("retrieval") == records["mean"].tasks["retrieval"]
+    assert set(families) == set(records["lc_rec"].setting.auxiliary.mixture)
+    assert max(families.values()) - min(families.values()) <= 2  # equal weights
+    assert any("by rule, not user-written" in text for text in records["lc_rec"].warnings)
 
 
 def test_every_method_gets_the_same_retrieval_stream_and_one_extra_budget(finished):
@@ -125,15 +131,33 @@ def test_a_cell_is_the_same_whatever_runs_beside_it(finished, gti_bench, tmp_pat
         assert ranks_path(first).read_bytes() == ranks_path(second).read_bytes()
 
 
-class Worker:
-    """The real worker process with one cell, to be killed at a chosen moment."""
+FORKS = """
+import os, sys
+import torch, transformers.models.llama.modeling_llama
+import benchmarks.cell, benchmarks.inputs, baselines.registry, benchmarks.worker
+for line in sys.stdin:
+    own, events = line.split()
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(own, os.O_RDONLY), 0)
+        os.dup2(os.open(events, os.O_WRONLY), 1)
+        os._exit(benchmarks.worker.main())
+    print(child, flush=True)
+    os.waitpid(child, 0)
+"""
 
-    def __init__(self, setting: Path, results: Path, method: str) -> None:
+
+class Workers:
+    """Real workers with one cell each, to be killed at chosen moments.
+
+    They are forked from a process that has loaded the libraries, so that a kill costs a second.
+    """
+
+    def __init__(self, setting: Path, results: Path, method: str, folder: Path) -> None:
         from benchmarks.catalogue import find_setting
 
-        file = find_setting(str(setting))
-        job = {
-            "setting": file.setting.model_dump(mode="json"),
+        self.job = {
+            "setting": find_setting(str(setting)).setting.model_dump(mode="json"),
             "method": method,
             "parameters": {},
             "seed": 0,
@@ -141,60 +165,99 @@ class Worker:
             "device": "cpu",
             "offline": True,
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker"],
+        self.pipes = (folder / "job", folder / "events")
+        for pipe in self.pipes:
+            os.mkfifo(pipe)
+        self.parent = subprocess.Popen(
+            [sys.executable, "-c", FORKS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         )
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
 
-    def run_until(self, stage: str, share: float) -> None:
-        """Reads events until `stage` is at `share` of its length (0: as it begins)."""
-        for line in self.process.stdout:
-            event = json.loads(line)
-            if event["stage"] == stage and (
-                share == 0
-                or (event["event"] == "progress" and event["done"] >= share * event["total"])
-            ):
-                return
-        raise AssertionError(f"the worker never came to {stage} {share}")
+    def kill_at(self, stage: str, share: float) -> None:
+        """Starts a worker and kills it when `stage` is at `share` of its length (0: its start)."""
+        self.parent.stdin.write(" ".join(map(str, self.pipes)) + "\n")
+        self.parent.stdin.flush()
+        child = int(self.parent.stdout.readline())
+        with self.pipes[0].open("w") as own, self.pipes[1].open() as events:
+            own.write(json.dumps(self.job) + "\n")
+            own.flush()
+            reached = any(self._is_there(json.loads(line), stage, share) for line in events)
+            assert reached, f"the worker never came to {stage} {share}"
+            os.kill(child, signal.SIGKILL)
+
+    @staticmethod
+    def _is_there(event: dict[str, object], stage: str, share: float) -> bool:
+        if event.get("stage") != stage:
+            return False
+        return share == 0 or (
+            event["event"] == "progress" and event["done"] >= share * event["total"]
+        )
 
 
-@pytest.mark.parametrize(
-    ("method", "stage", "share"),
-    [
-        ("gti", "load", 0),
-        ("gti", "grounding", 0.3),
-        ("gti", "sft", 0),
-        ("lc_rec", "sft", 0.6),
-        ("gti", "validation", 0.5),
-        ("lc_rec", "save", 0),
+# The beginning of every stage, and also the middle and the end of those that tell how far they are.
+KILLS = {
+    "gti": [(stage, 0) for stage in ("start", "load", "init", "score", "save")]
+    + [
+        (stage, at) for stage in ("grounding", "sft", "validation", "test") for at in (0.02, 0.5, 1)
     ],
-)
-def test_a_kill_leaves_nothing_and_the_next_run_gives_the_same(
-    finished, gti_bench, tmp_path, method, stage, share
+    "lc_rec": [("sft", 0.5), ("save", 0)],
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and named pipes")
+@pytest.mark.parametrize("method", KILLS)
+def test_kills_at_every_stage_leave_nothing_and_the_next_run_gives_the_same(
+    finished, gti_bench, tmp_path, method
 ):
-    setting, results, _ = finished
-    worker = Worker(setting, tmp_path, method)
-    with worker.process:
-        worker.run_until(stage, share)
-        os.kill(worker.process.pid, signal.SIGKILL)
-    record = cell(tmp_path, method)
-    whole = record.exists()  # killed at the very end it may just have been written
-    if whole:
-        assert lasting(record) == lasting(cell(results, method))
-        return
+    setting, whole, _ = finished
+    results = tmp_path / "results"
+    record = cell(results, method)
+    workers = Workers(setting, results, method, tmp_path)
+    with workers.parent as parent:
+        for stage, share in KILLS[method]:
+            workers.kill_at(stage, share)
+            if record.exists():  # killed while saving, the record may just have been committed
+                assert stage == "save"
+                assert lasting(record) == lasting(cell(whole, method))
+                record.unlink()
+        parent.stdin.close()
     again = gti_bench(
         "run", setting, "--seeds", "0", "--methods", method, "--workers", "1",
-        "--results", tmp_path,
+        "--results", results,
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
-    assert lasting(record) == lasting(cell(results, method))
-    assert gti_bench("verify", tmp_path).returncode == 0
+    assert lasting(record) == lasting(cell(whole, method))
+    assert gti_bench("verify", results).returncode == 0
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.005, 0.01, 0.02])
+def test_a_kill_while_saving_leaves_a_whole_record_or_none(finished, tmp_path, delay):
+    """The save step alone, in a process that is killed `delay` seconds after it began."""
+    _, results, _ = finished
+    source = cell(results, "gti")
+    target = cell(tmp_path, "gti")
+    script = (
+        "import sys; from pathlib import Path; from leaderboard.canonical import write_atomically;"
+        "source, target = map(Path, sys.argv[1:]); print('ready', flush=True);"
+        "[write_atomically(target.with_name(f.name), f.read_bytes())"
+        " for _ in range(10_000) for f in (ranks_path(source), source)]"
+    ).replace("from pathlib", "from leaderboard.record import ranks_path; from pathlib")
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(source), str(target)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(delay)
+        process.kill()
+    for written, original in ((target, source), (ranks_path(target), ranks_path(source))):
+        assert not written.exists() or written.read_bytes() == original.read_bytes()
+    assert ranks_path(target).exists() or not target.exists()
 
 
 def start_run(setting: Path, results: Path) -> "subprocess.Popen[str]":

@@ -75,9 +75,14 @@ def setting_of(**changes: Any) -> Setting:
         "sft": {**optimizer, "passes": 1.0},
         "extra": {"share_of_sft": 0.25},
         "grounding": optimizer,
-        "auxiliary": {"tasks": ("item2index",), "loss_weight": 1.0},
+        "auxiliary": {"mixture": {"item2index": 1.0}, "loss_weight": 1.0},
         "decoding": {"beam": BEAM},
-        "evaluation": {"cutoffs": CUTOFFS, "validation_users": 20, "curve_points": 2},
+        "evaluation": {
+            "cutoffs": CUTOFFS,
+            "wordings": 1,
+            "validation_users": 20,
+            "curve_points": 2,
+        },
     }
     return Setting.model_validate({**content, **changes})
 
@@ -233,7 +238,7 @@ def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> di
         "learning_curve": curve,
         "tasks": {"retrieval": 320},
         "manifest": {
-            "initializer": "mean" if same else "random",
+            "initializer": f"{method} v1",
             "first_token_id": 100,
             "num_rows": LEVELS * CODES,
             "rows_before": 100,
@@ -317,6 +322,7 @@ class Factory:
             parts = {**REFERENCE_PARTS, "files": {"ranks": ranks_sha256, "diagnostics": None}}
         else:
             parts = cell_parts(method, seed, path, {"ranks": ranks, "ranks_sha256": ranks_sha256})
+            parts["manifest"]["initializer"] = f"{method} v{version}"
         content = {
             "schema_version": SCHEMA_VERSION,
             "protocol": PROTOCOL_VERSION,

@@ -110,7 +110,7 @@ def test_diagnostics_and_cost_are_means_over_seeds(whole_board: Path) -> None:
 
 
 def test_a_metric_beyond_the_beam_has_no_intervals(factory: Any, toy_setting: Any) -> None:
-    evaluation = {"cutoffs": (10, 50), "validation_users": 20, "curve_points": 2}
+    evaluation = {"cutoffs": (10, 50), "wordings": 1, "validation_users": 20, "curve_points": 2}
     setting = toy_setting(evaluation=evaluation)
     from leaderboard.scores import load_cells, read_scores
 

@@ -116,7 +116,7 @@ def test_csv_and_json_hold_every_digit(board: Any) -> None:
 
 def test_markdown_has_one_column_count_per_table(board: Any) -> None:
     tables = [block for block in render(board, "md").split("\n\n") if block.startswith("|")]
-    assert len(tables) == 2
+    assert len(tables) == 3
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
@@ -152,7 +152,7 @@ def test_another_metric_sorts_the_board(whole_board: Path) -> None:
 
 def test_an_unknown_metric_is_one_clear_line(whole_board: Path) -> None:
     (line,) = load_leaderboards([whole_board], metric="ndcg@7").refused
-    assert "toy is not scored at ndcg@7; its cutoffs are 1, 5, 10, 20" in line
+    assert "toy is not scored at ndcg@7; its metrics are recall, ndcg, mrr at 1, 5, 10, 20" in line
 
 
 def test_explain_leads_from_a_figure_to_its_files(board: Any) -> None:

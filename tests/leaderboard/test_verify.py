@@ -109,6 +109,7 @@ TAMPERED: list[tuple[str, object, str]] = [
     ("accounting/beam", 10, "accounting.beam"),
     ("accounting/trie_mass", [0.5, 1.5], "accounting.trie_mass.1"),
     ("manifest/identical_rows", False, "manifest.identical_rows"),
+    ("manifest/initializer", "mean v1", "manifest.initializer"),
     ("manifest/num_rows", 11, "manifest.num_rows"),
     ("manifest/padding_rows", 3, "manifest.padding_rows"),
     ("manifest/rows_after", 90, "manifest.rows_after"),
@@ -124,6 +125,8 @@ TAMPERED: list[tuple[str, object, str]] = [
     ("cost/sft/seconds", -1.0, "cost.sft.seconds"),
     ("cost/sft/nominal_flops", 3e9, "cost (nominal FLOPs of training)"),
     ("budget/extra_spent_flops", 9e9, "budget.extra_spent_flops"),
+    ("budget/extra_spent_flops", 0.0, "budget.extra_spent_flops"),
+    ("proofs/0/stage", "grounding_free", "proofs (stages)"),
     ("budget/extra_flops", 1e8, "budget.extra_flops"),
     ("diagnostics/sft/effective_rank", 7.5, "diagnostics.sft.effective_rank"),
     ("diagnostics/init/effective_rank_centred", 1.0, "diagnostics.init.effective_rank_centred"),
@@ -150,6 +153,26 @@ def test_tampering_is_found_under_its_field(
     for finding in findings:
         assert str(path) in str(finding)
         assert "\n" not in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "value", "named"),
+    [
+        ("gti_text_to_sid", "tasks/sid_to_title", 3, "tasks.sid_to_title"),
+        ("gti_sid_to_text", "tasks/both_to_sid", 3, "tasks.both_to_sid"),
+        ("hf_default", "environment/packages/transformers", "5.0.1", "manifest.initializer"),
+        ("gaussian", "manifest/identical_rows", True, "manifest.identical_rows"),
+        ("mean_matched", "manifest/identical_rows", False, "manifest.identical_rows"),
+        ("random", "proofs/0/stage", "grounding", "proofs (stages)"),
+        ("lc_rec", "tasks/index2item.title", 2, "tasks (index2item)"),
+    ],
+)
+def test_what_a_methods_name_claims_is_checked(
+    factory: Any, method: str, field: str, value: object, named: str
+) -> None:
+    path = factory.write(method)
+    edit(path, lambda content: place(content, field, value))
+    assert named in fields(verify(path))
 
 
 @pytest.mark.parametrize(
