@@ -13,7 +13,8 @@ from benchmarks.budget import extra_budget, flops_of, sft_passes
 from benchmarks.events import Report, silent
 from benchmarks.inputs import Inputs
 from benchmarks.ledger import Ledger
-from benchmarks.mixture import check_setting_mixture, mixture_notes
+from benchmarks.mixture import check_setting_mixture
+from benchmarks.notes import notes_on
 from benchmarks.saving import SavedCell, save_cell
 from benchmarks.scoring import Scorer
 from gti.alignment import alignment_stream
@@ -111,18 +112,9 @@ class CellRun:
             max_history=setting.dataset.max_history,
             context=getattr(self.model.config, "max_position_embeddings", None),
         )
-        if setting.prompts.style == "chat" and not self.prompter.has_template:
-            self.ledger.warnings.append(
-                f"backbone {setting.backbone.name} has no chat template: plain wordings were used"
-            )
-        without = sum(not texts for texts in self.inputs.dataset.texts)
-        if without:
-            self.ledger.warnings.append(
-                f"{without} items have no text: no grounding or alignment pairs"
-            )
         if self.method.alignment:
             check_setting_mixture(setting, self.inputs)
-            self.ledger.warnings += mixture_notes(setting)
+        self.ledger.warnings += notes_on(setting, self.inputs, self.prompter, self.method)
         self.shape = ModelShape.of(self.model)
         self.scorer = Scorer(self.setting, self.inputs, self.prompter, self.vocabulary, self.device)
         self.retrieval = self.scorer.track.examples(numpy_stream(self.seed, "wording"))

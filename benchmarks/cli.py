@@ -68,7 +68,7 @@ def list_(
     elif what == "datasets":
         say(listing.dataset_lines(rows, shutil.get_terminal_size().columns))
     else:
-        say(listing.as_table(rows))
+        say(listing.entry_lines(rows, shutil.get_terminal_size().columns))
     return 0
 
 
@@ -222,7 +222,7 @@ def references(
     recbole_python: Annotated[
         Path | None, Parameter(help="Of its environment; default: $GTI_BENCH_RECBOLE_PYTHON.")
     ] = None,
-    threads: Annotated[int | None, Parameter(help="Default: cores.")] = None,
+    threads: Annotated[int, Parameter(help="More can end sooner; figures may differ.")] = 1,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     results: Results = RESULTS,
     offline: Offline = False,

@@ -1,11 +1,9 @@
-"""What `gti-bench list` shows: settings, methods, datasets, backbones; as tables or JSON."""
+"""What `gti-bench list` shows: settings, methods, datasets, backbones; as text or JSON."""
 
 import json
 from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
-
-from tabulate import tabulate
 
 from benchmarks.catalogue import find_setting, setting_names
 
@@ -20,12 +18,12 @@ def list_settings() -> Rows:
         rows.append(
             {
                 "setting": name,
+                "what": setting.summary,
                 "dataset": setting.dataset.name,
-                "backbone": setting.backbone.name,
-                "prompts": "queries" if setting.queries else setting.prompts.style,
-                "SIDs": f"{setting.semantic_ids.levels}×{setting.semantic_ids.codes}",
-                "seeds": len(setting.seeds),
-                "what it is": setting.summary,
+                "backbone": setting.backbone.name.partition("@")[0],
+                "prompts": f"{'query' if setting.queries else setting.prompts.style} prompts",
+                "SIDs": f"{setting.semantic_ids.levels} × {setting.semantic_ids.codes} codes",
+                "seeds": f"{len(setting.seeds)} seed{'s' if len(setting.seeds) > 1 else ''}",
             }
         )
     return rows
@@ -194,9 +192,26 @@ def _absent(absent: dict[str, str], width: int) -> list[str]:
     return lines
 
 
-def as_table(rows: Rows) -> str:
-    """Rows as an aligned table."""
-    return tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)
+def entry_lines(rows: Rows, width: int) -> str:
+    """Rows as entries: the name, what it is, and the rest on lines of their own.
+
+    Args:
+        rows: name first, then the line that says what it is, then facts as they should be read.
+        width: columns of the terminal.
+    """
+    lines: list[str] = []
+    for row in rows:
+        name, what, *facts = (str(value) for value in row.values())
+        lines.append(name)
+        for text in (what, "; ".join(facts)):
+            lines += wrap(
+                text,
+                width,
+                initial_indent="  ",
+                subsequent_indent="  ",
+                break_on_hyphens=False,
+            )
+    return "\n".join(lines)
 
 
 def as_json(rows: Rows) -> str:

@@ -1,7 +1,8 @@
 """The rows of a board: one method's mean over seeds, its difference from `mean`, ties and marks.
 
 Every method is compared with `mean`, seed by seed and user by user; Holm's correction runs over
-the methods. References (popularity, Markov) have no seeds and take no part in corrected tests.
+the methods. References (popularity, Markov, other libraries' models) take no part in corrected
+tests.
 """
 
 import itertools

@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.mark.parametrize("what", ["settings", "methods", "backbones"])
-def test_list_prints_tables_and_json(gti_bench, tmp_path, what):
+def test_list_prints_text_and_json(gti_bench, tmp_path, what):
     table = gti_bench("list", what, cwd=tmp_path)
     assert table.returncode == 0, table.stderr
     rows = json.loads(gti_bench("list", what, "--json", cwd=tmp_path).stdout)
@@ -50,6 +50,19 @@ def test_methods_are_listed_by_group_within_the_terminals_width(width):
     groups = [line for line in text.splitlines() if line.startswith("--methods")]
     assert groups == ["--methods core", "--methods initializations", "--methods controls"]
     assert "arXiv 2311.09049 §3.3; extra budget before and beside SFT" in flowed
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_settings_and_backbones_fit_the_terminals_width(width):
+    from benchmarks.listing import entry_lines, list_backbones, list_settings
+
+    for rows in (list_settings(), list_backbones()):
+        text = entry_lines(rows, width)
+        assert max(map(len, text.splitlines())) <= width
+        flowed = " ".join(text.split())
+        for row in rows:
+            name, what, *facts = row.values()
+            assert f"{name} {what} {'; '.join(facts)}" in flowed
 
 
 def test_verify_finds_that_there_is_nothing(gti_bench, tmp_path):
