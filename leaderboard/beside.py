@@ -1,0 +1,253 @@
+"""Reported numbers set beside ours: same direction, size within our interval, comparable at all.
+
+A claim is compared with the records of each setting that its file names. Intervals are those of
+the crossed model (`leaderboard.statistics`), one comparison each, uncorrected; the reported number
+is taken as printed, give or take its rounding, since its own uncertainty is seldom known.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from leaderboard.board import check_mix
+from leaderboard.claims import Claim, ClaimsTable, load_claims
+from leaderboard.compare import pair
+from leaderboard.record import Record
+from leaderboard.rows import FLOOR, under_trained
+from leaderboard.scores import Cell, LeaderboardError, UserScores, load_cells, read_scores
+from leaderboard.statistics import LEVEL, Estimate, estimate
+
+Verdict = Literal[
+    "agrees",
+    "same direction, ours is larger",
+    "same direction, ours is smaller",
+    "opposite direction",
+    "ours differs, reported is none",
+    "open: ours shows none, and does not exclude it",
+    "not confirmed: ours shows none, and excludes it",
+    "ours is higher",
+    "ours is lower",
+    "no claim: ours is under-trained",
+    "no record yet",
+    "not comparable",
+]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One claim beside ours in one setting.
+
+    Args:
+        claim: the reported number.
+        setting: of ours; None where the claim is comparable with none.
+        verdict: what can be said.
+        why_not: why there is nothing of ours to compare with; None where there is.
+        ours: our score or difference with its interval.
+        same_direction: of a difference that both show; None where ours shows none.
+        within: whether the reported number lies in our interval, give or take its rounding.
+    """
+
+    claim: Claim
+    setting: str | None
+    verdict: Verdict
+    why_not: str | None = None
+    ours: Estimate | None = None
+    same_direction: bool | None = None
+    within: bool | None = None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A table of claims, each beside ours, and what to bear in mind about our records."""
+
+    table: ClaimsTable
+    claims: tuple[Beside, ...]
+    notes: tuple[str, ...]
+
+
+def beside_ours(
+    directories: Iterable[Path], tables: Sequence[ClaimsTable] | None = None
+) -> tuple[list[Compared], list[str]]:
+    """All claims beside the records under `directories`, and notes on files left out.
+
+    Args:
+        directories: results directories; where two hold one cell the first counts.
+        tables: the claims; None: those that come with the project.
+    """
+    tables = load_claims() if tables is None else tables
+    wanted = {setting for table in tables for setting in table.file.settings}
+    cells, left_out = load_cells(directories)
+    by_setting: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.record.setting.name in wanted:
+            by_setting.setdefault(cell.record.setting.name, []).append(cell)
+    return [_compare_table(table, by_setting) for table in tables], left_out
+
+
+def _compare_table(table: ClaimsTable, by_setting: dict[str, list[Cell]]) -> Compared:
+    """One table beside ours; a setting without a record of any of its methods is not listed."""
+    file = table.file
+    claims = table.claims()
+    if file.why_not is not None:
+        return Compared(
+            table,
+            tuple(Beside(each, None, "not comparable", file.why_not) for each in claims),
+            (),
+        )
+    found: list[Beside] = []
+    notes: list[str] = []
+    methods = {row.method for row in file.rows if row.method is not None}
+    for setting in file.settings:
+        group, more = _group(by_setting.get(setting, []), methods)
+        if group:
+            notes += [*more, *_on_users(table, group)]
+            found += _compare_setting(table, setting, claims, group)
+    if found:
+        return Compared(table, tuple(found), tuple(notes))
+    missing = f"no records yet of {', '.join(file.settings)}"
+    return Compared(table, tuple(_absent(table, each, missing) for each in claims), ())
+
+
+def _group(cells: Sequence[Cell], methods: set[str]) -> tuple[list[Cell], list[str]]:
+    """The cells of one version of a setting, those of `methods` and the floor; a note if several.
+
+    Of several versions the first that has a record of one of the methods is taken.
+    """
+    by_hash: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_hash.setdefault(cell.record.setting_hash, []).append(cell)
+    groups = [
+        [cell for cell in group if cell.record.method.key in methods | {FLOOR}]
+        for group in by_hash.values()
+        if any(cell.record.method.key in methods for cell in group)
+    ]
+    if not groups:
+        return [], []
+    if len(groups) == 1:
+        return groups[0], []
+    name = cells[0].record.setting.name
+    return groups[0], [f"{len(groups)} versions of setting {name} have records; the first is shown"]
+
+
+def _on_users(table: ClaimsTable, group: Sequence[Cell]) -> list[str]:
+    """A note where we scored another number of users than the source."""
+    counts, record = table.file.counts, group[0].record
+    ours = record.num_users["test"]
+    if counts is None or counts.users == ours:
+        return []
+    return [
+        f"setting {record.setting.name} scored {ours:,} {record.setting.asks}, the source"
+        f" {counts.users:,} ({counts.basis}): the cut of the data may be another"
+    ]
+
+
+def _absent(table: ClaimsTable, claim: Claim, missing: str) -> Beside:
+    """A claim that has nothing beside it: no method of ours, or no record yet."""
+    for name in (claim.name, claim.base):
+        if name is not None and (reason := table.file.row(name).why_not) is not None:
+            return Beside(claim, None, "not comparable", reason)
+    return Beside(claim, None, "no record yet", missing)
+
+
+def _compare_setting(
+    table: ClaimsTable, setting: str, claims: Sequence[Claim], group: Sequence[Cell]
+) -> list[Beside]:
+    """All `claims` beside the cells `group` of one setting, metric by metric."""
+    found: dict[Claim, Beside] = {}
+    for metric in dict.fromkeys(claim.metric for claim in claims):
+        reason = f"{metric} is null in {setting}: its cutoff lies beyond the beam"
+        try:
+            check_mix(group)
+            scores = read_scores(group, metric)
+        except LeaderboardError as error:
+            scores, reason = None, str(error)
+        for claim in (claim for claim in claims if claim.metric == metric):
+            found[claim] = (
+                Beside(claim, setting, "not comparable", reason)
+                if scores is None
+                else _beside(table, setting, claim, group, scores)
+            )
+    return [found[claim] for claim in claims]
+
+
+def _beside(
+    table: ClaimsTable, setting: str, claim: Claim, group: Sequence[Cell], scores: UserScores
+) -> Beside:
+    """One claim beside the scores of one setting."""
+    keys = []
+    for name in (claim.name, claim.base):
+        if name is not None:
+            row = table.file.row(name)
+            if row.method is None or row.method not in scores.values:
+                missing = f"no record yet of {row.method} in {setting}"
+                return _absent(table, claim, missing)
+            keys.append(row.method)
+    records = {key: [c.record for c in group if c.record.method.key == key] for key in keys}
+    try:
+        ours = _ours(scores, records, keys)
+    except LeaderboardError as error:
+        return Beside(claim, setting, "not comparable", str(error))
+    floor = [cell for cell in group if cell.record.method.key == FLOOR] or None
+    weak = any(under_trained(own, floor) for own in records.values())
+    return judge(claim, setting, ours, weak=weak)
+
+
+def _ours(scores: UserScores, records: dict[str, list[Record]], keys: Sequence[str]) -> Estimate:
+    """Our score of one method, or difference of two."""
+    if len(keys) == 1:
+        return estimate(scores.matrix(keys[0], sorted(scores.values[keys[0]])))
+    _, one, two, _ = pair(scores, records, keys[0], keys[1])
+    return estimate(one - two)
+
+
+def judge(claim: Claim, setting: str, ours: Estimate, *, weak: bool = False) -> Beside:
+    """The verdict on `claim` beside `ours`.
+
+    Args:
+        claim: a score, or a difference where it has a base.
+        setting: of ours.
+        ours: our estimate of the same.
+        weak: whether a cell of ours is under-trained.
+    """
+    if ours.low is None or ours.high is None:
+        reason = f"the records of {setting} do not vary, so they have no interval"
+        return Beside(claim, setting, "not comparable", reason, ours)
+    slack = claim.rounding * (1 + 1e-9)
+    within = ours.low - slack <= claim.value <= ours.high + slack
+    same: bool | None = None
+    verdict: Verdict
+    if claim.base is None:
+        verdict = _verdict_on_score(claim.value, ours, within)
+    else:
+        same, verdict = _verdict_on_difference(claim.value, ours, within)
+    if weak:
+        verdict = "no claim: ours is under-trained"
+    return Beside(claim, setting, verdict, None, ours, same, within)
+
+
+def _verdict_on_score(value: float, ours: Estimate, within: bool) -> Verdict:
+    """A score agrees where it lies in our interval."""
+    if within:
+        return "agrees"
+    return "ours is higher" if ours.mean > value else "ours is lower"
+
+
+def _verdict_on_difference(
+    value: float, ours: Estimate, within: bool
+) -> tuple[bool | None, Verdict]:
+    """Whether the directions are the same, and the verdict on direction and size."""
+    if ours.p is None or ours.p >= LEVEL:
+        if within:
+            return None, "open: ours shows none, and does not exclude it"
+        return None, "not confirmed: ours shows none, and excludes it"
+    if value == 0:
+        return None, "agrees" if within else "ours differs, reported is none"
+    same = (ours.mean > 0) == (value > 0)
+    if not same:
+        return False, "opposite direction"
+    if within:
+        return True, "agrees"
+    if abs(ours.mean) > abs(value):
+        return True, "same direction, ours is larger"
+    return True, "same direction, ours is smaller"
