@@ -1,6 +1,7 @@
 """The command line `gti-bench`. Commands are thin: the work is in the modules they call.
 
-Exit codes: 0 done, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted.
+Exit codes: 0 done, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted; `compare`
+has two of its own.
 """
 
 import os
@@ -148,20 +149,63 @@ def table(
     form: Annotated[
         Literal["terminal", "md", "csv", "json", "latex"], Parameter(name="--format")
     ] = "terminal",
+    slice_name: Annotated[
+        str | None,
+        Parameter(name="--slice", help="Only these users, as popularity:tail or history:short."),
+    ] = None,
     explain: Annotated[
         str | None, Parameter(help="METHOD or METHOD/seed-N: from its figures to its records.")
     ] = None,
+    verify_too: Annotated[
+        bool, Parameter(name="--verify", negative=(), help="Verify the records first, and say so.")
+    ] = False,
     results: Results = RESULTS,
 ) -> int:
     """Print the boards made of your records, and beside them the committed ones."""
     from benchmarks.reporting import table_lines
 
-    lines, refused = table_lines(setting, metric, form, explain, results)
+    lines, refused = table_lines(
+        setting, metric, form, explain, results, slice_name, verify_too=verify_too
+    )
     for line in lines:
         say(line)
     for line in refused:
         print(f"gti-bench: {line}", file=sys.stderr)
     return 1 if refused else 0
+
+
+@app.command
+def compare(
+    a: Annotated[str, Parameter(help="A method or reference.")],
+    b: Annotated[str, Parameter(help="Another.")],
+    *,
+    setting: SettingName,
+    metric: Annotated[str, Parameter(help="What to compare them by.")] = "ndcg@10",
+    results: Results = RESULTS,
+    as_json: AsJson = False,
+) -> int:
+    """Compare two methods seed by seed; exit code 0 no difference shown, 10 A better, 11 B."""
+    from benchmarks.reporting import compare_lines
+
+    lines, code = compare_lines(a, b, setting, metric, results, as_json=as_json)
+    for line in lines:
+        say(line)
+    return code
+
+
+@app.command
+def claims(
+    source: Annotated[str | None, Parameter(help="Only this source, as gti-vibrent.")] = None,
+    *,
+    results: Results = RESULTS,
+    as_json: AsJson = False,
+) -> int:
+    """Set numbers reported elsewhere beside ours: direction, size, or why they cannot be."""
+    from benchmarks.reporting import claims_report
+
+    for line in claims_report(source, results, as_json=as_json):
+        say(line)
+    return 0
 
 
 @app.command
@@ -275,6 +319,43 @@ def verify(
 
 
 @app.command
+def rerun(
+    *records: Annotated[Path, Parameter(help="Record files, RESULTS/SETTING/METHOD/seed-N.json.")],
+    results: Annotated[
+        Path | None, Parameter(help="Where inputs and other seeds lie; default: the record's.")
+    ] = None,
+    workers: Annotated[int | None, Parameter(help="Cells side by side; default: cores.")] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Parameter(help="Default: the record's.")
+    ] = None,
+    by: Annotated[str | None, Parameter(help="Who runs it, for the line beside the record.")] = (
+        None
+    ),
+    keep: Annotated[
+        Path | None, Parameter(help="Keep the new records in this results directory.")
+    ] = None,
+    offline: Offline = False,
+    as_json: AsJson = False,
+    debug: Annotated[bool, Parameter(negative=(), help="Full traces.")] = False,
+) -> int:
+    """Run recorded cells again, from the records alone, and say whether they are the same."""
+    from benchmarks.rerun import rerun as rerun_records
+
+    return rerun_records(
+        records,
+        results,
+        workers,
+        device,
+        keep,
+        by,
+        offline=offline,
+        debug=debug,
+        as_json=as_json,
+        say=say,
+    )
+
+
+@app.command
 def doctor() -> int:
     """Show what this machine has and which settings it can run."""
     from benchmarks import doctor as checks
@@ -294,7 +375,7 @@ def doctor() -> int:
 def exit_code(arguments: list[str]) -> int:
     """Runs one command: one clear line per error, and the documented exit codes."""
     debug = "--debug" in arguments
-    if debug and arguments[0] not in ("run", "tune"):  # these hand it on to their workers
+    if debug and arguments[0] not in ("run", "tune", "rerun"):  # these hand it on to their workers
         arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -105,6 +106,15 @@ def describe_code() -> dict[str, Any]:
         "commit": commit,
         "dirty": None if commit is None or status is None else bool(status),
     }
+
+
+def changed_files(commit: str | None) -> int | None:
+    """Files that can move a figure and differ between `commit` and this one; null if unknown."""
+    if commit is None or re.fullmatch(r"[0-9a-f]{7,64}", commit) is None:
+        return None
+    code = ("gti", "baselines", "benchmarks", "leaderboard", ":!leaderboard/results")
+    changed = _git("diff", "--name-only", commit, "HEAD", "--", *code)
+    return None if changed is None else len(changed.splitlines())
 
 
 def peak_memory_bytes(device: Any | None = None) -> int | None:

@@ -196,16 +196,20 @@ def load_queries(setting: Setting, dataset: Dataset) -> QuerySet | None:
     return made
 
 
-def load_inputs(setting: Setting, *, offline: bool = False) -> Inputs:
-    """Loads and checks all shared inputs of `setting`."""
+def load_inputs(
+    setting: Setting, *, offline: bool = False, semantic_ids: SemanticIds | None = None
+) -> Inputs:
+    """Loads and checks all shared inputs of `setting`; `semantic_ids`: the very ones to take."""
     dataset = load_checked_dataset(setting, offline=offline)
     split = leave_one_out(dataset, setting.dataset.min_interactions)
     queries = load_queries(setting, dataset)
     count = dataset.num_items
+    if semantic_ids is None:
+        semantic_ids = load_semantic_ids(setting, dataset, offline=offline)
     return Inputs(
         dataset=dataset,
         split=split,
-        semantic_ids=load_semantic_ids(setting, dataset, offline=offline),
+        semantic_ids=_fitting(semantic_ids, setting, dataset),
         popularity=queries.popularity(count) if queries else popularity(split, count),
         queries=queries,
     )

@@ -2,17 +2,29 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tabulate import tabulate
 
 from benchmarks.catalogue import COMMITTED_RESULTS, find_setting
+from leaderboard.beside import beside_ours
 from leaderboard.board import Leaderboard, load_leaderboards
+from leaderboard.claims import load_claims
+from leaderboard.claims_text import claims_json, claims_lines
+from leaderboard.compare import Verdict, compare
+from leaderboard.comparison_text import comparison_json, comparison_lines
 from leaderboard.explain import explain as explain_cell
 from leaderboard.metrics import parse_metric
 from leaderboard.rows import STAGES
 from leaderboard.scores import Cell, load_cells
+from leaderboard.slices import check_slice_name
+from leaderboard.standing import verified_seeds
 from leaderboard.tables import Format, render
+from leaderboard.verify import verify
+
+VERDICT_CODES: dict[Verdict, int] = {"not shown": 0, "a better": 10, "b better": 11}
+"""Exit codes of `compare`."""
 
 
 class ReportError(ValueError):
@@ -26,23 +38,55 @@ def relative(path: Path) -> str:
 
 
 def boards(
-    folders: Sequence[Path], metric: str, setting: str | None
+    folders: Sequence[Path], metric: str, setting: str | None, slice_name: str | None = None
 ) -> tuple[list[Leaderboard], list[str], list[str]]:
     """Boards, notes and refusals from the records under `folders`."""
-    found = load_leaderboards(folders, metric, setting)
+    found = load_leaderboards(folders, metric, setting, slice_name)
     return list(found.boards), list(found.notes), list(found.refused)
 
 
+def _verified(shown: list[Leaderboard], folder: Path) -> list[Leaderboard]:
+    """`shown`, whose records lie under `folder`, with what `verify` says of them now."""
+    if not shown:
+        return []
+    failing = {finding.file for finding in verify(folder) if finding.level == "error"}
+    return [
+        replace(
+            board,
+            rows=tuple(
+                replace(
+                    row, standing=replace(row.standing, verified=verified_seeds(row.paths, failing))
+                )
+                for row in board.rows
+            ),
+        )
+        for board in shown
+    ]
+
+
 def table_lines(
-    setting: str | None, metric: str, form: Format, explain: str | None, results: Path
+    setting: str | None,
+    metric: str,
+    form: Format,
+    explain: str | None,
+    results: Path,
+    slice_name: str | None = None,
+    *,
+    verify_too: bool = False,
 ) -> tuple[list[str], list[str]]:
     """The boards of `results` and then the committed ones; and what was refused."""
-    parse_metric(metric)  # a misspelt metric is told first, records or not
-    own, notes, refused = boards([results], metric, setting)
+    parse_metric(metric)  # a misspelt metric or slice is told first, records or not
+    if slice_name is not None:
+        check_slice_name(slice_name)
+    own, notes, refused = boards([results], metric, setting, slice_name)
     committed: list[Leaderboard] = []
     if COMMITTED_RESULTS.resolve() != results.resolve() and form in ("terminal", "md"):
-        committed, more, also = boards([COMMITTED_RESULTS], metric, setting)
+        committed, more, also = boards([COMMITTED_RESULTS], metric, setting, slice_name)
         notes, refused = notes + more, refused + also
+    if verify_too:
+        own, committed = _verified(own, results), _verified(committed, COMMITTED_RESULTS)
+    if not own and not committed and refused:
+        return notes, refused
     if not own and not committed:
         where = f" of setting {setting!r}" if setting else ""
         raise ReportError(
@@ -60,6 +104,37 @@ def table_lines(
         lines.append("Committed records (leaderboard/results):\n")
         lines += [render(board, form).rstrip() + "\n" for board in committed]
     return lines + (notes if form in ("terminal", "md") else []), refused
+
+
+def compare_lines(
+    a: str, b: str, setting: str, metric: str, results: Path, *, as_json: bool
+) -> tuple[list[str], int]:
+    """What `compare` prints, and its exit code.
+
+    Records under `results` are taken alone where both sides are there, else with the committed.
+    """
+    parse_metric(metric)
+    name = find_setting(setting).setting.name if setting.endswith(".toml") else setting
+    sources = [[results], [results, COMMITTED_RESULTS]]
+    found, left_out = compare(sources, name, a, b, metric)
+    code = VERDICT_CODES[found.verdict]
+    if as_json:
+        return [comparison_json(found, left_out)], code
+    return comparison_lines(found) + left_out, code
+
+
+def claims_report(source: str | None, results: Path, *, as_json: bool) -> list[str]:
+    """What `claims` prints: reported numbers beside the records of `results` and the committed."""
+    tables = load_claims()
+    if source is not None:
+        known = ", ".join(table.key for table in tables)
+        tables = [table for table in tables if table.key == source]
+        if not tables:
+            raise ReportError(f"unknown source of claims {source!r}; there are {known}")
+    compared, left_out = beside_ours([results, COMMITTED_RESULTS], tables)
+    if as_json:
+        return [claims_json(compared, left_out)]
+    return claims_lines(compared, left_out)
 
 
 def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:

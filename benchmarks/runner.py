@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,25 +86,46 @@ def write_references(setting: Setting, inputs: Inputs, results: Path) -> list[Pa
     written: list[Path] = []
     if setting.dataset.seen_items == "remove":
         return written
-    references = REFERENCES if inputs.queries is None else QUERY_REFERENCES
-    for name, reference in references.items():
-        card = MethodCard(
-            key=name,
-            summary=reference.summary,
-            source=reference.source,
-            version=1,
-            group="reference",
-            spends={},
-            parameters=MethodParameters(),
-        )
+    for name in _references(inputs):
+        card = reference_card(name, inputs)
         path = record_path(results, setting.name, name, 0)
-        if cell_state(path, cell_hash(setting.hash, card.hash, 0)) == "done":
-            continue
-        began = time.perf_counter()
-        parts = [_reference_ranks(reference, setting, inputs, part) for part in PARTS]
-        seconds = time.perf_counter() - began
-        written.append(save_reference(setting, card, inputs, concatenate(parts), seconds, results))
+        if cell_state(path, cell_hash(setting.hash, card.hash, 0)) != "done":
+            written.append(write_reference(name, setting, inputs, results))
     return written
+
+
+def _references(inputs: Inputs) -> Mapping[str, Reference | QueryReference]:
+    """The references of the inputs' track."""
+    return REFERENCES if inputs.queries is None else QUERY_REFERENCES
+
+
+def reference_card(name: str, inputs: Inputs) -> MethodCard:
+    """The card of the reference `name` in records.
+
+    Raises:
+        RunError: the track has no such reference.
+    """
+    known = _references(inputs)
+    if name not in known:
+        raise RunError(f"no reference {name!r} here; there are {', '.join(known)}")
+    return MethodCard(
+        key=name,
+        summary=known[name].summary,
+        source=known[name].source,
+        version=1,
+        group="reference",
+        spends={},
+        parameters=MethodParameters(),
+    )
+
+
+def write_reference(name: str, setting: Setting, inputs: Inputs, results: Path) -> Path:
+    """Makes the reference `name` and writes its record; returns the path."""
+    card, reference = reference_card(name, inputs), _references(inputs)[name]
+    began = time.perf_counter()
+    parts = [_reference_ranks(reference, setting, inputs, part) for part in PARTS]
+    seconds = time.perf_counter() - began
+    return save_reference(setting, card, inputs, concatenate(parts), seconds, results)
 
 
 def _reference_ranks(

@@ -25,6 +25,7 @@ from leaderboard.record import (
     record_path,
     write_record,
 )
+from leaderboard.reproductions import reproductions_path
 from leaderboard.setting import Setting
 
 if TYPE_CHECKING:
@@ -220,7 +221,13 @@ def save_cell(saved: SavedCell, results: Path) -> Path:
         },
         "warnings": run.ledger.warnings,
     }
+    return _commit(path, content)
+
+
+def _commit(path: Path, content: dict[str, Any]) -> Path:
+    """Writes the record; reproductions of one that lay there before are not of this one."""
     write_record(path, content)
+    reproductions_path(path).unlink(missing_ok=True)
     return path
 
 
@@ -282,5 +289,4 @@ def save_reference(
         "warnings": [],
         **others,
     }
-    write_record(path, content)
-    return path
+    return _commit(path, content)

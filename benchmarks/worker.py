@@ -62,16 +62,19 @@ def work(job: dict[str, Any], report: Any) -> Path:
 
     from baselines.registry import select_methods
     from benchmarks.inputs import load_inputs
+    from gti.semantic_ids import SemanticIds
     from leaderboard.setting import MethodParameters, Setting
 
     setting = Setting.model_validate(job["setting"])
     (method,) = select_methods(job["method"])
+    stored = job.get("semantic_ids")  # of a rerun: the very ones that the record used
+    semantic_ids = None if stored is None else SemanticIds.from_file(Path(stored))
     return _runner(job.get("trial"))(
         setting,
         MethodParameters.model_validate(job["parameters"]),
         method,
         job["seed"],
-        load_inputs(setting, offline=job["offline"]),
+        load_inputs(setting, offline=job["offline"], semantic_ids=semantic_ids),
         Path(job["results"]),
         choose_device(job["device"]),
         offline=job["offline"],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leaderboard.learning import Learning, learning_of
 from leaderboard.metrics import MAIN_METRIC
+from leaderboard.record import Record
 from leaderboard.rows import (
     BASE,
     FLOOR,
@@ -21,6 +22,7 @@ from leaderboard.rows import (
 )
 from leaderboard.scores import Cell, LeaderboardError, UserScores, load_cells, read_scores
 from leaderboard.setting import Setting
+from leaderboard.slices import extent_of_slice
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Leaderboard:
     """All rows of one setting, best first by test `metric`.
 
     `learning` follows the methods' order; it is empty where `mean` has no curve of `metric`.
+    `slice_name`: the slice whose users alone the scores are of, None for all; `num_users` counts
+    them, `slice_extent` says what they have in common.
     """
 
     setting: Setting
@@ -41,6 +45,8 @@ class Leaderboard:
     rows: tuple[Row, ...]
     learning: tuple[Learning, ...]
     notes: tuple[str, ...]
+    slice_name: str | None = None
+    slice_extent: str | None = None
 
     def row(self, key: str) -> Row:
         """The row of method `key`."""
@@ -61,7 +67,10 @@ class Leaderboards:
 
 
 def load_leaderboards(
-    directories: Iterable[Path], metric: str = MAIN_METRIC, setting: str | None = None
+    directories: Iterable[Path],
+    metric: str = MAIN_METRIC,
+    setting: str | None = None,
+    slice_name: str | None = None,
 ) -> Leaderboards:
     """One board per setting hash from the records under `directories`, in order of name.
 
@@ -69,6 +78,7 @@ def load_leaderboards(
         directories: results directories; where two hold one cell the first counts.
         metric: what to sort by and compare.
         setting: only boards of this setting's name.
+        slice_name: score only the users of this slice.
     """
     cells, notes = load_cells(directories)
     boards: list[Leaderboard] = []
@@ -79,46 +89,64 @@ def load_leaderboards(
             by_setting.setdefault(cell.record.setting_hash, []).append(cell)
     for group in sorted(by_setting.values(), key=lambda group: group[0].record.setting.name):
         try:
-            boards.append(build(group, metric))
+            boards.append(build(group, metric, slice_name))
         except ValueError as error:
             refused.append(str(error))
     return Leaderboards(tuple(boards), tuple(notes), tuple(refused))
 
 
-def build(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Leaderboard:
-    """The board of `cells`, all of one setting.
+def build(
+    cells: Sequence[Cell], metric: str = MAIN_METRIC, slice_name: str | None = None
+) -> Leaderboard:
+    """The board of `cells`, all of one setting; of the users of one slice where it is named.
+
+    Learning curves and the mark of under-trained cells are of all users.
 
     Raises:
-        LeaderboardError: two protocols, two hashes of one method, or different users.
+        LeaderboardError: two protocols, two hashes of one method, different users, or a slice
+            without users.
     """
-    _check_mix(cells)
+    check_mix(cells)
     seeds = tuple(sorted({seed for cell in cells for seed in cell.record.setting.seeds}))
     by_method: dict[str, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell.record.seed):
         by_method.setdefault(cell.record.method.key, []).append(cell)
-    scores = read_scores(cells, metric)
-    order = sorted(by_method, key=lambda key: (-mean_of(by_method[key], metric), key))
+    scores = read_scores(cells, metric, slice_name)
+    order = sorted(by_method, key=lambda key: (-mean_of(by_method[key], metric, slice_name), key))
     methods = [key for key in order if by_method[key][0].record.kind == "cell"]
     differences = differences_from_base(scores, order, methods)
     letters = letters_of_ties(scores, methods)
     rows = tuple(
-        make_row(by_method, key, scores, differences.get(key), letters.get(key, ""), seeds)
+        make_row(
+            by_method, key, scores, differences.get(key), letters.get(key, ""), seeds, slice_name
+        )
         for key in order
     )
     first = cells[0].record
+    if slice_name is not None and scores is None:
+        raise LeaderboardError(
+            f"{metric} of setting {first.setting.name} is null: its cutoff lies beyond the beam"
+        )
     return Leaderboard(
         setting=first.setting,
         setting_hash=first.setting_hash,
         protocol=first.protocol,
         metric=metric,
-        num_users=first.num_users["test"],
+        num_users=first.num_users["test"] if scores is None else len(scores.users),
         evidence=all(cell.record.setting.evidence for cell in cells),
         seeds=seeds,
         provisional=any(row.missing_seeds for row in rows),
         rows=rows,
-        learning=_learning(by_method, methods, metric),
+        learning=_learning(by_method, methods, metric) if slice_name is None else (),
         notes=_notes(scores, rows, metric),
+        slice_name=slice_name,
+        slice_extent=None if slice_name is None else _extent(first, slice_name),
     )
+
+
+def _extent(record: Record, slice_name: str) -> str:
+    """What the rows of a slice have in common, by one record of the setting."""
+    return extent_of_slice(slice_name, record.slices.get(slice_name, {}))
 
 
 def _learning(
@@ -130,7 +158,7 @@ def _learning(
     return tuple(each for each in found if each is not None)
 
 
-def _check_mix(cells: Sequence[Cell]) -> None:
+def check_mix(cells: Sequence[Cell]) -> None:
     """Refuses cells that must not stand on one board."""
     first = cells[0]
     known: dict[str, Cell] = {}

@@ -3,6 +3,7 @@
 from leaderboard.board import Leaderboard
 from leaderboard.numbers import score
 from leaderboard.record import Record, diagnostics_path, ranks_path, read_record
+from leaderboard.rows import metrics_of
 from leaderboard.scores import LeaderboardError
 
 
@@ -23,9 +24,11 @@ def explain(board: Leaderboard, cell: str) -> list[str]:
         raise LeaderboardError(
             f"no cell {cell!r} on board {board.setting.name}; {key} has {', '.join(paths)}"
         )
+    part = f" · slice {board.slice_name}" if board.slice_name else ""
     lines = [
-        f"{board.setting.name} · {key} · test {board.metric} = {score(row.means.get(board.metric))}"
-        f", mean of {len(paths)} record{'s' if len(paths) > 1 else ''}",
+        f"{board.setting.name} · {key} · test {board.metric}{part} ="
+        f" {score(row.means.get(board.metric))},"
+        f" mean of {len(paths)} record{'s' if len(paths) > 1 else ''}",
         f"  setting hash {board.setting_hash}",
         f"  method hash  {row.method_hash}",
     ]
@@ -34,8 +37,9 @@ def explain(board: Leaderboard, cell: str) -> list[str]:
             record = read_record(path)
             code = record.code
             dirty = {True: ", with uncommitted changes", False: "", None: ""}[code.dirty]
+            figure = metrics_of(record, board.slice_name).get(board.metric)
             lines += [
-                f"{name}: {board.metric} = {record.metrics['test'].get(board.metric)!r}",
+                f"{name}: {board.metric} = {figure!r}",
                 f"  record      {path}",
                 f"    digest    {record.digest}",
                 f"    cell hash {record.cell_hash}",

@@ -18,6 +18,8 @@ def board_content(board: Leaderboard) -> dict[str, Any]:
         "setting_hash": board.setting_hash,
         "protocol": board.protocol,
         "metric": board.metric,
+        "slice": board.slice_name,
+        "slice_extent": board.slice_extent,
         "asks": board.setting.asks,
         "num_users": board.num_users,
         "evidence": board.evidence,
@@ -34,6 +36,7 @@ def _row_content(row: Row) -> dict[str, Any]:
     """One row as JSON-ready values."""
     content = dataclasses.asdict(row)
     content["paths"] = {str(seed): path.as_posix() for seed, path in row.paths.items()}
+    content["state"] = row.standing.state
     content["sentence"] = verdict(row)
     return content
 
@@ -62,6 +65,7 @@ def _flat(board: Leaderboard, row: Row) -> dict[str, Any]:
         "method": row.key,
         "kind": row.kind,
         "metric": board.metric,
+        "slice": board.slice_name,
         "num_seeds": len(row.paths),
         "missing_seeds": " ".join(map(str, row.missing_seeds)),
         "under_trained_seeds": " ".join(map(str, row.under_trained)),
@@ -91,5 +95,7 @@ def _flat(board: Leaderboard, row: Row) -> dict[str, Any]:
         "nominal_flops": row.nominal_flops,
         "extra_flops": row.extra_flops,
         "method_hash": row.method_hash,
+        "state": row.standing.state,
+        "reproduced_seeds": " ".join(map(str, row.standing.reproduced)),
     }
     return flat

@@ -13,6 +13,7 @@ metric is the mean over the groups. Nothing here depends on the machine: discoun
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -165,6 +166,24 @@ def _terciles(
     }
 
 
+def slice_masks(
+    ranks: Ranks, relevance: Relevance | None = None
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which rows of `ranks` (select a split first) lie in which slice: name → [n]; see `slices`."""
+    if relevance is not None:
+        kinds = np.array([name.partition("/")[0] for name in ranks.user.tolist()], dtype=np.str_)
+        return {f"queries:{kind}": kinds == kind for kind in np.unique(kinds).tolist()}
+    popularity = ranks.target_popularity
+    thirds = ("popularity:tail", "popularity:middle", "popularity:head")
+    lengths = ("history:short", "history:medium", "history:long")
+    everyone = np.ones(len(ranks), dtype=np.bool_)
+    return {
+        "popularity:unseen": popularity == 0,
+        **_terciles(popularity, popularity > 0, thirds),
+        **_terciles(ranks.history_length, everyone, lengths),
+    }
+
+
 def slices(
     ranks: Ranks, cutoffs: Sequence[int], beam: int | None, relevance: Relevance | None = None
 ) -> dict[str, Metrics]:
@@ -183,52 +202,26 @@ def slices(
         per slice the metrics, and `rows` (their number), `from`, `to` (least and greatest
         popularity or length in it; relevant items per query on the retrieval track).
     """
-    if relevance is not None:
-        return _slices_of_queries(ranks, cutoffs, beam, relevance)
-    popularity, length = ranks.target_popularity, ranks.history_length
-    everyone = np.ones(len(ranks), dtype=np.bool_)
-    by: list[tuple[npt.NDArray[np.int32], dict[str, npt.NDArray[np.bool_]]]] = [
-        (popularity, {"popularity:unseen": popularity == 0}),
-        (
-            popularity,
-            _terciles(
-                popularity,
-                popularity > 0,
-                ("popularity:tail", "popularity:middle", "popularity:head"),
-            ),
-        ),
-        (
-            length,
-            _terciles(length, everyone, ("history:short", "history:medium", "history:long")),
-        ),
-    ]
     result: dict[str, Metrics] = {}
-    for values, masks in by:
-        for name, mask in masks.items():
-            inside = values[mask].tolist()
-            result[name] = {
-                "rows": float(mask.sum()),
-                "from": float(min(inside)) if inside else None,
-                "to": float(max(inside)) if inside else None,
-                **metrics(ranks.where(mask), cutoffs, beam),
-            }
-    return result
-
-
-def _slices_of_queries(
-    ranks: Ranks, cutoffs: Sequence[int], beam: int | None, relevance: Relevance
-) -> dict[str, Metrics]:
-    """The slices of the retrieval track: one per kind of query."""
-    kinds = np.array([name.partition("/")[0] for name in ranks.user.tolist()], dtype=np.str_)
-    result: dict[str, Metrics] = {}
-    for kind in np.unique(kinds).tolist():
-        inside = ranks.where(kinds == kind)
-        _, sizes = np.unique(inside.user, return_counts=True)
-        sizes = sizes // len(np.unique(inside.wording))
-        result[f"queries:{kind}"] = {
-            "rows": float(len(inside)),
-            "from": float(sizes.min()),
-            "to": float(sizes.max()),
+    for name, mask in slice_masks(ranks, relevance).items():
+        inside = ranks.where(mask)
+        values = _values_of_slice(inside, name)
+        result[name] = {
+            "rows": float(mask.sum()),
+            "from": float(values.min()) if len(values) else None,
+            "to": float(values.max()) if len(values) else None,
             **metrics(inside, cutoffs, beam, relevance),
         }
     return result
+
+
+def _values_of_slice(inside: Ranks, name: str) -> npt.NDArray[np.integer[Any]]:
+    """What the rows `inside` slice `name` were chosen by; relevant items per query for queries."""
+    by = name.partition(":")[0]
+    if by == "popularity":
+        return inside.target_popularity
+    if by == "history":
+        return inside.history_length
+    _, sizes = np.unique(inside.user, return_counts=True)
+    per_query: npt.NDArray[np.integer[Any]] = sizes // len(np.unique(inside.wording))
+    return per_query

@@ -14,8 +14,9 @@ from typing import Literal
 
 from leaderboard.comparisons import holm, tie_letters
 from leaderboard.metrics import metric_names, relevance_of
-from leaderboard.record import Record
+from leaderboard.record import Metrics, Record
 from leaderboard.scores import Cell, Floats, UserScores
+from leaderboard.standing import Standing, standing_of
 from leaderboard.statistics import (
     LEVEL,
     Estimate,
@@ -83,6 +84,7 @@ class Row:
         seconds: mean per cell, all stages.
         nominal_flops: mean per cell, all stages; None where not counted.
         extra_flops: mean share of the extra budget spent, in FLOPs; None for references.
+        standing: which of the records were verified or reproduced.
     """
 
     key: str
@@ -103,6 +105,7 @@ class Row:
     seconds: float
     nominal_flops: float | None
     extra_flops: float | None
+    standing: Standing
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -120,9 +123,14 @@ def _sd(values: Sequence[float | None]) -> float | None:
     return math.sqrt(squares / (len(values) - 1))
 
 
-def mean_of(cells: Sequence[Cell], metric: str) -> float:
+def metrics_of(record: Record, slice_name: str | None = None) -> Metrics:
+    """The test metrics of `record`, of all users or of one slice."""
+    return record.metrics["test"] if slice_name is None else record.slices.get(slice_name, {})
+
+
+def mean_of(cells: Sequence[Cell], metric: str, slice_name: str | None = None) -> float:
     """Mean test `metric` of `cells` for sorting; undefined comes last."""
-    found = _mean(cell.record.metrics["test"].get(metric) for cell in cells)
+    found = _mean(metrics_of(cell.record, slice_name).get(metric) for cell in cells)
     return -math.inf if found is None else found
 
 
@@ -198,15 +206,17 @@ def make_row(
     difference: Difference | None,
     ties: str,
     seeds: Sequence[int],
+    slice_name: str | None = None,
 ) -> Row:
-    """The row of method `key`."""
+    """The row of method `key`, over all users or those of one slice."""
     cells = by_method[key]
     records = [cell.record for cell in cells]
     found = {record.seed for record in records}
     kind = records[0].kind
     setting = records[0].setting
     names = metric_names(setting.evaluation.cutoffs, relevance_of(setting))
-    columns = {name: [record.metrics["test"].get(name) for record in records] for name in names}
+    found_metrics = [metrics_of(record, slice_name) for record in records]
+    columns = {name: [each.get(name) for each in found_metrics] for name in names}
     return Row(
         key=key,
         kind=kind,
@@ -221,16 +231,17 @@ def make_row(
         score=None if scores is None else estimate(scores.matrix(key, sorted(found))),
         difference=difference,
         ties=ties,
-        under_trained=_under_trained(records, by_method.get(FLOOR)),
+        under_trained=under_trained(records, by_method.get(FLOOR)),
         diagnostics=_diagnostics(records),
         seconds=_mean(math.fsum(c.seconds for c in r.cost.values()) for r in records) or 0.0,
         nominal_flops=_mean(_nominal_flops(record) for record in records),
         extra_flops=_mean(r.budget.extra_spent_flops for r in records if r.budget is not None),
+        standing=standing_of(cells),
     )
 
 
-def _under_trained(records: Sequence[Record], floor: list[Cell] | None) -> tuple[int, ...]:
-    """Seeds whose recall@10 lies below popularity's; none where that is unknown."""
+def under_trained(records: Sequence[Record], floor: list[Cell] | None) -> tuple[int, ...]:
+    """Seeds whose recall@10 over all users is below popularity's; none where that is unknown."""
     least = None if floor is None else floor[0].record.metrics["test"].get(FLOOR_METRIC)
     if least is None:
         return ()

@@ -20,6 +20,7 @@ from leaderboard.record import (
     read_content,
     record_digest,
 )
+from leaderboard.slices import Members, members_by_slice
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,7 +49,7 @@ def load_cells(directories: Iterable[Path]) -> tuple[list[Cell], list[str]]:
     for directory in directories:
         for path in find_records(directory):
             try:
-                cell = _load(path)
+                cell = load_cell(path)
             except RecordError as error:
                 notes.append(f"left out: {error}")
                 continue
@@ -63,7 +64,7 @@ def load_cells(directories: Iterable[Path]) -> tuple[list[Cell], list[str]]:
     return list(cells.values()), notes
 
 
-def _load(path: Path) -> Cell:
+def load_cell(path: Path) -> Cell:
     """The record at `path`, if it and its ranks are whole."""
     content = read_content(path)
     record = parse_record(content, str(path))
@@ -113,14 +114,21 @@ def beam_of(record: Record) -> int | None:
     return record.accounting.beam if record.accounting is not None else None
 
 
-def read_scores(cells: Sequence[Cell], metric: str) -> UserScores | None:
+def read_scores(
+    cells: Sequence[Cell], metric: str, slice_name: str | None = None
+) -> UserScores | None:
     """Reads the ranks of `cells` (one setting) and keeps the per-user values of `metric`.
 
     None where the metric is null for a cell (its cutoff lies beyond the beam).
 
+    Args:
+        cells: of one setting.
+        metric: its name.
+        slice_name: keep only the users of this slice; None: all.
+
     Raises:
-        LeaderboardError: two cells scored different targets, or the metric is no cutoff of the
-            setting.
+        LeaderboardError: two cells scored different targets, the metric is no cutoff of the
+            setting, or the slice has no users.
     """
     first = cells[0]
     setting = first.record.setting
@@ -149,4 +157,43 @@ def read_scores(cells: Sequence[Cell], metric: str) -> UserScores | None:
                 f" targets ({len(users)} and {len(found)} users); run one of them again"
             )
         values.setdefault(cell.record.method.key, {})[cell.record.seed] = scores
-    return None if users is None else UserScores(metric, users, values)
+    if users is None:
+        return None
+    everyone = UserScores(metric, users, values)
+    return everyone if slice_name is None else restricted(everyone, first, slice_name)
+
+
+def members_of(cell: Cell, users: npt.NDArray[np.str_]) -> Members:
+    """Which of `users` [U] lie in which slice of the test split, by the ranks of `cell`.
+
+    The targets, and so the slices, are the same for all cells of a setting.
+    """
+    ranks = read_ranks(ranks_path(cell.path)).of_split("test")
+    return members_by_slice(ranks, users, relevance_of(cell.record.setting))
+
+
+def restricted(scores: UserScores, cell: Cell, slice_name: str) -> UserScores:
+    """`scores` of the users in one slice alone.
+
+    Raises:
+        LeaderboardError: the setting has no such slice, or no user lies in it.
+    """
+    members = members_of(cell, scores.users)
+    name = cell.record.setting.name
+    filled = ", ".join(each for each, inside in members.items() if inside.any())
+    if slice_name not in members:
+        raise LeaderboardError(f"setting {name} has no slice {slice_name!r}; it has {filled}")
+    inside = members[slice_name]
+    if not inside.any():
+        raise LeaderboardError(
+            f"slice {slice_name!r} of setting {name} is empty; those with"
+            f" {cell.record.setting.asks} are {filled}"
+        )
+    return UserScores(
+        scores.metric,
+        scores.users[inside],
+        {
+            method: {seed: values[inside] for seed, values in by_seed.items()}
+            for method, by_seed in scores.values.items()
+        },
+    )

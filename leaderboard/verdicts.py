@@ -3,6 +3,7 @@
 from leaderboard.board import Leaderboard
 from leaderboard.numbers import interval, p_value, score, signed
 from leaderboard.rows import BASE, FLOOR, FLOOR_METRIC, Row
+from leaderboard.standing import standing_notes
 from leaderboard.statistics import Estimate
 
 NO_EVIDENCE = "This board shows that the harness works; it is no evidence about GTI."
@@ -74,7 +75,8 @@ def footnotes(board: Leaderboard) -> list[str]:
     if weak:
         notes.append(
             f"{UNDER_TRAINED} under-trained: {FLOOR_METRIC} below {FLOOR}'s; supports no claim"
-            f" ({'; '.join(f'{row.key}: {_seeds(row.under_trained)}' for row in weak)})."
+            f" ({'; '.join(f'{row.key}: {_seeds(row.under_trained)}' for row in weak)})"
+            f"{' (over all ' + asks + ').' if board.slice_name else '.'}"
         )
     missing = [row for row in board.rows if row.missing_seeds]
     if missing:
@@ -96,6 +98,7 @@ def footnotes(board: Leaderboard) -> list[str]:
         )
     if any(row.kind == "reference" for row in board.rows):
         notes.append("References are set in parentheses; they have no seeds and are not tested.")
+    notes += standing_notes({row.key: row.standing for row in board.rows})
     return [*notes, *(f"Note: {note}." for note in board.notes)]
 
 
@@ -108,7 +111,9 @@ def title(board: Leaderboard) -> str:
     """The line above a board."""
     seeds = sorted({seed for row in board.rows if row.kind == "cell" for seed in row.paths})
     state = " · provisional" if board.provisional else ""
+    part = f" · slice {board.slice_name} ({board.slice_extent})" if board.slice_name else ""
     return (
-        f"{board.setting.name} · test {board.metric} · {board.num_users:,} {board.setting.asks} ·"
-        f" seeds {', '.join(map(str, seeds)) or 'none'} · protocol {board.protocol}{state}"
+        f"{board.setting.name} · test {board.metric}{part} · {board.num_users:,}"
+        f" {board.setting.asks} · seeds {', '.join(map(str, seeds)) or 'none'} ·"
+        f" protocol {board.protocol}{state}"
     )

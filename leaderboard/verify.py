@@ -18,6 +18,7 @@ from leaderboard.record import (
     read_content,
     record_digest,
 )
+from leaderboard.reproductions import reproductions_path
 from leaderboard.verify_fits import check_fits
 from leaderboard.verify_record import (
     check_accounting,
@@ -30,6 +31,7 @@ from leaderboard.verify_record import (
     check_proofs,
     check_tasks,
 )
+from leaderboard.verify_reproductions import check_reproductions
 from leaderboard.verify_sidecars import check_diagnostics, check_ranks
 
 
@@ -95,6 +97,7 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, str]:
     check_cost(report, record)
     ranks = check_ranks(report, record, path)
     check_diagnostics(report, record, path)
+    check_reproductions(report, record, path, ranks)
     return record, "" if ranks is None else _targets_hash(ranks)
 
 
@@ -162,6 +165,7 @@ def _find_orphans(path: Path, findings: list[Finding]) -> None:
     for pattern, sidecar in (
         ("seed-*.ranks.parquet", ranks_path),
         ("seed-*.diagnostics.npz", diagnostics_path),
+        ("seed-*.reproductions.jsonl", reproductions_path),
     ):
         for file in sorted(path.rglob(pattern)):
             record = file.with_name(f"{file.name.partition('.')[0]}.json")
