@@ -14,6 +14,9 @@ from leaderboard.rows import STAGES
 from leaderboard.scores import Cell, load_cells
 from leaderboard.tables import Format, render
 
+MOST_LEFT_OUT = 3
+"""Records left out that are named one by one."""
+
 
 class ReportError(ValueError):
     """A request for what is not there; the message says how to get it."""
@@ -28,9 +31,17 @@ def relative(path: Path) -> str:
 def boards(
     folders: Sequence[Path], metric: str, setting: str | None
 ) -> tuple[list[Leaderboard], list[str], list[str]]:
-    """Boards, notes and refusals from the records under `folders`."""
+    """Boards, notes, and what was refused or left out, from the records under `folders`."""
     found = load_leaderboards(folders, metric, setting)
-    return list(found.boards), list(found.notes), list(found.refused)
+    left_out = [note for note in found.notes if note.startswith("left out")]
+    notes = [note for note in found.notes if note not in left_out]
+    if len(left_out) > MOST_LEFT_OUT:
+        more = len(left_out) - MOST_LEFT_OUT
+        left_out = [
+            *left_out[:MOST_LEFT_OUT],
+            f"left out: {more} more; `gti-bench verify` lists all",
+        ]
+    return list(found.boards), notes, [*found.refused, *left_out]
 
 
 def table_lines(
@@ -43,6 +54,8 @@ def table_lines(
     if COMMITTED_RESULTS.resolve() != results.resolve() and form in ("terminal", "md"):
         committed, more, also = boards([COMMITTED_RESULTS], metric, setting)
         notes, refused = notes + more, refused + also
+    if not own and not committed and refused:
+        raise ReportError("; ".join(refused))
     if not own and not committed:
         where = f" of setting {setting!r}" if setting else ""
         raise ReportError(
