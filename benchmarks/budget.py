@@ -6,10 +6,13 @@ does not spend of A is not handed to anything else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gti.flops import ModelShape, Trains
-from gti.prompts import Example
 from leaderboard.setting import ExtraSpec, SftSpec
+
+if TYPE_CHECKING:
+    from gti.flops import ModelShape, Trains
+    from gti.prompts import Example
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class ExtraBudget:
 
 
 def flops_of(
-    shape: ModelShape, batches: Sequence[Sequence[Example]], trains: Trains = "all"
+    shape: "ModelShape", batches: Sequence[Sequence["Example"]], trains: "Trains" = "all"
 ) -> float:
     """Nominal FLOPs of training on `batches` (the plain form: every position meets the head)."""
     return shape.flops([len(example.ids) for batch in batches for example in batch], trains)
@@ -44,8 +47,8 @@ def sft_passes(sft: SftSpec, num_examples: int) -> float:
 def extra_budget(
     extra: ExtraSpec,
     sft_flops: float,
-    shape: ModelShape,
-    pairs: Sequence[Example],
+    shape: "ModelShape",
+    pairs: Sequence["Example"],
     batch_size: int,
 ) -> ExtraBudget:
     """A, by the one of its three forms that the setting gives.

@@ -11,7 +11,7 @@ import torch
 from benchmarks.backbones import load_backbone
 from benchmarks.budget import extra_budget, flops_of, sft_passes
 from benchmarks.events import Report, silent
-from benchmarks.inputs import Inputs
+from benchmarks.inputs import Inputs, method_texts
 from benchmarks.ledger import Ledger
 from benchmarks.mixture import check_setting_mixture
 from benchmarks.notes import notes_on
@@ -172,7 +172,7 @@ class CellRun:
                 text_ids=self.vocabulary.text_ids,
                 default_rows=self.vocabulary.default_rows[place],
                 semantic_ids=self.inputs.semantic_ids,
-                item_texts=self.inputs.dataset.texts,
+                item_texts=method_texts(self.setting, self.inputs.dataset),
                 train=self.inputs.split.train,
                 tokenize=lambda text: list(plain.encode(text, add_special_tokens=False).ids),
                 generator=generator,

@@ -12,6 +12,9 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+from benchmarks import cli_reading
+from benchmarks.cli_types import RESULTS, AsJson, Offline, Results, SettingName, say
+
 
 def installed_version() -> str:
     """The installed version; "unknown" in a clone that is not installed."""
@@ -31,17 +34,6 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-RESULTS = Path("results")
-
-Offline = Annotated[bool, Parameter(negative=(), help="Touch no network.")]
-AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="JSON instead of a table.")]
-Results = Annotated[Path, Parameter(help="Where records lie or go.")]
-SettingName = Annotated[str, Parameter(help="A setting's name, or the path of a .toml file.")]
-
-
-def say(text: str) -> None:
-    """Prints a line at once."""
-    print(text, flush=True)
 
 
 @app.command(name="list")
@@ -142,88 +134,6 @@ def run(
 
 
 @app.command
-def table(
-    setting: Annotated[str | None, Parameter(help="Only this setting's board.")] = None,
-    *,
-    metric: Annotated[str, Parameter(help="What to sort by and compare.")] = "ndcg@10",
-    form: Annotated[
-        Literal["terminal", "md", "csv", "json", "latex"], Parameter(name="--format")
-    ] = "terminal",
-    slice_name: Annotated[
-        str | None,
-        Parameter(name="--slice", help="Only these users, as popularity:tail or history:short."),
-    ] = None,
-    explain: Annotated[
-        str | None, Parameter(help="METHOD or METHOD/seed-N: from its figures to its records.")
-    ] = None,
-    verify_too: Annotated[
-        bool, Parameter(name="--verify", negative=(), help="Verify the records first, and say so.")
-    ] = False,
-    results: Results = RESULTS,
-) -> int:
-    """Print the boards made of your records, and beside them the committed ones."""
-    from benchmarks.reporting import table_lines
-
-    lines, refused = table_lines(
-        setting, metric, form, explain, results, slice_name, verify_too=verify_too
-    )
-    for line in lines:
-        say(line)
-    for line in refused:
-        print(f"gti-bench: {line}", file=sys.stderr)
-    return 1 if refused else 0
-
-
-@app.command
-def compare(
-    a: Annotated[str, Parameter(help="A method or reference.")],
-    b: Annotated[str, Parameter(help="Another.")],
-    *,
-    setting: SettingName,
-    metric: Annotated[str, Parameter(help="What to compare them by.")] = "ndcg@10",
-    results: Results = RESULTS,
-    as_json: AsJson = False,
-) -> int:
-    """Compare two methods seed by seed; exit code 0 no difference shown, 10 A better, 11 B."""
-    from benchmarks.reporting import compare_lines
-
-    lines, code = compare_lines(a, b, setting, metric, results, as_json=as_json)
-    for line in lines:
-        say(line)
-    return code
-
-
-@app.command
-def claims(
-    source: Annotated[str | None, Parameter(help="Only this source, as gti-vibrent.")] = None,
-    *,
-    results: Results = RESULTS,
-    as_json: AsJson = False,
-) -> int:
-    """Set numbers reported elsewhere beside ours: direction, size, or why they cannot be."""
-    from benchmarks.reporting import claims_report
-
-    for line in claims_report(source, results, as_json=as_json):
-        say(line)
-    return 0
-
-
-@app.command
-def diagnose(
-    setting: SettingName,
-    *,
-    results: Results = RESULTS,
-    out: Annotated[Path | None, Parameter(help="Default: RESULTS/SETTING/figures.")] = None,
-) -> int:
-    """Print the diagnostics of all stages and draw the figures (SVG and PNG)."""
-    from benchmarks.reporting import diagnose_lines
-
-    for line in diagnose_lines(setting, results, out):
-        say(line)
-    return 0
-
-
-@app.command
 def tune(
     setting: SettingName,
     *,
@@ -292,33 +202,6 @@ def references(
 
 
 @app.command
-def verify(
-    path: Annotated[Path, Parameter(help="A results directory, a part of one, or a record.")] = (
-        RESULTS
-    ),
-    *,
-    as_json: AsJson = False,
-) -> int:
-    """Check records without their author: schema, digests, every derivable figure."""
-    from leaderboard.findings import findings_json
-    from leaderboard.verify import verify as verify_records
-
-    findings = verify_records(path)
-    if as_json:
-        say(findings_json(findings))
-    else:
-        for finding in findings:
-            say(str(finding))
-        count = len(list(path.rglob("seed-*.json"))) if path.is_dir() else int(path.is_file())
-        errors = sum(finding.level == "error" for finding in findings)
-        say(
-            f"{path}: {count} record{'' if count == 1 else 's'} checked, {errors} errors,"
-            f" {len(findings) - errors} warnings"
-        )
-    return 1 if any(finding.level == "error" for finding in findings) else 0
-
-
-@app.command
 def rerun(
     *records: Annotated[Path, Parameter(help="Record files, RESULTS/SETTING/METHOD/seed-N.json.")],
     results: Annotated[
@@ -370,6 +253,16 @@ def doctor() -> int:
             say(f"  {line}")
     say("\n`gti-bench plan SETTING` estimates time, memory and disk.")
     return 0
+
+
+for _verb in (
+    cli_reading.table,
+    cli_reading.compare,
+    cli_reading.claims,
+    cli_reading.diagnose,
+    cli_reading.verify,
+):
+    app.command(_verb)
 
 
 def exit_code(arguments: list[str]) -> int:

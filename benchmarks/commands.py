@@ -60,7 +60,9 @@ def _planned(
     file: SettingFile, methods: str, seeds: str | None, results: Path
 ) -> list[PlannedCell]:
     from baselines.registry import select_methods
+    from benchmarks.method_tables import check_method_tables
 
+    check_method_tables(file)
     return plan_cells(file, select_methods(methods), parse_seeds(seeds, file), results)
 
 
@@ -87,7 +89,7 @@ def plan_lines(
         "done": "done",
         "missing": "to run",
         "other": "another hash lies there (--replace)",
-        "damaged": "unreadable record (--replace)",
+        "damaged": "damaged: unreadable, changed or without a sidecar (--replace)",
     }
     lines += [f"  {cell.label:<24} {words[cell.state]}" for cell in cells]
     todo = [cell for cell in cells if cell.state != "done"]
@@ -169,7 +171,7 @@ def _run_missing(
         f"{file.setting.name}: {len(todo)} cells to run, {workers} at a time on {device}; records"
         f" go to {relative(results)}"
     )
-    prior = past_seconds(file.setting, [results, COMMITTED_RESULTS])
+    prior = past_seconds(file.setting, [results, COMMITTED_RESULTS], device)
     return run_cells(
         todo,
         results,

@@ -8,9 +8,12 @@ from pathlib import Path
 from benchmarks.assets import ASSETS
 from benchmarks.backbones import backbone_card
 from benchmarks.cache import cache_root
-from benchmarks.catalogue import find_setting, setting_names
+from benchmarks.catalogue import COMMITTED_RESULTS, find_setting, setting_names
 from benchmarks.environment import package_versions, processor_name
+from benchmarks.inputs import load_inputs
+from benchmarks.plan import estimate
 from benchmarks.runner import default_workers
+from leaderboard.numbers import duration
 
 GIB = 1 << 30
 
@@ -44,7 +47,7 @@ def machine_lines() -> list[str]:
         bf16 = "with" if torch.cuda.is_bf16_supported() else "without"
         lines.append(f"GPU        {name}, {total:.0f} GiB, {bf16} bfloat16")
     else:
-        lines.append("GPU        none: settings on smollm2-135m would take days here")
+        lines.append("GPU        none")
     return lines
 
 
@@ -65,10 +68,26 @@ def asset_lines() -> list[str]:
 
 
 def setting_lines() -> list[str]:
-    """What each setting needs."""
-    lines = []
-    for name in setting_names():
-        setting = find_setting(name).setting
-        needs = "any machine" if setting.backbone.dtype == "float32" else "a GPU with bfloat16"
-        lines.append(f"{name:<20} {needs}; backbone {backbone_card(setting.backbone.name).title}")
-    return lines
+    """What each setting needs, and how long a cell of it takes here where it can run."""
+    width = max(map(len, setting_names()))
+    return [f"{name:<{width}}  {_here(name)}" for name in setting_names()]
+
+
+def _here(name: str) -> str:
+    """Whether the setting `name` runs on this machine, and how long a cell takes."""
+    import torch
+
+    setting = find_setting(name).setting
+    has_gpu = torch.cuda.is_available()
+    if setting.backbone.dtype == "bfloat16" and not has_gpu:
+        return "needs a GPU with bfloat16"
+    try:
+        inputs = load_inputs(setting, offline=True)
+    except (RuntimeError, ValueError):
+        return f"runs here; data or Semantic IDs are not: gti-bench prepare {name}"
+    parameters = backbone_card(setting.backbone.name).parameters
+    if parameters is None:
+        return "runs here"
+    device = "cuda" if has_gpu else "cpu"
+    cost = estimate(setting, inputs, device, [Path("results"), COMMITTED_RESULTS], parameters)
+    return f"runs here; a cell takes about {duration(cost.seconds)} ({cost.basis})"

@@ -36,8 +36,19 @@ def processor_name() -> str:
 
 
 def system_name() -> str:
-    """The operating system and its release."""
-    return f"{platform.system()} {platform.release()}"
+    """The operating system and its release: numbers alone, without the name of a build."""
+    numbers = re.match(r"\d+(\.\d+)*", platform.release())
+    return f"{platform.system()} {numbers[0]}" if numbers else platform.system()
+
+
+def gpu_driver() -> str | None:
+    """The version of NVIDIA's driver as its own tool tells it; null where it cannot be asked."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip().partition("\n")[0] or None
 
 
 def describe_environment(device: Any, dtype: str, *, deterministic: bool) -> dict[str, Any]:
@@ -50,7 +61,7 @@ def describe_environment(device: Any, dtype: str, *, deterministic: bool) -> dic
         "processor": processor_name(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "device": device.type,
-        "driver": f"CUDA {torch.version.cuda}" if cuda else None,
+        "driver": gpu_driver() if cuda else None,
         "threads": torch.get_num_threads(),
         "dtype": dtype,
         "deterministic": deterministic,

@@ -71,6 +71,27 @@ def load_checked_dataset(setting: Setting, *, offline: bool = False) -> Dataset:
     return dataset if spec.sample_users is None else sample_users(dataset, spec.sample_users)
 
 
+def check_fields(setting: Setting, dataset: Dataset) -> None:
+    """Refuses a text field that no item has: most likely it is misspelt.
+
+    Raises:
+        InputError: names the field and those that there are.
+    """
+    there = sorted({name for texts in dataset.texts for name in texts})
+    for field in (setting.dataset.title_field, *setting.dataset.detail_fields):
+        if field not in there:
+            raise InputError(
+                f"setting {setting.name}: no item of {dataset.name} has a text field {field!r};"
+                f" its fields are {', '.join(there) or 'none'}"
+            )
+
+
+def method_texts(setting: Setting, dataset: Dataset) -> tuple[dict[str, str], ...]:
+    """[num_items] the texts a method may read: the setting's fields, as prompts and SIDs do."""
+    fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
+    return tuple({f: texts[f] for f in fields if f in texts} for texts in dataset.texts)
+
+
 def encoder_texts(setting: Setting, dataset: Dataset) -> list[str]:
     """[num_items] what the text encoder reads of each item: title, full stop, detail."""
     fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
@@ -201,6 +222,7 @@ def load_inputs(
 ) -> Inputs:
     """Loads and checks all shared inputs of `setting`; `semantic_ids`: the very ones to take."""
     dataset = load_checked_dataset(setting, offline=offline)
+    check_fields(setting, dataset)
     split = leave_one_out(dataset, setting.dataset.min_interactions)
     queries = load_queries(setting, dataset)
     count = dataset.num_items

@@ -1,4 +1,4 @@
-"""Writes `[method.NAME]` tables into a setting's TOML text and leaves all else as it is.
+"""The `[method.NAME]` tables of a setting: checked against the methods, and written as text.
 
 Comments and order stay: a table's own lines are replaced where it stands, a new one goes to the
 end. What comes out is parsed and compared with what was asked for before anything is written.
@@ -6,8 +6,9 @@ end. What comes out is parsed and compared with what was asked for before anythi
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 
-from leaderboard.setting import MethodParameters, SettingFile, parse_setting
+from leaderboard.setting import MethodParameters, SettingError, SettingFile, parse_setting
 
 HEADER = re.compile(r"^\s*\[")
 ASSIGNMENT = re.compile(r"^\s*[A-Za-z_]+\s*=")
@@ -17,6 +18,32 @@ Values = Mapping[str, float]
 
 class MethodTableError(ValueError):
     """A file whose method tables cannot be replaced as text; the message says what to do."""
+
+
+def check_method_tables(file: SettingFile) -> None:
+    """Refuses a table of no method, and a value that its method has no use for.
+
+    Raises:
+        SettingError: names the table, and the nearest method or what may be set.
+    """
+    from baselines.registry import methods
+    from benchmarks.tuning import axes_of
+
+    known = methods()
+    for name, parameters in file.methods.items():
+        where = f"setting {file.setting.name}: table [method.{name}]"
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ";"
+            raise SettingError(
+                f"{where}: there is no such method{hint} `gti-bench list methods` shows all"
+            )
+        axes = axes_of(known[name])
+        for axis in parameters.model_fields_set:
+            if axis not in axes:
+                raise SettingError(
+                    f"{where}: {name} has no {axis}; what it has of its own: {', '.join(axes)}"
+                )
 
 
 def toml_number(value: float) -> str:

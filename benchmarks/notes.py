@@ -15,9 +15,14 @@ def notes_on(setting: Setting, inputs: Inputs, prompter: Prompter, method: Metho
         notes.append(
             f"backbone {setting.backbone.name} has no chat template: plain wordings were used"
         )
-    without = sum(not texts for texts in inputs.dataset.texts)
+    texts = zip(prompter.titles, prompter.details, strict=True)
+    without = sum(not title and not detail for title, detail in texts)
     if without:
         notes.append(f"items without text: {without}; no grounding or alignment pairs of these")
+    dropped = inputs.split.dropped_users
+    if dropped:
+        least = setting.dataset.min_interactions
+        notes.append(f"users with fewer than {least} interactions, left out: {dropped}")
     sids = inputs.semantic_ids
     notes += [
         f"level {level} of the Semantic IDs collapsed: items use {used} of its {sids.num_codes}"

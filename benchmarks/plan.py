@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.budget import sft_passes
+from benchmarks.environment import processor_name
 from benchmarks.inputs import Inputs
 from benchmarks.saving import method_card
 from leaderboard.numbers import score
@@ -18,6 +19,7 @@ from leaderboard.record import (
     read_record,
     record_path,
 )
+from leaderboard.scores import load_cell
 from leaderboard.setting import Setting, SettingFile
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class PlannedCell:
         seed: its seed.
         path: where its record lies or will lie.
         state: "done": a record of this very cell; "missing": none; "other": a record of another
-            setting, method or protocol is in its place; "damaged": one that cannot be read.
+            setting, method or protocol is in its place; "damaged": one that cannot be read, was
+            changed, or lacks a sidecar.
     """
 
     setting: Setting
@@ -71,14 +74,16 @@ def headline(metrics: Metrics) -> str:
 
 
 def cell_state(path: Path, expected_hash: str) -> State:
-    """Whether the record at `path` is the cell of hash `expected_hash`."""
+    """Whether the record at `path` is the cell of hash `expected_hash`, whole with its sidecars."""
     if not path.exists():
         return "missing"
     try:
-        record = read_record(path)
+        if read_record(path).cell_hash != expected_hash:
+            return "other"
+        load_cell(path)
     except RecordError:
         return "damaged"
-    return "done" if record.cell_hash == expected_hash else "other"
+    return "done"
 
 
 def plan_cells(
@@ -113,16 +118,19 @@ class Estimate:
     basis: str
 
 
-def past_seconds(setting: Setting, results: Sequence[Path]) -> float | None:
-    """Mean seconds of this setting's finished cells in the given results, if there are any."""
+def past_seconds(setting: Setting, results: Sequence[Path], device: str) -> float | None:
+    """Mean seconds of this setting's cells that such a machine has finished, if there are any."""
     found = []
+    own = processor_name()
     for folder in results:
         for path in sorted(folder.glob(f"{setting.name}/*/seed-*.json")):
             try:
                 record = read_record(path)
             except RecordError:
                 continue  # `verify` reports it; an estimate does without
-            if record.kind == "cell":
+            where = record.environment
+            same = (where.device, where.processor) == (device, own)
+            if record.kind == "cell" and record.setting_hash == setting.hash and same:
                 found.append(sum(cost.seconds for cost in record.cost.values()))
     return sum(found) / len(found) if found else None
 
@@ -211,9 +219,9 @@ def estimate(
     """
     train, score = tokens_per_pass(setting, inputs)
     flops = training_flops(setting, inputs, train, parameters) + 2.0 * parameters * score
-    past = past_seconds(setting, results)
+    past = past_seconds(setting, results, device)
     if past is not None:
-        seconds, basis = past, "mean of the finished cells in the results"
+        seconds, basis = past, "mean of the cells finished on such a machine"
     else:
         rate = UTILISATION[device] * matrix_rate(device, setting.backbone.dtype)
         seconds, basis = 15 + flops / rate, "FLOPs over this machine's measured matrix rate"

@@ -52,6 +52,11 @@ def prepare(setting: Setting, say: Say, *, offline: bool = False, recompute: boo
     )
     if setting.dataset.sample_users is not None:
         say(f"          a sample: {setting.dataset.sample_users} users drawn by hash of their ids")
+    if inputs.split.dropped_users:
+        say(
+            f"          left out: {inputs.split.dropped_users} users with fewer than"
+            f" {setting.dataset.min_interactions} interactions"
+        )
     for what, number in dataset.provenance.counts.items():
         say(f"          {number} {what}")
     used = "/".join(str(count) for count in sids.used_per_level)

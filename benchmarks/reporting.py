@@ -26,6 +26,9 @@ from leaderboard.verify import verify
 VERDICT_CODES: dict[Verdict, int] = {"not shown": 0, "a better": 10, "b better": 11}
 """Exit codes of `compare`."""
 
+MOST_LEFT_OUT = 3
+"""Records left out that are named one by one."""
+
 
 class ReportError(ValueError):
     """A request for what is not there; the message says how to get it."""
@@ -40,9 +43,17 @@ def relative(path: Path) -> str:
 def boards(
     folders: Sequence[Path], metric: str, setting: str | None, slice_name: str | None = None
 ) -> tuple[list[Leaderboard], list[str], list[str]]:
-    """Boards, notes and refusals from the records under `folders`."""
+    """Boards, notes, and what was refused or left out, from the records under `folders`."""
     found = load_leaderboards(folders, metric, setting, slice_name)
-    return list(found.boards), list(found.notes), list(found.refused)
+    left_out = [note for note in found.notes if note.startswith("left out")]
+    notes = [note for note in found.notes if note not in left_out]
+    if len(left_out) > MOST_LEFT_OUT:
+        more = len(left_out) - MOST_LEFT_OUT
+        left_out = [
+            *left_out[:MOST_LEFT_OUT],
+            f"left out: {more} more; `gti-bench verify` lists all",
+        ]
+    return list(found.boards), notes, [*found.refused, *left_out]
 
 
 def _verified(shown: list[Leaderboard], folder: Path) -> list[Leaderboard]:
@@ -86,7 +97,7 @@ def table_lines(
     if verify_too:
         own, committed = _verified(own, results), _verified(committed, COMMITTED_RESULTS)
     if not own and not committed and refused:
-        return notes, refused
+        raise ReportError("; ".join(refused))
     if not own and not committed:
         where = f" of setting {setting!r}" if setting else ""
         raise ReportError(

@@ -67,7 +67,7 @@ def check_states(cells: Sequence[PlannedCell], *, replace: bool) -> list[Planned
         why = (
             "holds another setting, method version, rate or protocol than this run's"
             if first.state == "other"
-            else "cannot be read"
+            else "cannot be read, was changed, or lacks a sidecar (`gti-bench verify` says which)"
         )
         more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
         raise RunError(

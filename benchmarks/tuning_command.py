@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.catalogue import COMMITTED_RESULTS, find_setting, setting_path
 from benchmarks.commands import check_workers, resolve_device
 from benchmarks.method_tables import with_method_tables
+from benchmarks.mixture import check_for_cells
 from benchmarks.plan import PlannedCell, cell_state, past_seconds
 from benchmarks.preparing import Say
 from benchmarks.reporting import relative
@@ -85,7 +86,7 @@ def _run(
     from benchmarks.backbones import prepare_backbone
     from benchmarks.inputs import load_inputs
 
-    load_inputs(file.setting, offline=offline)
+    check_for_cells(file.setting, load_inputs(file.setting, offline=offline), todo)
     prepare_backbone(file.setting.backbone.name, offline=offline)
     return run_cells(
         todo,
@@ -94,7 +95,7 @@ def _run(
         device=device,
         offline=offline,
         debug=debug,
-        prior=past_seconds(file.setting, [results, COMMITTED_RESULTS]),
+        prior=past_seconds(file.setting, [results, COMMITTED_RESULTS], device),
     )
 
 

@@ -15,7 +15,7 @@ from gti.semantic_ids import SemanticIds
 
 FloatArray = NDArray[np.float64]
 
-SHOWN_ROWS = 50
+SHOWN_ROWS = 64
 """Text rows in the cosine matrix, and at most as many new rows of each level."""
 NEAREST_WORDS = 5
 """Words listed for each code."""

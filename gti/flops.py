@@ -45,7 +45,12 @@ class ModelShape:
         head_dim = getattr(config, "head_dim", None)
         head_dim = head_dim or config.hidden_size // config.num_attention_heads
         return cls(
-            body=sum(p.numel() for p in model.parameters() if id(p) not in outside),
+            # Adapters are left out: a budget is the same before and after they are put in.
+            body=sum(
+                p.numel()
+                for name, p in model.named_parameters()
+                if id(p) not in outside and ".lora_" not in name
+            ),
             matrix_rows=head.shape[0],
             width=head.shape[1],
             layers=config.num_hidden_layers,

@@ -14,6 +14,7 @@ from leaderboard.record import (
     PROTOCOL_VERSION,
     Record,
     RecordError,
+    diagnostics_path,
     find_records,
     parse_record,
     ranks_path,
@@ -65,7 +66,12 @@ def load_cells(directories: Iterable[Path]) -> tuple[list[Cell], list[str]]:
 
 
 def load_cell(path: Path) -> Cell:
-    """The record at `path`, if it and its ranks are whole."""
+    """The record at `path`, if it and its sidecars are whole.
+
+    Raises:
+        RecordError: unreadable, changed since it was written, of another protocol, or a sidecar
+            missing or not the one it names.
+    """
     content = read_content(path)
     record = parse_record(content, str(path))
     try:
@@ -79,14 +85,20 @@ def load_cell(path: Path) -> Cell:
             f"{path}: protocol {record.protocol!r}, this code scores protocol {PROTOCOL_VERSION!r};"
             " scores of two protocols never mix"
         )
-    ranks = ranks_path(path)
-    try:
-        found = file_sha256(ranks)
-    except OSError as error:
-        raise RecordError(f"cannot read ranks {ranks}: {error.strerror}") from error
-    if found != record.files.ranks:
-        raise RecordError(f"{ranks}: not the file its record names (sha256 differs); run verify")
+    _check_sidecar("ranks", ranks_path(path), record.files.ranks)
+    if record.files.diagnostics is not None:
+        _check_sidecar("diagnostics", diagnostics_path(path), record.files.diagnostics)
     return Cell(path, record)
+
+
+def _check_sidecar(what: str, path: Path, expected: str) -> None:
+    """Refuses a sidecar that is missing or another than the record names."""
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise RecordError(f"cannot read {what} {path}: {error.strerror}") from error
+    if found != expected:
+        raise RecordError(f"{path}: not the file its record names (sha256 differs); run verify")
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class OptimizerSpec(Frozen):
     schedule: Literal["cosine", "linear", "constant"]
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
-    betas: tuple[float, float]
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
     clip_norm: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -236,10 +236,18 @@ class EvaluationSpec(Frozen):
     them. Style "sequence" has one.
     """
 
-    cutoffs: tuple[int, ...]
+    cutoffs: tuple[Annotated[int, Field(ge=1)], ...]
     wordings: Annotated[int, Field(ge=1)]
     validation_users: Annotated[int, Field(ge=1, description="fixed sample scored in training")]
     curve_points: Annotated[int, Field(ge=1, description="scored steps after step 0")]
+
+    @model_validator(mode="after")
+    def _cutoffs_rise_and_hold_ten(self) -> Self:
+        if list(self.cutoffs) != sorted(set(self.cutoffs)):
+            raise ValueError(f"cutoffs must rise, found {list(self.cutoffs)}")
+        if 10 not in self.cutoffs:
+            raise ValueError("cutoffs must hold 10: the main score is ndcg@10")
+        return self
 
 
 class Setting(Frozen):
@@ -248,7 +256,7 @@ class Setting(Frozen):
     name: Name
     summary: str
     evidence: Annotated[bool, Field(description="False: shows that the harness works, no more")]
-    seeds: tuple[int, ...]
+    seeds: tuple[Annotated[int, Field(ge=0)], ...]
     dataset: DatasetSpec
     semantic_ids: SemanticIdsSpec
     backbone: BackboneSpec
@@ -261,6 +269,12 @@ class Setting(Frozen):
     evaluation: EvaluationSpec
     queries: QueriesSpec | None = None
     tuning: TuningSpec | None = None
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must be different, at least one; found {list(self.seeds)}")
+        return self
 
     @model_validator(mode="after")
     def _wordings_there_are(self) -> Self:
@@ -343,6 +357,10 @@ def read_setting(path: Path) -> SettingFile:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingError(f"cannot read setting file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(
+            f"{path}: not UTF-8 text (byte {error.start}): {error.reason}"
+        ) from error
     parsed = parse_setting(text, str(path))
     if parsed.setting.name != path.stem:
         raise SettingError(

@@ -97,7 +97,7 @@ def footnotes(board: Leaderboard) -> list[str]:
             " methods; methods that share a letter cannot be told apart (Holm over all pairs)."
         )
     if any(row.kind == "reference" for row in board.rows):
-        notes.append("References are set in parentheses; they have no seeds and are not tested.")
+        notes.append("References are set in parentheses and are not tested.")
     notes += standing_notes({row.key: row.standing for row in board.rows})
     return [*notes, *(f"Note: {note}." for note in board.notes)]
 

@@ -3,8 +3,13 @@
 import pytest
 
 from benchmarks.catalogue import SETTINGS
-from benchmarks.method_tables import MethodTableError, toml_number, with_method_tables
-from leaderboard.setting import MethodParameters, parse_setting
+from benchmarks.method_tables import (
+    MethodTableError,
+    check_method_tables,
+    toml_number,
+    with_method_tables,
+)
+from leaderboard.setting import MethodParameters, SettingError, parse_setting
 
 PLAIN = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8")
 TABLES = """
@@ -79,3 +84,24 @@ def test_tables_in_another_form_are_refused_with_a_way_out(bare):
 def test_numbers_read_as_people_write_them(value, written):
     assert toml_number(value) == written
     assert float(toml_number(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("[method.gtl]\nsft_learning_rate = 1e-3", "did you mean 'gti'"),
+        ("[method.mean]\nauxiliary_loss_weight = 3.0", "mean has no auxiliary_loss_weight"),
+        ("[method.mean_two_phase]\ngrounding_learning_rate = 1e-3", "has no grounding_learning"),
+    ],
+)
+def test_tables_that_would_do_nothing_are_refused(table, message):
+    text = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8")
+    with pytest.raises(SettingError, match=message):
+        check_method_tables(parse_setting(f"{text}\n{table}\n", "mine.toml"))
+
+
+def test_tables_of_what_methods_have_are_taken():
+    text = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8")
+    gti = "[method.gti]\ngrounding_learning_rate = 1e-3"
+    lc_rec = "[method.lc_rec]\nauxiliary_loss_weight = 2.0"
+    check_method_tables(parse_setting(f"{text}\n{gti}\n{lc_rec}\n", "mine.toml"))

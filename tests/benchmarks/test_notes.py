@@ -10,22 +10,24 @@ from benchmarks.notes import notes_on
 from gti.semantic_ids import SemanticIds
 
 
-def notes(codes: np.ndarray, texts: tuple[dict[str, str], ...]) -> list[str]:
+def notes(codes: np.ndarray, titles: list[str], dropped: int = 0) -> list[str]:
     sids = SemanticIds(codes, 64, None, {})
-    inputs = SimpleNamespace(semantic_ids=sids, dataset=SimpleNamespace(texts=texts))
+    inputs = SimpleNamespace(semantic_ids=sids, split=SimpleNamespace(dropped_users=dropped))
     setting = find_setting("ml-100k-nano").setting
-    return notes_on(setting, inputs, SimpleNamespace(has_template=False), Mean())
+    prompter = SimpleNamespace(has_template=False, titles=titles, details=[""] * len(titles))
+    return notes_on(setting, inputs, prompter, Mean())
 
 
 def test_nothing_is_said_where_all_is_well():
     codes = np.stack([np.arange(60) % 64, np.arange(60) % 7], axis=1)
-    assert notes(codes, ({"title": "a"},) * 60) == []
+    assert notes(codes, ["a"] * 60) == []
 
 
 def test_collapsed_levels_and_items_without_text_are_said():
     codes = np.stack([np.arange(60) % 64, np.arange(60) % 6], axis=1)
-    found = notes(codes, ({"title": "a"},) * 59 + ({},))
+    found = notes(codes, ["a"] * 59 + [""], dropped=3)
     assert found == [
         "items without text: 1; no grounding or alignment pairs of these",
+        "users with fewer than 3 interactions, left out: 3",
         "level 1 of the Semantic IDs collapsed: items use 6 of its 64 codes",
     ]

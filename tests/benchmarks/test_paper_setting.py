@@ -1,14 +1,15 @@
 """The GTI paper's setting, end to end on a stand-in of its data and models of their shapes."""
 
-import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.catalogue import SETTINGS
-from leaderboard.record import read_record
+from leaderboard.ranks import read_ranks
+from leaderboard.record import ranks_path, read_record
 
 KINDS = ("dress", "coat", "skirt", "shirt", "suit")
 
@@ -89,7 +90,8 @@ def test_the_papers_setting_plans_and_runs_on_a_stand_in(
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
 
-    record = read_record(tmp_path / "results" / "tiny-paper" / method / "seed-0.json")
+    path = tmp_path / "results" / "tiny-paper" / method / "seed-0.json"
+    record = read_record(path)
     assert record.cost["sft"].steps == 6
     stages = [stage for stage in record.cost if stage.startswith("grounding")]
     assert stages == (
@@ -99,11 +101,15 @@ def test_the_papers_setting_plans_and_runs_on_a_stand_in(
         # The setting's own four frozen and three free steps, to within the pairs' mean length.
         assert abs(record.cost["grounding"].steps - 4) <= 1
         assert abs(record.cost["grounding_free"].steps - 3) <= 1
-    # Three wordings per user, and new rows that lie beyond the padding of the matrix.
-    ranks = json.loads(
-        gti_bench("table", "--results", tmp_path / "results", "--format", "json").stdout
-    )
-    assert ranks
-    assert record.manifest.num_rows == 16
+    # Three wordings per user and part.
+    ranks = read_ranks(ranks_path(path))
+    asked = Counter(zip(ranks.split.tolist(), ranks.user.tolist(), strict=True))
+    assert set(asked.values()) == {3}
+    assert set(ranks.wording.tolist()) == {0, 1, 2}
+    # The matrix had seven rows of padding: the first new tokens stand there, nine more behind.
+    manifest = record.manifest
+    assert manifest.num_rows == 16
+    assert manifest.first_token_id == manifest.rows_before - 7
+    assert manifest.rows_after == manifest.rows_before + 9
     checked = gti_bench("verify", tmp_path / "results")
     assert checked.returncode == 0, checked.stdout

@@ -268,7 +268,7 @@ def start_run(setting: Path, results: Path) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "GTI_TEST_RUN": str(results)},
         # A shell that runs the tests in the background has interrupts ignored; undone here.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -280,23 +280,25 @@ def test_killing_the_run_ends_its_workers_and_keeps_what_is_finished(finished, t
         assert "ndcg@10" in run.stderr.readline()  # the first finished cell
         run.kill()
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and orphans():
+    while time.monotonic() < deadline and orphans(tmp_path):
         time.sleep(0.2)
-    assert not orphans()
+    assert not orphans(tmp_path)
     finished_records = [read_record(p) for p in tmp_path.rglob("seed-*.json")]
     assert {record.kind for record in finished_records} == {"cell", "reference"}
 
 
-def orphans() -> list[str]:
-    """Workers whose parent is gone (Linux tells; elsewhere none are found)."""
+def orphans(results: Path) -> list[str]:
+    """Workers of the run into `results` whose parent is gone (Linux tells; elsewhere none)."""
+    mark = f"GTI_TEST_RUN={results}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             command = (entry / "cmdline").read_bytes()
+            own = mark in (entry / "environ").read_bytes().split(b"\0")
             parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if b"benchmarks.worker" in command and parent == "1":
+        if own and b"benchmarks.worker" in command and parent == "1":
             found.append(entry.name)
     return found
 

@@ -286,15 +286,15 @@ def test_all_rows_zero_is_null_and_no_error():
 
 
 def test_cosine_matrix_shows_evenly_spaced_words_and_the_first_used_codes():
-    ids = make_ids(levels=2, codes=60, drop=(0,))
-    rows, text = random_rows(120), random_rows(200, seed=9)
+    ids = make_ids(levels=2, codes=80, drop=(0,))
+    rows, text = random_rows(160), random_rows(200, seed=9)
     _, arrays = run(rows, ids, text)
     assert arrays["cosine"].dtype == np.float32
     assert arrays["cosine_labels"].dtype == np.int16
-    assert arrays["cosine_labels"].tolist() == [-1] * 50 + [0] * 50 + [1] * 50
+    assert arrays["cosine_labels"].tolist() == [-1] * 64 + [0] * 64 + [1] * 64
     words = [token for token in range(200) if as_word(decode(token))]
-    shown = [words[round(i * (len(words) - 1) / 49)] for i in range(50)]
-    stacked = np.concatenate([text[shown], rows[1:51], rows[60:110]])
+    shown = [words[round(i * (len(words) - 1) / 63)] for i in range(64)]
+    stacked = np.concatenate([text[shown], rows[1:65], rows[80:144]])
     np.testing.assert_allclose(arrays["cosine"], slow_cosines(stacked, stacked), atol=1e-6)
 
 

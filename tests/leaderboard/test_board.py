@@ -117,7 +117,9 @@ def test_a_metric_beyond_the_beam_has_no_intervals(factory: Any, toy_setting: An
     factory.write("mean", setting=setting)
     cells, _ = load_cells([factory.root])
     assert read_scores(cells, "ndcg@50") is None
-    with pytest.raises(LeaderboardError, match="not scored at ndcg@7; its metrics are recall, ndcg, mrr at 10"):
+    with pytest.raises(
+        LeaderboardError, match="not scored at ndcg@7; its metrics are recall, ndcg, mrr at 10"
+    ):
         read_scores(cells, "ndcg@7")
 
 

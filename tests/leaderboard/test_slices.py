@@ -156,7 +156,7 @@ def test_the_command_takes_a_slice(whole_board: Path, capsys: Any) -> None:
     assert {row["slice"] for row in rows} == {"history:long"}
     assert exit_code([*arguments, "history:lang"]) == 2
     assert "unknown slice 'history:lang'; slices are " in capsys.readouterr().err
-    assert exit_code([*arguments, "queries:item"]) == 1
+    assert exit_code([*arguments, "queries:item"]) == 2
     found = capsys.readouterr()
     assert found.out == ""
     assert "setting toy has no slice 'queries:item'" in found.err

@@ -1,0 +1,113 @@
+"""The commands that only read records: they need no torch."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from benchmarks.cli_types import RESULTS, AsJson, Results, SettingName, say
+
+
+def table(
+    setting: Annotated[str | None, Parameter(help="Only this setting's board.")] = None,
+    *,
+    metric: Annotated[str, Parameter(help="What to sort by and compare.")] = "ndcg@10",
+    form: Annotated[
+        Literal["terminal", "md", "csv", "json", "latex"], Parameter(name="--format")
+    ] = "terminal",
+    slice_name: Annotated[
+        str | None,
+        Parameter(name="--slice", help="Only these users, as popularity:tail or history:short."),
+    ] = None,
+    explain: Annotated[
+        str | None, Parameter(help="METHOD or METHOD/seed-N: from its figures to its records.")
+    ] = None,
+    verify_too: Annotated[
+        bool, Parameter(name="--verify", negative=(), help="Verify the records first, and say so.")
+    ] = False,
+    results: Results = RESULTS,
+) -> int:
+    """Print the boards made of your records, and beside them the committed ones."""
+    from benchmarks.reporting import table_lines
+
+    lines, refused = table_lines(
+        setting, metric, form, explain, results, slice_name, verify_too=verify_too
+    )
+    for line in lines:
+        say(line)
+    for line in refused:
+        print(f"gti-bench: {line}", file=sys.stderr)
+    return 1 if refused else 0
+
+
+def compare(
+    a: Annotated[str, Parameter(help="A method or reference.")],
+    b: Annotated[str, Parameter(help="Another.")],
+    *,
+    setting: SettingName,
+    metric: Annotated[str, Parameter(help="What to compare them by.")] = "ndcg@10",
+    results: Results = RESULTS,
+    as_json: AsJson = False,
+) -> int:
+    """Compare two methods seed by seed; exit code 0 no difference shown, 10 A better, 11 B."""
+    from benchmarks.reporting import compare_lines
+
+    lines, code = compare_lines(a, b, setting, metric, results, as_json=as_json)
+    for line in lines:
+        say(line)
+    return code
+
+
+def claims(
+    source: Annotated[str | None, Parameter(help="Only this source, as gti-vibrent.")] = None,
+    *,
+    results: Results = RESULTS,
+    as_json: AsJson = False,
+) -> int:
+    """Set numbers reported elsewhere beside ours: direction, size, or why they cannot be."""
+    from benchmarks.reporting import claims_report
+
+    for line in claims_report(source, results, as_json=as_json):
+        say(line)
+    return 0
+
+
+def diagnose(
+    setting: SettingName,
+    *,
+    results: Results = RESULTS,
+    out: Annotated[Path | None, Parameter(help="Default: RESULTS/SETTING/figures.")] = None,
+) -> int:
+    """Print the diagnostics of all stages and draw the figures (SVG and PNG)."""
+    from benchmarks.reporting import diagnose_lines
+
+    for line in diagnose_lines(setting, results, out):
+        say(line)
+    return 0
+
+
+def verify(
+    path: Annotated[Path, Parameter(help="A results directory, a part of one, or a record.")] = (
+        RESULTS
+    ),
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Check records without their author: schema, digests, every derivable figure."""
+    from leaderboard.findings import findings_json
+    from leaderboard.verify import verify as verify_records
+
+    findings = verify_records(path)
+    if as_json:
+        say(findings_json(findings))
+    else:
+        for finding in findings:
+            say(str(finding))
+        count = len(list(path.rglob("seed-*.json"))) if path.is_dir() else int(path.is_file())
+        errors = sum(finding.level == "error" for finding in findings)
+        say(
+            f"{path}: {count} record{'' if count == 1 else 's'} checked, {errors} errors,"
+            f" {len(findings) - errors} warnings"
+        )
+    return 1 if any(finding.level == "error" for finding in findings) else 0
