@@ -1,13 +1,9 @@
 """Checks records without their author: schema, digest, sidecars, every derivable figure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from leaderboard.canonical import digest_of
 from leaderboard.findings import Finding, Report
-from leaderboard.ranks import Ranks
 from leaderboard.record import (
     Record,
     RecordError,
@@ -19,20 +15,73 @@ from leaderboard.record import (
     record_digest,
 )
 from leaderboard.reproductions import reproductions_path
+from leaderboard.verify_across import compare, targets_hash
+from leaderboard.verify_curve import check_curve, check_steps, check_tasks
+from leaderboard.verify_diagnostics import check_diagnostics
 from leaderboard.verify_fits import check_fits
+from leaderboard.verify_inputs import check_artefact
+from leaderboard.verify_manifest import check_manifest
 from leaderboard.verify_record import (
     check_accounting,
-    check_cost,
-    check_curve,
     check_identity,
     check_inputs,
-    check_manifest,
     check_parts,
     check_proofs,
-    check_tasks,
 )
 from leaderboard.verify_reproductions import check_reproductions
-from leaderboard.verify_sidecars import check_diagnostics, check_ranks
+from leaderboard.verify_sidecars import check_ranks
+from leaderboard.verify_training import check_budget, check_cost, check_trainable
+
+MEASURED = (
+    "cost.*.seconds",
+    "cost.*.peak_memory_bytes",
+    "fits.*.seconds",
+    "learning_curve.*.seconds",
+    "environment.threads",
+)
+"""Numbers that were measured and never come out the same; a change is found by the digest alone.
+
+Their signs and the order of the curve's seconds are checked.
+"""
+
+DIGEST_ALONE = {
+    "accounting.trie_mass.*": "0 to 1",
+    "accounting.beam_used_min": "bounded by the mean and the beam",
+    "budget.extra_flops": "exact where the setting gives a share of SFT, else by what was spent",
+    "cost.*.first_loss": "0 or more",
+    "cost.*.last_loss": "of SFT the curve's last",
+    "cost.grounding*.steps": "bounded by the examples",
+    "cost.score.tokens": "0 or more",
+    "cost.*.tokens": "bounded by FLOPs and examples, and by divisibility where rows are grounded",
+    "diagnostics.*.cosine_*": "-1 to 1; derived where a level has at most 64 used codes",
+    "diagnostics.*.norm_mean": "bounded by the singular values; of the first rows the manifest's",
+    "diagnostics.*.rsa_*": "-1 to 1; derived as the cosines, where those vary as float32 shows",
+    "diagnostics.*.text_affinity": "at least that to the text rows that are stored",
+    "fits.*": "epochs and the epoch kept; the library's own figures are not ours to derive",
+    "learning_curve.*.metrics.*": "0 to 1: ranks are kept of the last step alone",
+    "learning_curve.*.nominal_flops": "multiples of 6, rising; the last is SFT's",
+    "learning_curve.*.train_loss": "the last is SFT's",
+    "manifest.cosine_to_text_mean": "-1 to 1",
+    "manifest.norm_*": "of first rows with codes that no item uses",
+    "manifest.pairwise_cosine_mean": "of first rows with codes that no item uses",
+    "manifest.rows_before": "exact unless the vocabulary is padded; one within a setting",
+    "manifest.text_norm_mean": "0 or more; one within a setting",
+    "proofs.*.*_changed": "at most the rows there are; text rows in grounding: none",
+    "proofs.*.*_with_gradient": "at most the rows there are; text rows in grounding: none",
+    "proofs.*.trainable_parameters": "divisible, at least all rows; one within a setting",
+    "setting.seeds.*": "what a board runs by default; no part of a cell",
+    "setting.tuning.*": "how rates were found; the rates themselves are hashed",
+    "tasks.*": "bounded by steps and batches; R's is one within a setting",
+}
+"""Figures of a record that do not follow from its other fields, sidecars and inputs alone → what
+`verify` does check of them.
+
+A changed one is refused by the digest; whoever also computes the digest anew is found only where
+the check named here is broken. `gti-bench rerun` computes the cell again and compares them all.
+Every other number is derived: `verify` names it when a digit of it is changed, in arrays stored in
+float32 as far as those reach: means and ranks to some six digits, RSA to some 1e-6 (Pearson) and
+1e-5 (Spearman), less where the rows' cosines hardly vary.
+"""
 
 
 def verify(path: Path) -> list[Finding]:
@@ -53,7 +102,7 @@ def verify(path: Path) -> list[Finding]:
         record, targets = _verify_one(report, file)
         if record is not None:
             checked.append((file, record, targets))
-    _compare(checked, findings)
+    compare(checked, findings)
     if path.is_dir():
         _find_orphans(path, findings)
     return findings
@@ -94,70 +143,15 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, str]:
     check_fits(report, record)
     check_tasks(report, record)
     check_curve(report, record)
+    check_steps(report, record)
     check_cost(report, record)
+    check_trainable(report, record)
+    check_budget(report, record)
+    artefact = check_artefact(report, record, path)
     ranks = check_ranks(report, record, path)
-    check_diagnostics(report, record, path)
+    check_diagnostics(report, record, path, artefact)
     check_reproductions(report, record, path, ranks)
-    return record, "" if ranks is None else _targets_hash(ranks)
-
-
-def _targets_hash(ranks: Ranks) -> str:
-    """A hash of who was scored on what: split, user, item, grade, popularity and history.
-
-    The first wording's rows stand for all (`check_ranks` sees to it): references have one wording.
-    """
-    first = ranks.where(ranks.wording == 0)
-    columns = (
-        first.split,
-        first.user,
-        first.item,
-        first.grade,
-        first.target_popularity,
-        first.history_length,
-    )
-    order = np.lexsort((first.item, first.user, first.split))
-    return digest_of([column[order].tolist() for column in columns])
-
-
-def _compare(checked: Sequence[tuple[Path, Record, str]], findings: list[Finding]) -> None:
-    """Checks across records: seeds differ, and a setting has one input and one set of targets."""
-    first_ranks: dict[tuple[str, str, str], Path] = {}
-    first_of: dict[str, tuple[Path, Record, str]] = {}
-    methods: dict[tuple[str, str], tuple[Path, str]] = {}
-    for path, record, targets in checked:
-        report = Report(str(path), findings)
-        key = (record.setting_hash, record.method_hash, record.files.ranks)
-        other = first_ranks.setdefault(key, path)
-        if other != path and record.kind == "cell":
-            report.error("files.ranks", record.files.ranks, f"other ranks than {other.name}'s")
-        _, known = methods.setdefault(
-            (record.setting_hash, record.method.key), (path, record.method_hash)
-        )
-        report.equal("method_hash (within the setting)", record.method_hash, known)
-        first_path, _, first_targets = first_of.setdefault(
-            record.setting_hash, (path, record, targets)
-        )
-        if targets and first_targets and targets != first_targets:
-            found, expected = "other users or targets", f"those of {first_path}"
-            report.error("files.ranks (targets)", found, expected)
-    _compare_inputs(checked, findings)
-
-
-INPUTS = ("dataset", "semantic_ids", "backbone", "tokenizer", "prompts", "queries")
-
-
-def _compare_inputs(checked: Sequence[tuple[Path, Record, str]], findings: list[Finding]) -> None:
-    """The cells of a setting read the same inputs, those without a pin in the setting too."""
-    first: dict[str, tuple[Path, Record]] = {}
-    for path, record, _ in checked:
-        if record.kind == "cell":
-            first_path, other = first.setdefault(record.setting_hash, (path, record))
-            for name in INPUTS:
-                value, known = getattr(record.inputs, name), getattr(other.inputs, name)
-                if value != known:
-                    Report(str(path), findings).error(
-                        f"inputs.{name}", value, f"{known}, as in {first_path}"
-                    )
+    return record, "" if ranks is None else targets_hash(ranks)
 
 
 def _find_orphans(path: Path, findings: list[Finding]) -> None:

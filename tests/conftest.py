@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,3 +158,55 @@ def gti_bench() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
+
+
+def _numbers(content: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The places of all numbers in `content`."""
+    parts = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in parts:
+        if isinstance(value, dict | list):
+            yield from _numbers(value, (*place, key))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield (*place, key)
+
+
+def _other_digit(value: float) -> float:
+    """`value` with one digit changed: the last of a whole number, else the fourth."""
+    if isinstance(value, int) or (value == round(value) and abs(value) > 1):
+        return value + 1
+    text = f"{value:.17e}"
+    at = text.index(".") + 3
+    return float(f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}")
+
+
+@pytest.fixture(scope="session")
+def forge() -> Callable[[Path, Iterable[str]], list[str]]:
+    """`forge(record, sections)`: which changed numbers of those sections `verify` does not name.
+
+    Each number in turn gets one digit changed and the digest computed anew. A finding names a
+    field where it, or what it says was expected, has the field's path or a pattern of it.
+    """
+    from leaderboard.record import record_digest
+    from leaderboard.verify import verify
+
+    def unnoticed(path: Path, sections: Iterable[str]) -> list[str]:
+        honest = path.read_text(encoding="utf-8")
+        missed = []
+        for section in sections:
+            original = json.loads(honest)
+            for place in _numbers({section: original[section]}):
+                content = json.loads(honest)
+                inner = content
+                for part in place[:-1]:
+                    inner = inner[part]
+                inner[place[-1]] = _other_digit(inner[place[-1]])
+                content["digest"] = record_digest(content)
+                path.write_text(json.dumps(content), encoding="utf-8")
+                field = ".".join(map(str, place))
+                words = " ".join(f"{f.field} {f.expected}" for f in verify(path)).split()
+                if not any(fnmatch(field, word.strip("(),:")) for word in words):
+                    missed.append(field)
+        path.write_text(honest, encoding="utf-8")
+        return missed
+
+    return unnoticed

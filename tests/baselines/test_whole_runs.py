@@ -1,6 +1,7 @@
 """All methods through the real command line: records, proofs, budgets, verification."""
 
 import re
+from fnmatch import fnmatch
 from importlib.metadata import version
 
 import numpy as np
@@ -14,7 +15,7 @@ from benchmarks.inputs import load_inputs
 from gti.method import MethodError
 from gti.semantic_ids import SemanticIds
 from leaderboard.record import read_record
-from leaderboard.verify import verify
+from leaderboard.verify import DIGEST_ALONE, MEASURED, verify
 
 SUBSET = (
     "gti_shuffled",
@@ -27,6 +28,17 @@ SUBSET = (
     "codebook",
 )
 """One method per way through a cell; the rest differ from these in their first rows alone."""
+SECTIONS = (
+    "accounting",
+    "learning_curve",
+    "tasks",
+    "manifest",
+    "proofs",
+    "diagnostics",
+    "cost",
+    "budget",
+)
+"""Sections of a record whose numbers are forged, one by one."""
 
 
 @pytest.fixture
@@ -108,11 +120,16 @@ def first_of(records):
     return records["gti_shuffled"]
 
 
-def test_every_way_through_a_cell_ends_in_records_that_verify(tmp_path, setting):
+def test_every_way_through_a_cell_ends_in_records_that_verify(tmp_path, setting, forge):
     path = setting(2.0)
     records = {key: cell(path, key, tmp_path / "results") for key in SUBSET}
     check(records)
     assert verify(tmp_path / "results") == []
+    for key in ("gti_two_phase", "mean_matched"):
+        record = tmp_path / "results" / "tiny" / key / "seed-0.json"
+        listed = (*MEASURED, *DIGEST_ALONE)
+        missed = [f for f in forge(record, SECTIONS) if not any(fnmatch(f, p) for p in listed)]
+        assert missed == [], key
 
 
 def test_mean_matched_spends_the_extra_budget_within_a_hundredth(setting):

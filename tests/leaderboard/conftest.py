@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from gti.semantic_ids import SemanticIds
 from leaderboard.canonical import file_sha256
-from leaderboard.metrics import metrics, num_users, raw_recall, slices
+from leaderboard.metrics import metric_names, metrics, num_users, raw_recall, slices
 from leaderboard.ranks import Ranks, concatenate, write_ranks
 from leaderboard.record import (
     PROTOCOL_VERSION,
@@ -27,6 +29,15 @@ from leaderboard.setting import MethodParameters, Setting
 CUTOFFS = (1, 5, 10, 20)
 BEAM = 20
 LEVELS, CODES, WIDTH = 2, 6, 8
+ITEMS, TEXT_ROWS, BODY = 97, 100, 104
+SFT_FLOPS, EXTRA_FLOPS = 999_999_996.0, 250_000_008.0
+"""Of R, and of what is spent beside it: 249,999,999 and what the last example went over."""
+SIDS = SemanticIds(
+    np.array([[item % CODES, item // CODES % CODES] for item in range(ITEMS)], dtype=np.int64),
+    CODES,
+    np.random.default_rng(5).normal(size=(LEVELS, CODES, 3)).astype(np.float16),
+    {"made": "for tests"},
+)
 SKILL = {"mean": 0.30, "random": 0.28, "gti": 0.33, "lc_rec": 0.31, "popularity": 0.15}
 
 
@@ -68,7 +79,7 @@ def setting_of(**changes: Any) -> Setting:
             "levels": LEVELS,
             "codes": CODES,
             "seed": 0,
-            "sha256": sha("sids"),
+            "sha256": SIDS.sha256,
         },
         "backbone": {"name": "toy", "dtype": "float32"},
         "prompts": {"style": "sequence", "window": 10, "max_text_tokens": 16},
@@ -154,12 +165,9 @@ def spectrum_of(rows: np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]
         "cosine_mean": float(new[upper].mean()),
         "cosine_within_level": within,
         "cosine_across_levels": float(new[:CODES, CODES:].mean()),
-        "rsa_pearson": 0.2,
-        "rsa_spearman": 0.25,
-        "rsa_pearson_per_level": [0.1, None],
-        "rsa_spearman_per_level": [0.15, None],
-        "text_affinity": 0.4,
-        "nearest_words": {"<a_0>": ["comedy", "drama"]},
+        **rsa_of(new),
+        "text_affinity": float(cosine[5:, :5].max(axis=1).mean()),
+        "nearest_words": {token: ["comedy", "drama"] for token in SIDS.tokens},
     }
     arrays = {
         "singular_values": plain.astype(np.float32),
@@ -170,15 +178,58 @@ def spectrum_of(rows: np.ndarray) -> tuple[dict[str, Any], dict[str, np.ndarray]
     return numbers, arrays
 
 
+def rsa_of(cosine: np.ndarray) -> dict[str, Any]:
+    """RSA of the rows' cosines against the codebooks, pair by pair."""
+    vectors = SIDS.codebooks.reshape(LEVELS * CODES, -1).astype(float)  # type: ignore[union-attr]
+
+    def over(rows: range) -> tuple[float | None, float | None]:
+        pairs = [(i, j) for i in rows for j in rows if i < j]
+        own = [round(float(cosine[i, j]), 12) for i, j in pairs]
+        if len(set(own)) == 1:
+            return None, None
+        norms = np.linalg.norm(vectors, axis=1)
+        other = [float(vectors[i] @ vectors[j] / norms[i] / norms[j]) for i, j in pairs]
+        found = (stats.pearsonr(own, other), stats.spearmanr(own, other))
+        return float(found[0].statistic), float(found[1].statistic)
+
+    pooled = over(range(LEVELS * CODES))
+    levels = [over(range(level * CODES, (level + 1) * CODES)) for level in range(LEVELS)]
+    return {
+        "rsa_pearson": pooled[0],
+        "rsa_spearman": pooled[1],
+        "rsa_pearson_per_level": [pearson for pearson, _ in levels],
+        "rsa_spearman_per_level": [spearman for _, spearman in levels],
+    }
+
+
+def cost_of(
+    seconds: float, steps: int, tokens: int, targets: int, nominal: float, rows_alone: bool
+) -> dict[str, Any]:
+    """Cost of a training stage whose head ran at the targets alone."""
+    head = WIDTH * (TEXT_ROWS + LEVELS * CODES)
+    saved = 6 * head * tokens - 4 * head * targets if rows_alone else 6 * head * (tokens - targets)
+    return {
+        "seconds": seconds,
+        "steps": steps,
+        "tokens": tokens,
+        "nominal_flops": nominal,
+        "actual_flops": nominal - saved,
+        "first_loss": 6.0,
+        "last_loss": 0.25,
+    }
+
+
 def proof_of(stage: str, moved_text: bool) -> dict[str, Any]:
     """The proof of a stage in which the text rows moved or not."""
     return {
         "stage": stage,
-        "trainable_parameters": 1000,
+        "trainable_parameters": BODY + WIDTH * (TEXT_ROWS + LEVELS * CODES)
+        if moved_text
+        else WIDTH * LEVELS * CODES,
         "new_rows_with_gradient": LEVELS * CODES,
-        "text_rows_with_gradient": 5 if moved_text else 0,
+        "text_rows_with_gradient": TEXT_ROWS if moved_text else 0,
         "new_rows_changed": LEVELS * CODES,
-        "text_rows_changed": 5 if moved_text else 0,
+        "text_rows_changed": TEXT_ROWS if moved_text else 0,
         "backbone_changed": moved_text,
         "new_rows_sha256": sha(f"new after {stage}"),
         "text_rows_sha256": sha(f"text after {stage}") if moved_text else sha("text"),
@@ -191,42 +242,47 @@ def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> di
     stages = ["init", *(["grounding"] if grounded else []), "sft"]
     arrays: dict[str, np.ndarray] = {}
     diagnostics = {}
+    first = np.zeros((LEVELS * CODES, WIDTH))
     for stage in stages:
         generator = np.random.default_rng([seed, len(method), len(stage)])
         rows = generator.normal(size=(LEVELS * CODES, WIDTH)) + 0.5
         if stage == "init" and method != "random":
             rows = np.ones((LEVELS * CODES, WIDTH)) * 0.5
+        first = rows if stage == "init" else first
         diagnostics[stage], found = spectrum_of(rows)
         arrays |= {f"{stage}/{name}": array for name, array in found.items()}
     np.savez_compressed(diagnostics_path(path), **arrays)
     ranks: Ranks = values["ranks"]
     test = ranks.of_split("test")
+    beside = method == "lc_rec"
+    sft_flops = SFT_FLOPS + (EXTRA_FLOPS if beside else 0.0)
     curve = [
         {
             "step": step,
             "passes": step / 20,
-            "nominal_flops": step * 1e6,
+            "nominal_flops": sft_flops * step / 20,
             "seconds": step * 0.1 + 1,
             "train_loss": None if step == 0 else 5.0 / step,
-            "metrics": {"ndcg@10": 0.001 * step},
+            "metrics": dict.fromkeys(metric_names(CUTOFFS), 0.001 * step),
         }
         for step in (0, 10, 20)
     ]
-    extra = 0.25 * 1e9 if method in ("gti", "lc_rec") else 0.0
+    extra = EXTRA_FLOPS if grounded or beside else 0.0
+    tokens = 1300 if beside else 1000
     costs: dict[str, Any] = {
         "init": {"seconds": 0.5},
-        "sft": {"seconds": 60.0 + seed, "steps": 20, "tokens": 1000, "nominal_flops": 1e9},
-        "evaluation": {"seconds": 5.0},
+        "sft": cost_of(60.0 + seed, 20, tokens, 600, sft_flops, rows_alone=False),
+        "score": {"seconds": 5.0},
     }
-    if extra:
-        stage = "grounding" if grounded else "auxiliary"
-        costs[stage] = {"seconds": 9.0, "steps": 5, "tokens": 300, "nominal_flops": extra}
+    if grounded:
+        costs["grounding"] = cost_of(9.0, 5, 300, 100, extra, rows_alone=True)
+    norms = np.linalg.norm(first, axis=1)
     same = method != "random"
     return {
         "accounting": {
-            "num_items": 97,
-            "distinct_sids": 90,
-            "collision_rate": 7 / 97,
+            "num_items": ITEMS,
+            "distinct_sids": CODES**LEVELS,
+            "collision_rate": 1 - CODES**LEVELS / ITEMS,
             "used_codes": [CODES] * LEVELS,
             "num_codes": CODES,
             "trie_mass": [0.9] * LEVELS,
@@ -236,21 +292,25 @@ def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> di
             "beam_used_mean": float(BEAM),
         },
         "learning_curve": curve,
-        "tasks": {"retrieval": 320},
+        "tasks": {
+            "retrieval": 320,
+            **({"title_to_sid": 40, "sid_to_title": 39} if grounded else {}),
+            **({"item2index.title": 30} if beside else {}),
+        },
         "manifest": {
             "initializer": f"{method} v1",
-            "first_token_id": 100,
+            "first_token_id": TEXT_ROWS,
             "num_rows": LEVELS * CODES,
-            "rows_before": 100,
-            "rows_after": 100 + LEVELS * CODES,
+            "rows_before": TEXT_ROWS,
+            "rows_after": TEXT_ROWS + LEVELS * CODES,
             "padding_rows": 0,
-            "num_text_rows": 100,
+            "num_text_rows": TEXT_ROWS,
             "tied": True,
-            "norm_mean": 1.0,
-            "norm_std": 0.0,
+            "norm_mean": float(norms.mean()),
+            "norm_std": float(norms.std()),
             "text_norm_mean": 1.0,
             "cosine_to_text_mean": 0.5,
-            "pairwise_cosine_mean": 1.0,
+            "pairwise_cosine_mean": diagnostics["init"]["cosine_mean"],
             "identical_rows": same,
             "new_rows_sha256_before": None,
             "new_rows_sha256_after": sha(f"new {method} {seed}"),
@@ -260,7 +320,11 @@ def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> di
         "proofs": [proof_of(stage, stage == "sft") for stage in stages[1:]],
         "diagnostics": diagnostics,
         "cost": costs,
-        "budget": {"sft_flops": 1e9, "extra_flops": 0.25 * 1e9, "extra_spent_flops": extra},
+        "budget": {
+            "sft_flops": SFT_FLOPS,
+            "extra_flops": 0.25 * SFT_FLOPS,
+            "extra_spent_flops": extra,
+        },
         "files": {
             "ranks": values["ranks_sha256"],
             "diagnostics": file_sha256(diagnostics_path(path)),
@@ -322,6 +386,9 @@ class Factory:
             parts = {**REFERENCE_PARTS, "files": {"ranks": ranks_sha256, "diagnostics": None}}
         else:
             parts = cell_parts(method, seed, path, {"ranks": ranks, "ranks_sha256": ranks_sha256})
+            artefact = (root or self.root) / "inputs" / f"{SIDS.sha256}.npz"
+            artefact.parent.mkdir(exist_ok=True)
+            artefact.write_bytes(SIDS.to_bytes())
             parts["manifest"]["initializer"] = f"{method} v{version}"
         content = {
             "schema_version": SCHEMA_VERSION,
@@ -351,7 +418,7 @@ class Factory:
             },
             "inputs": {
                 "dataset": sha("dataset"),
-                "semantic_ids": None if reference else sha("sids"),
+                "semantic_ids": None if reference else SIDS.sha256,
                 "backbone": None if reference else sha("backbone"),
                 "tokenizer": None if reference else sha("tokenizer"),
                 "prompts": None if reference else sha("prompts"),

@@ -54,8 +54,11 @@ def test_rsa_bars_stand_only_for_methods_that_have_the_stage(whole_board: Path) 
     cells, _ = load_cells([whole_board])
     figure = draw_rsa(ordered(cells))
     bars = [[bar.get_height() for bar in axis.patches] for axis in figure.axes]
-    assert bars[1] == pytest.approx([0.25, 0.15])
-    assert len(bars[2]) == 4 * 2
+    grounded = [c.record.diagnostics["grounding"] for c in cells if c.record.method.key == "gti"]
+    found = [[n.rsa_spearman, *n.rsa_spearman_per_level] for n in grounded]
+    assert bars[1] == pytest.approx([sum(seeds) / 3 for seeds in zip(*found, strict=True)])
+    assert len(bars[0]) == 3  # of `random` alone: the other methods' first rows are all alike
+    assert len(bars[2]) == 4 * 3
 
 
 def test_records_without_diagnostics_draw_nothing(factory: Any, tmp_path: Path) -> None:
