@@ -191,14 +191,7 @@ def finetune(
             report.new_rows_with_gradient = int(rows[vocabulary.new_ids].sum())
             report.text_rows_with_gradient = int(rows[vocabulary.text_ids].sum())
         step_optimizer(optimizer, settings, number, len(steps))
-        examples = step.retrieval + step.auxiliary
-        lengths = [len(example.ids) for example in examples]
-        targets = sum(example.num_targets for example in examples)
-        report.steps += 1
-        report.tokens += sum(lengths)
-        report.nominal_flops += shape.flops(lengths, "all")
-        report.actual_flops += shape.flops(lengths, "all", head_positions=targets)
-        report.note_loss(losses[0])
+        report.note_step(losses[0], step.retrieval + step.auxiliary, shape, "all")
         if progress is not None:
             progress(number + 1, len(steps), losses[0])
         if after_step is not None:

@@ -80,3 +80,12 @@ class ModelShape:
         if trains == "nothing":
             return body + attention + head
         return (3.0 if trains == "all" else 2.0) * body + 3.0 * (attention + head)
+
+    def spent_flops(self, lengths: Iterable[int], targets: int, trains: Trains) -> float:
+        """FLOPs really spent: the head at the `targets` alone, no gradient of rows not trained."""
+        if trains != "rows":
+            return self.flops(lengths, trains, head_positions=targets)
+        # Forward and back through the head, and no gradient of the matrix. That of the new rows
+        # is about a hundredth of it and not counted.
+        head = 4.0 * self.matrix_rows * self.width * targets
+        return self.flops(lengths, trains, head_positions=0) + head

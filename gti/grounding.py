@@ -172,15 +172,7 @@ def ground(
             if parameter.grad is not None:
                 touched |= parameter.grad.ne(0).any(dim=1)
         step_optimizer(optimizer, settings, step, len(batches))
-        lengths = [len(example.ids) for example in examples]
-        targets = sum(example.num_targets for example in examples)
-        report.steps += 1
-        report.tokens += sum(lengths)
-        report.nominal_flops += shape.flops(lengths, "rows")
-        # Own rows: no weight gradient of the matrix, and the head at answer positions only.
-        report.actual_flops += shape.flops(lengths, "rows", head_positions=0)
-        report.actual_flops += 4.0 * shape.matrix_rows * shape.width * targets
-        report.note_loss(loss)
+        report.note_step(loss, examples, shape, "rows")
         if progress is not None:
             progress(step + 1, len(batches), loss)
     own.write_back()

@@ -115,17 +115,7 @@ def rq_vae(
         TrainingError: the loss is no longer finite.
     """
     began = time.perf_counter()
-    own = {
-        "quantiser": "RQ-VAE",
-        "levels": str(levels),
-        "codes": str(codes),
-        "quantiser_seed": str(seed),
-        "input": "centred, mean square 1",
-        "last_level": "Sinkhorn, then minimum-cost distinct"
-        if settings.sinkhorn_epsilon
-        else "minimum-cost distinct",
-        **{name: str(getattr(settings, name)) for name in _FIELDS},
-    }
+    own = _described(levels, codes, settings, seed)
     check_request(embeddings, levels, codes, own, description)
     check_rq_vae_settings(settings, embeddings.shape[1], codes)
     device = torch.device(device)
@@ -134,17 +124,8 @@ def rq_vae(
     model.to(device)
     with _own_draws(seed, device):
         curves = _train(model, items, settings, seed, progress)
-    nearest, residual = _nearest(model, items)
+    nearest, balanced, final = _codes(model, items, settings)
     codebooks = model.codebooks.detach().cpu().numpy()
-    balanced = None
-    if settings.sinkhorn_epsilon:
-        sinkhorn = (settings.sinkhorn_epsilon, settings.sinkhorn_iterations)
-        balanced = nearest.copy()
-        balanced[:, -1] = spread_collisions(residual, nearest, codebooks[-1], *sinkhorn)
-    final = nearest.copy()
-    final[:, -1] = settle_collisions(
-        residual, nearest if balanced is None else balanced, codebooks[-1]
-    )
     ids = SemanticIds(final, codes, as_float16(codebooks), {**description, **own})
     outcome = Outcome(
         ids=ids,
@@ -172,6 +153,20 @@ _FIELDS = (
     "sinkhorn_epsilon",
     "sinkhorn_iterations",
 )
+
+
+def _described(levels: int, codes: int, settings: RqVaeSettings, seed: int) -> dict[str, str]:
+    """What the artefact says of how it was made."""
+    distinct = "minimum-cost distinct"
+    return {
+        "quantiser": "RQ-VAE",
+        "levels": str(levels),
+        "codes": str(codes),
+        "quantiser_seed": str(seed),
+        "input": "centred, mean square 1",
+        "last_level": f"Sinkhorn, then {distinct}" if settings.sinkhorn_epsilon else distinct,
+        **{name: str(getattr(settings, name)) for name in _FIELDS},
+    }
 
 
 def _standardised(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -260,6 +255,22 @@ def _grouped(
         )
         for level, codebook in enumerate(codebooks)
     ]
+
+
+def _codes(
+    model: RqVae, items: Tensor, settings: RqVaeSettings
+) -> tuple[IntArray, IntArray | None, IntArray]:
+    """Codes [n, L]: the nearest, those spread by Sinkhorn (null where it is off), the final."""
+    nearest, residual = _nearest(model, items)
+    last = model.codebooks[-1].detach().cpu().numpy()
+    balanced = None
+    if settings.sinkhorn_epsilon:
+        sinkhorn = (settings.sinkhorn_epsilon, settings.sinkhorn_iterations)
+        balanced = nearest.copy()
+        balanced[:, -1] = spread_collisions(residual, nearest, last, *sinkhorn)
+    final = nearest.copy()
+    final[:, -1] = settle_collisions(residual, nearest if balanced is None else balanced, last)
+    return nearest, balanced, final
 
 
 def _nearest(model: RqVae, items: Tensor) -> tuple[IntArray, NDArray[np.float32]]:

@@ -73,8 +73,16 @@ class StageReport:
     trainable_parameters: int = 0
     smallest_micro_batch: int | None = None
 
-    def note_loss(self, loss: float) -> None:
-        """Keeps the first step's loss and a running one (factor 0.9) as the last."""
+    def note_step(
+        self, loss: float, examples: Sequence[Example], shape: ModelShape, trains: Trains
+    ) -> None:
+        """Counts a step over `examples`; keeps the first loss and a running one (factor 0.9)."""
+        lengths = [len(example.ids) for example in examples]
+        targets = sum(example.num_targets for example in examples)
+        self.steps += 1
+        self.tokens += sum(lengths)
+        self.nominal_flops += shape.flops(lengths, trains)
+        self.actual_flops += shape.spent_flops(lengths, targets, trains)
         if self.first_loss is None or self.last_loss is None:
             self.first_loss = self.last_loss = loss
         else:

@@ -43,6 +43,7 @@ class Difference:
 
     Args:
         base: key of the method subtracted.
+        seeds: those compared on.
         estimate: mean difference, interval, uncorrected p.
         p: corrected by Holm over the methods of the board; None for references.
         smallest: smallest true difference that would be shown four times in five, at the level
@@ -54,6 +55,7 @@ class Difference:
     """
 
     base: str
+    seeds: tuple[int, ...]
     estimate: Estimate
     p: float | None
     smallest: float | None
@@ -134,10 +136,14 @@ def mean_of(cells: Sequence[Cell], metric: str, slice_name: str | None = None) -
     return -math.inf if found is None else found
 
 
+def common_seeds(scores: UserScores, left: str, right: str) -> list[int]:
+    """The seeds that both have."""
+    return sorted(scores.values[left].keys() & scores.values[right].keys())
+
+
 def paired(scores: UserScores, left: str, right: str) -> Floats | None:
     """[S, U] values of `left` - `right` on the seeds both have; None where there is none."""
-    one, two = scores.values[left], scores.values[right]
-    common = sorted(one.keys() & two.keys())
+    common = common_seeds(scores, left, right)
     return scores.matrix(left, common) - scores.matrix(right, common) if common else None
 
 
@@ -164,13 +170,16 @@ def differences_from_base(
     tested = [key for key in found if key in methods]
     corrected = dict(zip(tested, holm([estimates[key].p for key in tested]), strict=True))
     level = LEVEL / max(len(tested), 1)
+    seeds = {key: common_seeds(scores, key if key in methods else BASE, BASE) for key in found}
     return {
-        key: _difference(matrix, estimates[key], corrected.get(key), level)
+        key: _difference(matrix, seeds[key], estimates[key], corrected.get(key), level)
         for key, matrix in found.items()
     }
 
 
-def _difference(matrix: Floats, found: Estimate, p: float | None, level: float) -> Difference:
+def _difference(
+    matrix: Floats, seeds: Sequence[int], found: Estimate, p: float | None, level: float
+) -> Difference:
     """The difference whose matrix is `matrix`, with the verdict of its corrected `p`."""
     squares = mean_squares(matrix)
     verdict: Literal["better", "worse", "not shown", "not tested"] = "not tested"
@@ -178,6 +187,7 @@ def _difference(matrix: Floats, found: Estimate, p: float | None, level: float) 
         verdict = "not shown" if p >= LEVEL else "better" if found.mean > 0 else "worse"
     return Difference(
         base=BASE,
+        seeds=tuple(seeds),
         estimate=found,
         p=p,
         smallest=smallest_difference(squares, level),

@@ -32,6 +32,8 @@ def verdict(row: Row) -> str | None:
         sentence = f"No difference between {row.key} and {difference.base} can be shown: {figures}"
         sentence += _what_could_be_seen(row)
     if found.scope == "conditional on one seed":
+        # First and last: a sentence is quoted by its beginning.
+        sentence = f"At {_seeds(difference.seeds)} alone: {sentence}"
         sentence += "; conditional on one seed: it says nothing about another"
     if row.under_trained:
         sentence += f"; {row.key} is under-trained and supports no claim"

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,17 +17,12 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from benchmarks.environment import KEEP_MEMORY
 from benchmarks.nano.loss import ChunkedCrossEntropy, softmax_minus_target
 from benchmarks.nano.packing import windows_of
 from benchmarks.nano.plan import CONSTANT_SHARE, LONG_FROM, UNPLANNED, Plan
 from benchmarks.nano.text import fetch
 from benchmarks.nano.vocabulary import VOCAB_SIZE, first_embeddings, write_tokenizer
-
-MEMORY_SETTINGS = {  # keeps glibc from handing big blocks back at every step
-    "MALLOC_MMAP_THRESHOLD_": "2000000000",
-    "MALLOC_TRIM_THRESHOLD_": "4000000000",
-    "MALLOC_TOP_PAD_": "200000000",
-}
 
 
 def build_model(smollm2: Path, seed: int) -> LlamaForCausalLM:
@@ -86,6 +82,19 @@ def batch(data: list[np.ndarray], plan: Plan, rank: int, step: int) -> tuple[Ten
     return rows[:, :-1].reshape(-1, length), rows[:, 1:].reshape(-1, length)
 
 
+def average_gradients(parameters: Sequence[torch.nn.Parameter], workers: int) -> None:
+    """Puts the workers' mean gradient, clipped to norm 1, into each of them."""
+    flat = torch.cat([p.grad.reshape(-1) for p in parameters if p.grad is not None])
+    dist.all_reduce(flat)
+    flat /= workers
+    flat *= min(1.0, 1.0 / (float(flat.norm()) + 1e-6))
+    offset = 0
+    for p in parameters:
+        assert p.grad is not None
+        p.grad.copy_(flat[offset : offset + p.numel()].view_as(p))
+        offset += p.numel()
+
+
 def work(rank: int, plan: Plan, paths: dict[str, Path], port: int, budget: float) -> None:
     """One single-threaded worker; gradients are averaged over workers at each step."""
     torch.set_num_threads(1)
@@ -131,15 +140,7 @@ def work(rank: int, plan: Plan, paths: dict[str, Path], port: int, budget: float
         )
         optimizer.zero_grad()
         torch.autograd.backward(loss)
-        flat = torch.cat([p.grad.reshape(-1) for p in parameters if p.grad is not None])
-        dist.all_reduce(flat)
-        flat /= plan.workers
-        flat *= min(1.0, 1.0 / (float(flat.norm()) + 1e-6))
-        offset = 0
-        for p in parameters:
-            assert p.grad is not None
-            p.grad.copy_(flat[offset : offset + p.numel()].view_as(p))
-            offset += p.numel()
+        average_gradients(parameters, plan.workers)
         optimizer.step()
         recent.append(float(loss.detach()))
         step += 1
@@ -186,7 +187,7 @@ def main() -> None:
     steps = arguments.steps
     decay_from = arguments.decay_from or round(CONSTANT_SHARE * steps)
     long_from = arguments.long_from or decay_from + round(LONG_FROM * (steps - decay_from))
-    os.environ.update(MEMORY_SETTINGS)
+    os.environ.update(KEEP_MEMORY)
     plan = Plan(
         steps=steps,
         decay_from=decay_from,

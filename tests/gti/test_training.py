@@ -71,12 +71,24 @@ def test_flops_by_hand():
     assert shape.flops([3], "all", head_positions=1) == 3 * (body + attention + head / 3)
 
 
-def test_the_last_loss_is_a_running_one():
+def test_spent_flops_by_hand():
+    shape = ModelShape(body=100, matrix_rows=10, width=4, layers=2, attention_width=8)
+    body, attention = 600, 384
+    # Two answers: 2·10·4·2 = 160 through the head; all weights three times that, rows twice.
+    assert shape.spent_flops([3], 2, "all") == 3 * (body + attention + 160)
+    assert shape.spent_flops([3], 2, "rows") == 2 * body + 3 * attention + 2 * 160
+
+
+def test_steps_are_counted_and_the_last_loss_is_a_running_one():
+    shape = ModelShape(body=100, matrix_rows=10, width=4, layers=2, attention_width=8)
     report = StageReport()
     for loss in (4.0, 2.0, 1.0):
-        report.note_loss(loss)
+        report.note_step(loss, [example(3), example(5)], shape, "rows")
     assert report.first_loss == 4.0
     assert report.last_loss == pytest.approx(0.9 * (0.9 * 4 + 0.1 * 2) + 0.1 * 1)
+    assert (report.steps, report.tokens) == (3, 24)
+    assert report.nominal_flops == 3 * shape.flops([3, 5], "rows")
+    assert report.actual_flops == 3 * shape.spent_flops([3, 5], 2 + 4, "rows")
 
 
 def test_skipped_batches_are_those_that_something_else_has_had():

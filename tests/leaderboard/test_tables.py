@@ -89,6 +89,15 @@ def test_the_verdict_is_said_in_words(factory: Any) -> None:
     )
 
 
+def test_a_verdict_on_one_seed_begins_with_the_seed(factory: Any) -> None:
+    for seed in (0, 1, 2):
+        factory.write("mean", seed, skill=0.2, users=400)
+    factory.write("gti", 1, skill=0.7, users=400)
+    (sentence,) = verdicts(load_leaderboards([factory.root]).boards[0])
+    assert sentence.startswith("At seed 1 alone: gti is better than mean: +.")
+    assert sentence.endswith("; conditional on one seed: it says nothing about another.")
+
+
 def test_marks_are_explained(factory: Any) -> None:
     factory.write("popularity", skill=0.8)
     factory.write("mean", 0, skill=0.1)
