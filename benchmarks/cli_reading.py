@@ -87,6 +87,34 @@ def diagnose(
     return 0
 
 
+def site(
+    *,
+    results: Annotated[
+        list[Path] | None,
+        Parameter(
+            negative=(),
+            help="A results directory; several where given again. Default: results, or the"
+            " committed records where it has none.",
+        ),
+    ] = None,
+    out: Annotated[Path, Parameter(help="A directory that an earlier `site` made, or none.")] = (
+        Path("site")
+    ),
+    verify_too: Annotated[
+        bool, Parameter(name="--verify", negative=(), help="Verify the records first, and say so.")
+    ] = False,
+) -> int:
+    """Write the leaderboard as pages that open from disk: boards, figures, records."""
+    from benchmarks.reporting import site_lines
+
+    lines, refused = site_lines(results or [], out, verify_too=verify_too)
+    for line in lines:
+        say(line)
+    for line in refused:
+        print(f"gti-bench: {line}", file=sys.stderr)
+    return 1 if refused else 0
+
+
 def verify(
     path: Annotated[Path, Parameter(help="A results directory, a part of one, or a record.")] = (
         RESULTS
@@ -96,9 +124,10 @@ def verify(
 ) -> int:
     """Check records without their author: schema, digests, every derivable figure."""
     from leaderboard.findings import findings_json
+    from leaderboard.processes import cores
     from leaderboard.verify import verify as verify_records
 
-    findings = verify_records(path)
+    findings = verify_records(path, cores())
     if as_json:
         say(findings_json(findings))
     else:
@@ -111,3 +140,48 @@ def verify(
             f" {len(findings) - errors} warnings"
         )
     return 1 if any(finding.level == "error" for finding in findings) else 0
+
+
+def check_results(
+    *,
+    base: Annotated[
+        str | None,
+        Parameter(help="What it is to be merged into. Default: origin/main, or else main."),
+    ] = None,
+    results: Annotated[Path | None, Parameter(help="Default: leaderboard/results.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check what this checkout does to the committed records: names, sizes, scores, verify."""
+    import json
+    from dataclasses import asdict
+
+    from benchmarks.catalogue import COMMITTED_RESULTS, find_setting, setting_names
+    from leaderboard.processes import cores
+    from leaderboard.submission import check_submission, submission_lines
+
+    shipped = {name: find_setting(name).setting.hash for name in setting_names()}
+    found = check_submission(results or COMMITTED_RESULTS, base, shipped, cores())
+    if as_json:
+        say(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+    else:
+        for line in submission_lines(found):
+            say(line)
+    return 1 if found.errors else 0
+
+
+def structure(
+    setting: Annotated[
+        str | None, Parameter(help="Only this setting; else all, and pooled.")
+    ] = None,
+    *,
+    metric: Annotated[str, Parameter(help="What the rows' numbers are set against.")] = "ndcg@10",
+    results: Results = RESULTS,
+    out: Annotated[Path | None, Parameter(help="Where the figure goes: RESULTS/figures.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Test whether rows' rank, RSA and text affinity go with the scores, across methods."""
+    from benchmarks.reporting import structure_report
+
+    for line in structure_report(setting, metric, results, out, as_json=as_json):
+        say(line)
+    return 0

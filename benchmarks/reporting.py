@@ -1,25 +1,26 @@
-"""What `table` and `diagnose` print: made from records alone, without torch."""
+"""What `table`, `site` and `diagnose` print: made from records alone, without torch."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tabulate import tabulate
 
 from benchmarks.catalogue import COMMITTED_RESULTS, find_setting
+from benchmarks.cli_types import RESULTS
 from leaderboard.beside import beside_ours
-from leaderboard.board import Leaderboard, load_leaderboards
+from leaderboard.board import Leaderboard, load_leaderboards, with_verified
 from leaderboard.claims import load_claims
 from leaderboard.claims_text import claims_json, claims_lines
 from leaderboard.compare import Verdict, compare
 from leaderboard.comparison_text import comparison_json, comparison_lines
 from leaderboard.explain import explain as explain_cell
 from leaderboard.metrics import parse_metric
+from leaderboard.processes import cores
+from leaderboard.record import find_records
 from leaderboard.rows import STAGES
 from leaderboard.scores import Cell, load_cells
 from leaderboard.slices import check_slice_name
-from leaderboard.standing import verified_seeds
 from leaderboard.tables import Format, render
 from leaderboard.verify import verify
 
@@ -44,7 +45,7 @@ def boards(
     folders: Sequence[Path], metric: str, setting: str | None, slice_name: str | None = None
 ) -> tuple[list[Leaderboard], list[str], list[str]]:
     """Boards, notes, and what was refused or left out, from the records under `folders`."""
-    found = load_leaderboards(folders, metric, setting, slice_name)
+    found = load_leaderboards(folders, metric, setting, slice_name, cores())
     left_out = [note for note in found.notes if note.startswith("left out")]
     notes = [note for note in found.notes if note not in left_out]
     if len(left_out) > MOST_LEFT_OUT:
@@ -60,19 +61,13 @@ def _verified(shown: list[Leaderboard], folder: Path) -> list[Leaderboard]:
     """`shown`, whose records lie under `folder`, with what `verify` says of them now."""
     if not shown:
         return []
-    failing = {finding.file for finding in verify(folder) if finding.level == "error"}
-    return [
-        replace(
-            board,
-            rows=tuple(
-                replace(
-                    row, standing=replace(row.standing, verified=verified_seeds(row.paths, failing))
-                )
-                for row in board.rows
-            ),
-        )
-        for board in shown
-    ]
+    failing = _failing(folder)
+    return [with_verified(board, failing) for board in shown]
+
+
+def _failing(folder: Path) -> set[str]:
+    """The files under `folder` in which `verify` finds errors now."""
+    return {finding.file for finding in verify(folder, cores()) if finding.level == "error"}
 
 
 def table_lines(
@@ -148,6 +143,32 @@ def claims_report(source: str | None, results: Path, *, as_json: bool) -> list[s
     return claims_lines(compared, left_out)
 
 
+def site_lines(
+    results: Sequence[Path], out: Path, *, verify_too: bool
+) -> tuple[list[str], list[str]]:
+    """Builds the leaderboard's pages in `out`: what was built, and what was refused or left out.
+
+    Args:
+        results: results directories; none: `results`, or the committed records where it has none.
+        out: where the pages go.
+        verify_too: verify the records first.
+    """
+    from leaderboard.site.build import build_site
+
+    folders = list(results) or [RESULTS if any(find_records(RESULTS)) else COMMITTED_RESULTS]
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if missing:
+        raise ReportError(f"no results directory {', '.join(missing)}")
+    failing = {file for folder in folders for file in _failing(folder)} if verify_too else None
+    built = build_site(folders, out, failing)
+    index = relative(out / "index.html")
+    plural = "" if built.num_boards == 1 else "s"
+    told = (
+        f"{built.num_boards} board{plural} of {built.num_records} records, {built.num_files} files"
+    )
+    return [f"{told}: open {index}"], list(built.problems)
+
+
 def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
     """Diagnostics of all stages as a table, and the figures drawn."""
     from leaderboard.figures import draw_all
@@ -200,3 +221,30 @@ def _nearest_words(cells: Sequence[Cell], shown: int = 5) -> list[str]:
         text = "; ".join(f"{code} {', '.join(near)}" for code, near in words)
         lines.append(f"  {cell.record.method.key:<10} {text}")
     return lines
+
+
+def structure_report(
+    setting: str | None, metric: str, results: Path, out: Path | None, *, as_json: bool
+) -> list[str]:
+    """Whether rows' structure goes with scores, by the records of `results`, else the committed."""
+    from leaderboard.structure import associations, points_of
+    from leaderboard.structure_figure import draw_structure
+    from leaderboard.structure_text import structure_json, structure_lines
+
+    parse_metric(metric)
+    cells, notes = load_cells([results], setting)
+    if not cells:
+        cells, notes = load_cells([COMMITTED_RESULTS], setting)
+    points = points_of(cells, metric)
+    if not len(points.scores):
+        where = f" of setting {setting!r}" if setting else ""
+        raise ReportError(
+            f"no cells{where} with {metric} under {results} that pass popularity; `gti-bench run"
+            " SETTING` makes some, --results DIR looks elsewhere"
+        )
+    found = associations(points)
+    drawn = draw_structure(points, found, out or results / "figures")
+    if as_json:
+        return [structure_json(points, found)]
+    shown = [f"figure: {relative(path)}" for path in drawn]
+    return [*structure_lines(points, found), *shown, *notes]

@@ -32,7 +32,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,7 @@ from scipy import stats
 
 from leaderboard.ranks import Ranks
 from leaderboard.record import Record
+from leaderboard.reproductions import Outcome
 from leaderboard.statistics import mean_squares
 
 FEWEST_SEEDS = 3
@@ -47,8 +48,6 @@ LEVEL = 0.025
 """Of each of the two prediction intervals; an honest run fails one of them 5 times in 100."""
 
 Floats = npt.NDArray[np.float64]
-
-Outcome = Literal["exact", "equivalent", "different", "undecided"]
 
 DECIDING = (
     "inputs",

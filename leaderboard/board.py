@@ -4,13 +4,14 @@ One board per setting hash. Records of two protocols, of two versions of a metho
 users never share a board: a clear line says which files and what to do.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leaderboard.learning import Learning, learning_of
 from leaderboard.metrics import MAIN_METRIC
-from leaderboard.record import Record
+from leaderboard.processes import share
+from leaderboard.record import Record, find_records
 from leaderboard.rows import (
     BASE,
     FLOOR,
@@ -23,6 +24,10 @@ from leaderboard.rows import (
 from leaderboard.scores import Cell, LeaderboardError, UserScores, load_cells, read_scores
 from leaderboard.setting import Setting
 from leaderboard.slices import extent_of_slice
+from leaderboard.standing import verified_seeds
+
+MANY_RECORDS = 64
+"""Fewer are read sooner than another process starts."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def load_leaderboards(
     metric: str = MAIN_METRIC,
     setting: str | None = None,
     slice_name: str | None = None,
+    processes: int = 1,
 ) -> Leaderboards:
     """One board per setting hash from the records under `directories`, in order of name.
 
@@ -79,15 +85,68 @@ def load_leaderboards(
         metric: what to sort by and compare.
         setting: only boards of this setting's name.
         slice_name: score only the users of this slice.
+        processes: how many share the settings, where there are enough records.
     """
-    cells, notes = load_cells(directories)
+    folders = tuple(directories)
+    paths = [path for each in folders for path in find_records(each, setting)]
+    names = sorted({path.parent.parent.name for path in paths})
+    if len(paths) < MANY_RECORDS:
+        processes = 1
+    tasks = [(folders, name, metric, slice_name) for name in names]
+    found = list(share(_boards_of_name, tasks, processes))
+    return Leaderboards(
+        boards=tuple(board for each in found for board in each.boards),
+        notes=tuple(note for each in found for note in each.notes),
+        refused=tuple(line for each in found for line in each.refused),
+    )
+
+
+def _boards_of_name(task: tuple[Sequence[Path], str, str, str | None]) -> Leaderboards:
+    """The boards of one setting's name: directories, name, metric and slice."""
+    directories, name, metric, slice_name = task
+    return boards_of(*load_cells(directories, name), metric, slice_name)
+
+
+def cells_by_setting(
+    directories: Iterable[Path], setting: str | None = None
+) -> Iterator[tuple[list[Cell], list[str]]]:
+    """The cells of one setting's name after another, and a note for each file left out.
+
+    One setting's records at a time: memory does not grow with the number of settings.
+    """
+    folders = list(directories)
+    names = {path.parent.parent.name for each in folders for path in find_records(each, setting)}
+    for name in sorted(names):
+        yield load_cells(folders, name)
+
+
+def by_hash(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
+    """Setting hash → its cells, in order of the setting's name."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.record.setting_hash, []).append(cell)
+    return dict(sorted(groups.items(), key=lambda item: item[1][0].record.setting.name))
+
+
+def with_verified(board: Leaderboard, failing: Collection[str]) -> Leaderboard:
+    """`board` with what `verify` just said: `failing` are the files it found errors in."""
+    rows = []
+    for row in board.rows:
+        standing = replace(row.standing, verified=verified_seeds(row.paths, failing))
+        rows.append(replace(row, standing=standing))
+    return replace(board, rows=tuple(rows))
+
+
+def boards_of(
+    cells: Iterable[Cell],
+    notes: Iterable[str] = (),
+    metric: str = MAIN_METRIC,
+    slice_name: str | None = None,
+) -> Leaderboards:
+    """One board per setting hash among `cells`; `notes` are what was left out of them."""
     boards: list[Leaderboard] = []
     refused: list[str] = []
-    by_setting: dict[str, list[Cell]] = {}
-    for cell in cells:
-        if setting in (None, cell.record.setting.name):
-            by_setting.setdefault(cell.record.setting_hash, []).append(cell)
-    for group in sorted(by_setting.values(), key=lambda group: group[0].record.setting.name):
+    for group in by_hash(cells).values():
         try:
             boards.append(build(group, metric, slice_name))
         except ValueError as error:
@@ -160,6 +219,12 @@ def _learning(
 
 def check_mix(cells: Sequence[Cell]) -> None:
     """Refuses cells that must not stand on one board."""
+    forms = {bool(cell.record.code.plain): cell for cell in cells if cell.record.kind == "cell"}
+    if len(forms) == 2:
+        raise LeaderboardError(
+            f"{forms[True].path} was run with --plain, {forms[False].path} was not: one checks the"
+            " other and never stands beside it; show one results directory at a time"
+        )
     first = cells[0]
     known: dict[str, Cell] = {}
     for cell in cells:

@@ -130,7 +130,7 @@ def compare(
     found: dict[str, None] = {}
     left_out: list[str] = []
     for directories in sources:
-        cells, left_out = load_cells(directories)
+        cells, left_out = load_cells(directories, setting)
         by_hash: dict[str, list[Cell]] = {}
         for cell in cells:
             if cell.record.setting.name == setting:

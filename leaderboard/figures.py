@@ -14,12 +14,12 @@ import numpy as np
 
 from leaderboard.canonical import write_atomically
 from leaderboard.diagnostics_file import TEXT, StageArrays, read_diagnostics
-from leaderboard.learning import flops_before_sft
 from leaderboard.metrics import MAIN_METRIC
 from leaderboard.palette import STAGE_NAMES, STYLE, method_look, method_order
 from leaderboard.record import diagnostics_path
 from leaderboard.rows import STAGES
 from leaderboard.scores import Cell
+from leaderboard.series import joint_curve, rsa_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -205,7 +205,7 @@ def draw_rsa(cells: Sequence[Cell]) -> "Figure":
         }
         width = 0.8 / len(there)
         for place, (key, own) in enumerate(there.items()):
-            columns = _rsa_columns(own, stage, levels)
+            columns = rsa_columns([cell.record for cell in own], stage, levels)
             offsets = np.arange(len(names)) + (place - (len(there) - 1) / 2) * width
             _bars(axis, offsets, columns, width, key)
         axis.axhline(0, color="black", linewidth=0.6)
@@ -226,19 +226,6 @@ def draw_rsa(cells: Sequence[Cell]) -> "Figure":
     figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.legend(handles, list(grouped), loc="lower center", ncols=min(len(grouped), 6))
     return figure
-
-
-def _rsa_columns(own: Sequence[Cell], stage: str, levels: int) -> list[list[float]]:
-    """Per bar the defined values over seeds: pooled, then each level."""
-    columns: list[list[float]] = [[] for _ in range(levels + 1)]
-    for cell in own:
-        numbers = cell.record.diagnostics.get(stage)
-        if numbers is not None:
-            values = (numbers.rsa_spearman, *numbers.rsa_spearman_per_level)
-            for column, value in zip(columns, values, strict=False):
-                if value is not None:
-                    column.append(value)
-    return columns
 
 
 def _bars(
@@ -281,24 +268,16 @@ def draw_curves(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> "Figure":
     figure = Figure(figsize=(8.2, 3.1 + names_below))
     axes = figure.subplots(1, 2, sharey=True)
     for key, own in grouped.items():
-        curves = [cell.record.learning_curve for cell in own]
-        steps = sorted(set.intersection(*({point.step for point in curve} for curve in curves)))
-        kept = [[point for point in curve if point.step in steps] for curve in curves]
-        values = np.array(
-            [[np.nan if (v := p.metrics.get(metric)) is None else v for p in c] for c in kept]
-        )
-        if not values.size or np.isnan(values).any():
+        curve = joint_curve([cell.record for cell in own], metric)
+        if curve is None:
             continue
-        for axis, name in zip(axes, ("step", "nominal_flops"), strict=True):
-            places = np.array([[getattr(p, name) for p in curve] for curve in kept]).mean(axis=0)
-            if name == "nominal_flops":
-                places = places + np.mean([flops_before_sft(cell.record) for cell in own])
+        for axis, places in zip(axes, (curve.steps, curve.nominal_flops), strict=True):
             look = method_look(key)
-            middle = values.mean(axis=0)
-            axis.plot(places, middle, look.line, color=look.color, marker=".", label=key)
-            if len(values) > 1:
-                low, high = values.min(axis=0), values.max(axis=0)
-                axis.fill_between(places, low, high, color=look.color, alpha=0.15, linewidth=0)
+            axis.plot(places, curve.mean, look.line, color=look.color, marker=".", label=key)
+            if curve.num_seeds > 1:
+                axis.fill_between(
+                    places, curve.low, curve.high, color=look.color, alpha=0.15, linewidth=0
+                )
     axes[0].set_xlabel("steps of SFT")
     axes[1].set_xlabel("nominal FLOPs, stages before SFT included")
     axes[0].set_ylabel(f"validation {metric}")

@@ -21,8 +21,9 @@ import numpy.typing as npt
 from leaderboard.graded import GRADED_FAMILIES, Groups, Relevance
 from leaderboard.positions import Floats, expected_worth
 from leaderboard.ranks import Ranks
-from leaderboard.record import Metrics, RecordError
+from leaderboard.record import Metrics
 from leaderboard.setting import Setting
+from leaderboard.tally import check_grades, tally
 
 MAIN_METRIC = "ndcg@10"
 
@@ -63,17 +64,13 @@ def row_values(ranks: Ranks, metric: str) -> Floats:
         RecordError: a row whose grade is not 1.
     """
     family, cutoff = parse_metric(metric)
-    for row in np.flatnonzero(ranks.grade != 1)[:1]:
-        raise RecordError(
-            f"ranks row {row}: grade {ranks.grade[row]}; next-item recommendation has one relevant"
-            " item per row, grade 1"
-        )
+    check_grades(ranks)
     return expected_worth(ranks, family, cutoff)
 
 
 def mean(values: Floats) -> float | None:
     """The exact sum of `values` in row order, rounded once, over their number; null for none."""
-    return math.fsum(values) / len(values) if len(values) else None
+    return math.fsum(values.tolist()) / len(values) if len(values) else None
 
 
 def metric_names(cutoffs: Sequence[int], relevance: Relevance | None = None) -> list[str]:
@@ -97,16 +94,21 @@ def metrics(
         beam: width of the beam that ranked the items; null `@k` for k > beam. None: no beam.
         relevance: how the retrieval track grades; None: next-item recommendation.
     """
-    groups = None if relevance is None else Groups(ranks, relevance)
-    result: Metrics = {}
-    for name in metric_names(cutoffs, relevance):
-        if not is_defined(name, beam):
-            result[name] = None
-        elif groups is None:
-            result[name] = mean(row_values(ranks, name))
-        else:
-            result[name] = mean(groups.values(*parse_metric(name)))
-    return result
+    names = metric_names(cutoffs, relevance)
+    if relevance is None:
+        return _defined(names, tally(ranks, [parse_metric(name) for name in names]).means(), beam)
+    groups = Groups(ranks, relevance)
+    means = [
+        mean(groups.values(*parse_metric(name))) if is_defined(name, beam) else None
+        for name in names
+    ]
+    return dict(zip(names, means, strict=True))
+
+
+def _defined(names: Sequence[str], means: Sequence[float | None], beam: int | None) -> Metrics:
+    """Names and means, null where a beam of `beam` items does not show the metric."""
+    pairs = zip(names, means, strict=True)
+    return {name: value if is_defined(name, beam) else None for name, value in pairs}
 
 
 def raw_recall(
@@ -116,16 +118,19 @@ def raw_recall(
     groups = None if relevance is None else Groups(ranks, relevance)
     result: Metrics = {}
     for cutoff in cutoffs:
-        hits = ranks.in_beam & (ranks.num_better < cutoff)
-        values = hits.astype(np.float64) if groups is None else groups.raw_recall(cutoff)
+        if groups is not None:
+            value = mean(groups.raw_recall(cutoff))
+        else:
+            hits = int((ranks.in_beam & (ranks.num_better < cutoff)).sum())
+            value = hits / len(ranks) if len(ranks) else None
         defined = beam is None or cutoff <= beam
-        result[f"recall_raw@{cutoff}"] = mean(values) if defined else None
+        result[f"recall_raw@{cutoff}"] = value if defined else None
     return result
 
 
 def num_users(ranks: Ranks) -> int:
     """The number of distinct users (of queries on the retrieval track)."""
-    return len(np.unique(ranks.user))
+    return len(ranks.coded("user").used)
 
 
 def per_user(
@@ -141,8 +146,14 @@ def per_user(
     else:
         groups = Groups(ranks, relevance)
         names, values = groups.names, groups.values(*parse_metric(metric))
-    users, places, counts = np.unique(names, return_inverse=True, return_counts=True)
-    return users, np.bincount(places, weights=values, minlength=len(users)) / counts
+    users, places = np.unique(names, return_inverse=True)
+    return users, means_by_place(values, places, len(users))
+
+
+def means_by_place(values: Floats, places: npt.NDArray[np.integer[Any]], count: int) -> Floats:
+    """[count] the mean of the `values` [n] at each of the `places` [n], none of them empty."""
+    sums = np.bincount(places, weights=values, minlength=count)
+    return sums / np.bincount(places, minlength=count)
 
 
 def tercile_cuts(values: npt.NDArray[np.int32]) -> tuple[int, int]:
@@ -202,26 +213,34 @@ def slices(
         per slice the metrics, and `rows` (their number), `from`, `to` (least and greatest
         popularity or length in it; relevant items per query on the retrieval track).
     """
+    names = metric_names(cutoffs, relevance)
+    whole = tally(ranks, [parse_metric(name) for name in names]) if relevance is None else None
     result: dict[str, Metrics] = {}
     for name, mask in slice_masks(ranks, relevance).items():
-        inside = ranks.where(mask)
-        values = _values_of_slice(inside, name)
+        values = _values_of_slice(ranks, mask, name)
         result[name] = {
             "rows": float(mask.sum()),
             "from": float(values.min()) if len(values) else None,
             "to": float(values.max()) if len(values) else None,
-            **metrics(inside, cutoffs, beam, relevance),
+            **(
+                metrics(ranks.where(mask), cutoffs, beam, relevance)
+                if whole is None
+                else _defined(names, whole.among(mask).means(), beam)
+            ),
         }
     return result
 
 
-def _values_of_slice(inside: Ranks, name: str) -> npt.NDArray[np.integer[Any]]:
-    """What the rows `inside` slice `name` were chosen by; relevant items per query for queries."""
+def _values_of_slice(
+    ranks: Ranks, mask: npt.NDArray[np.bool_], name: str
+) -> npt.NDArray[np.integer[Any]]:
+    """What the rows of slice `name` were chosen by; relevant items per query for queries."""
     by = name.partition(":")[0]
     if by == "popularity":
-        return inside.target_popularity
+        return ranks.target_popularity[mask]
     if by == "history":
-        return inside.history_length
+        return ranks.history_length[mask]
+    inside = ranks.where(mask)
     _, sizes = np.unique(inside.user, return_counts=True)
     per_query: npt.NDArray[np.integer[Any]] = sizes // len(np.unique(inside.wording))
     return per_query

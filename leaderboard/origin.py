@@ -58,6 +58,13 @@ def _code_lines(recorded: Code, here: Code, changed_files: int | None) -> Iterat
     for code, which in ((recorded, "recorded with"), (here, "now")):
         if code.dirty:
             yield f"{which} uncommitted changes"
+    if recorded.plain != here.plain:
+        yield f"{_forms(here)} forms, recorded in {_forms(recorded)} ones"
+
+
+def _forms(code: Code) -> str:
+    """What to call the forms that ran."""
+    return "plain" if code.plain else "fast"
 
 
 def _version_lines(recorded: Origin, here: Origin) -> Iterator[str]:

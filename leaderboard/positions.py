@@ -7,6 +7,7 @@ exact.
 import decimal
 import functools
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from leaderboard.ranks import Ranks
 
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.integer[Any]]
 
 
 @functools.cache
@@ -37,12 +39,27 @@ def worth(family: str, cutoff: int) -> tuple[float, ...]:
 
 def expected_worth(ranks: Ranks, family: str, cutoff: int) -> Floats:
     """[n] each row's expected worth over the order of its ties, 0 outside the beam."""
-    gains = np.asarray(worth(family, cutoff))
     values = np.zeros(len(ranks))
-    reached = ranks.in_beam & (ranks.num_better < cutoff)
-    single = reached & (ranks.num_tied == 0)
-    values[single] = gains[ranks.num_better[single]]
-    for row in np.flatnonzero(reached & (ranks.num_tied > 0)):
-        better, places = int(ranks.num_better[row]), int(ranks.num_tied[row]) + 1
-        values[row] = math.fsum(gains[better : better + places]) / places
+    inside = ranks.in_beam
+    values[inside] = worth_of_counts(
+        ranks.num_better[inside], ranks.num_tied[inside], family, cutoff
+    )
     return values
+
+
+def worth_of_counts(better: Counts, tied: Counts, family: str, cutoff: int) -> Floats:
+    """[n] the expected worth of a target with `better` [n] items above it and `tied` [n] equals."""
+    gains = np.asarray(worth(family, cutoff))
+    values = np.zeros(len(better))
+    reached = better < cutoff
+    single = reached & (tied == 0)
+    values[single] = gains[better[single]]
+    for row in np.flatnonzero(reached & (tied > 0)):
+        values[row] = _worth_of_ties(int(better[row]), int(tied[row]) + 1, family, cutoff)
+    return values
+
+
+@functools.lru_cache(maxsize=2**16)
+def _worth_of_ties(better: int, places: int, family: str, cutoff: int) -> float:
+    """The mean worth of so many `places` after `better` items."""
+    return math.fsum(worth(family, cutoff)[better : better + places]) / places

@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +38,61 @@ SCHEMA = pa.schema(
 """Columns of the file. Only `num_better` and `num_tied` may be null, and only together."""
 
 COUNTS = ("wording", "grade", "num_better", "num_tied", "target_popularity", "history_length")
+TextColumn = Literal["split", "user", "item"]
+TEXTS: tuple[TextColumn, ...] = ("split", "user", "item")
+
+Integers = npt.NDArray[np.int64]
 
 
 class RanksError(RecordError):
     """A ranks table that cannot be used; the message names the file, the row and the column."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """A column of texts by number: comparing, counting and sorting numbers is the faster way.
+
+    Args:
+        names: [k] str, the different texts; some may have no row.
+        numbers: [n] int64, which of them each row has.
+    """
+
+    names: npt.NDArray[np.str_]
+    numbers: Integers
+
+    @property
+    def used(self) -> Integers:
+        """[u] numbers that some row has, rising."""
+        return np.flatnonzero(np.bincount(self.numbers, minlength=len(self.names)))
+
+    def in_order(self) -> "Coded":
+        """The same column with the texts that some row has, in sorted order."""
+        used = self.used
+        order = used[np.argsort(self.names[used])]
+        place = np.zeros(len(self.names), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        return Coded(self.names[order], place[self.numbers])
+
+
+def coded(texts: npt.NDArray[np.str_]) -> Coded:
+    """The column `texts` [n] by number, in order of first appearance."""
+    places: dict[str, int] = {}
+    numbers = [places.setdefault(text, len(places)) for text in texts.tolist()]
+    return Coded(np.array(list(places), dtype=np.str_), np.array(numbers, dtype=np.int64))
+
+
+def combined(*columns: npt.NDArray[np.integer[Any]]) -> Integers:
+    """[n] one number for each row's entries in `columns` (none negative), in the same order.
+
+    Rows are equal, or one before the other, as their entries are, the first column deciding first.
+    """
+    keys = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        size = int(column.max(initial=0)) + 1
+        if int(keys.max(initial=0)) > np.iinfo(np.int64).max // size - 1:
+            keys = np.unique(keys, return_inverse=True)[1].astype(np.int64)
+        keys = keys * size + column
+    return keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +128,14 @@ class Ranks:
 
     def __post_init__(self) -> None:
         """Converts each array to its type and checks the table."""
+        by_number: dict[str, Coded] = {}
+        object.__setattr__(self, "_coded", by_number)
         for name, dtype in _DTYPES.items():
-            object.__setattr__(self, name, _converted(name, getattr(self, name), dtype))
+            values = getattr(self, name)
+            if isinstance(values, Coded):  # as `read_ranks` has them
+                by_number[name] = values
+                values = values.names[values.numbers]
+            object.__setattr__(self, name, _converted(name, values, dtype))
         for problem in _problems(self):
             raise RanksError(f"ranks: {problem}")
 
@@ -88,11 +145,29 @@ class Ranks:
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Ranks":
         """The rows at which `mask` [n] is true, in their order."""
-        return Ranks(**{name: getattr(self, name)[mask] for name in _DTYPES})
+        places = np.flatnonzero(mask)
+        rows: Integers | slice = places
+        if len(places) and len(places) == places[-1] - places[0] + 1:  # no copy, as of a split
+            rows = slice(int(places[0]), int(places[-1]) + 1)
+        part = object.__new__(Ranks)  # rows of a checked table need no second check
+        for name in _DTYPES:
+            object.__setattr__(part, name, getattr(self, name)[rows])
+        known: dict[str, Coded] = self.__dict__["_coded"]
+        by_number = {name: Coded(c.names, c.numbers[rows]) for name, c in known.items()}
+        object.__setattr__(part, "_coded", by_number)
+        return part
 
     def of_split(self, split: str) -> "Ranks":
         """The rows of `split`."""
-        return self.where(self.split == split)
+        column = self.coded("split")
+        return self.where((column.names == split)[column.numbers])
+
+    def coded(self, name: TextColumn) -> Coded:
+        """The column `name` by number."""
+        known: dict[str, Coded] = self.__dict__["_coded"]
+        if name not in known:
+            known[name] = coded(getattr(self, name))
+        return known[name]
 
 
 _DTYPES: dict[str, Any] = {
@@ -126,7 +201,8 @@ def _problems(ranks: Ranks) -> Iterator[str]:
     if len(set(lengths.values())) > 1:
         yield f"columns of unlike length: {lengths}"
         return
-    for row in np.flatnonzero(~np.isin(ranks.split, SPLITS))[:1]:
+    split = ranks.coded("split")
+    for row in np.flatnonzero(~np.isin(split.names, SPLITS)[split.numbers])[:1]:
         yield f"row {row}, column split: found {str(ranks.split[row])!r}, expected one of {SPLITS}"
     for name in COUNTS:
         for row in np.flatnonzero(getattr(ranks, name) < 0)[:1]:
@@ -134,14 +210,13 @@ def _problems(ranks: Ranks) -> Iterator[str]:
     outside = ~ranks.in_beam & ((ranks.num_better != 0) | (ranks.num_tied != 0))
     for row in np.flatnonzero(outside)[:1]:
         yield f"row {row}: a target outside the beam has counts; expected null"
-    seen: set[tuple[Any, ...]] = set()
-    keys = (ranks.split.tolist(), ranks.user.tolist(), ranks.wording.tolist(), ranks.item.tolist())
-    for row, key in enumerate(zip(*keys, strict=True)):
-        if key in seen:
-            split, user, wording, item = key
-            yield f"row {row} repeats split {split}, user {user}, wording {wording}, item {item}"
-            return
-        seen.add(key)
+    keys = combined(*(ranks.coded(name).numbers for name in TEXTS), ranks.wording)
+    in_order = np.sort(keys)
+    if (in_order[1:] == in_order[:-1]).any():
+        order = np.argsort(keys, kind="stable")
+        row = int(order[1:][keys[order[1:]] == keys[order[:-1]]].min())
+        place = f"split {ranks.split[row]}, user {ranks.user[row]}, wording {ranks.wording[row]}"
+        yield f"row {row} repeats {place}, item {ranks.item[row]}"
 
 
 def concatenate(parts: Sequence[Ranks]) -> Ranks:
@@ -192,7 +267,8 @@ def read_ranks(path: Path) -> Ranks:
     try:
         # Threads would gain nothing on so small a file, and one that still runs when the process
         # ends can abort it after all is done.
-        table = pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False)
+        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=TEXTS, pre_buffer=False)
+        table = file.read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         detail = str(error).splitlines()[0]
         raise RanksError(f"{path}: not a whole parquet file (truncated?): {detail}") from error
@@ -202,7 +278,7 @@ def read_ranks(path: Path) -> Ranks:
     for field in SCHEMA:
         column = table.column(field.name)
         if pa.types.is_string(field.type):
-            columns[field.name] = np.asarray(column.to_pylist(), dtype=np.str_)
+            columns[field.name] = _texts(column)
         else:
             columns[field.name] = column.fill_null(0).to_numpy()
     try:
@@ -211,15 +287,27 @@ def read_ranks(path: Path) -> Ranks:
         raise RanksError(f"{path}: {str(error).removeprefix('ranks: ')}") from error
 
 
+def _texts(column: pa.ChunkedArray) -> Coded | npt.NDArray[np.str_]:
+    """A column of texts, by number where the file has it so."""
+    if not pa.types.is_dictionary(column.type):
+        return np.asarray(column.to_pylist(), dtype=np.str_)
+    whole = column.unify_dictionaries().combine_chunks()
+    names = whole.dictionary.to_pylist()
+    if len(set(names)) < len(names):  # no writer of ours lists a text twice
+        return np.asarray(column.to_pylist(), dtype=np.str_)
+    return Coded(np.asarray(names, dtype=np.str_), whole.indices.to_numpy().astype(np.int64))
+
+
 def _check_schema(path: Path, table: pa.Table) -> None:
     """Refuses a table whose columns, types or nulls are not those of `SCHEMA`."""
     if table.column_names != SCHEMA.names:
         raise RanksError(f"{path}: found columns {table.column_names}, expected {SCHEMA.names}")
     for field in SCHEMA:
         column = table.column(field.name)
-        if column.type != field.type:
+        found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if found != field.type:
             raise RanksError(
-                f"{path}, column {field.name}: found type {column.type}, expected {field.type}"
+                f"{path}, column {field.name}: found type {found}, expected {field.type}"
             )
         if column.null_count and field.name not in ("num_better", "num_tied"):
             raise RanksError(

@@ -147,7 +147,13 @@ class Spectrum(Frozen):
 
 
 class Cost(Frozen):
-    """Cost of one stage. FLOPs: nominal = the plain form's; actual = what this code did."""
+    """Cost of one stage. FLOPs: nominal = the plain form's; actual = what this code did.
+
+    Attributes:
+        device_flops: FLOP/s that the device could do: of a measured matrix product on a CPU, the
+            vendor's figure on a GPU; null where unknown.
+        utilisation: actual FLOPs over seconds times `device_flops`.
+    """
 
     seconds: float
     tokens: int | None = None
@@ -157,6 +163,8 @@ class Cost(Frozen):
     peak_memory_bytes: int | None = None
     first_loss: float | None = None
     last_loss: float | None = None
+    device_flops: float | None = None
+    utilisation: float | None = None
 
 
 class Budget(Frozen):
@@ -196,11 +204,15 @@ class Inputs(Frozen):
 
 
 class Code(Frozen):
-    """Which code ran; null where it was not a git checkout."""
+    """Which code ran; null where it was not a git checkout.
+
+    `plain`: the slow reference forms (`gti-bench run --plain`); null: those of everyday.
+    """
 
     version: str
     commit: str | None
     dirty: bool | None
+    plain: Literal[True] | None = None
 
 
 class Files(Frozen):
@@ -344,9 +356,12 @@ def read_record(path: Path) -> Record:
     return parse_record(read_content(path), str(path))
 
 
-def find_records(results: Path) -> Iterator[Path]:
-    """The record files under `results`, in sorted order."""
-    yield from sorted(results.glob("*/*/seed-*.json"))
+def find_records(results: Path, setting: str | None = None) -> Iterator[Path]:
+    """The record files under `results`, sorted; of one `setting`, those in its folder alone."""
+    if setting is None:
+        yield from sorted(results.glob("*/*/seed-*.json"))
+    else:
+        yield from sorted((results / setting).glob("*/seed-*.json"))
 
 
 def write_record(path: Path, content: dict[str, Any]) -> Record:

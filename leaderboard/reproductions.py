@@ -9,11 +9,10 @@ may come to lie in its place. Lines are claims of those who ran it, with their m
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from leaderboard.agreement import Outcome
 from leaderboard.canonical import canonical_json, write_atomically
 from leaderboard.record import Code, Environment, RecordError
 from leaderboard.setting import Frozen, Sha256
@@ -23,6 +22,9 @@ LONGEST_NAME = 200
 
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 """UTC, to the second."""
+
+Outcome = Literal["exact", "equivalent", "different", "undecided"]
+"""Given by `leaderboard.agreement`, whose statistics take longer to import than a cell to write."""
 
 
 class Scores(Frozen):

@@ -8,8 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from leaderboard.canonical import digest_of, file_sha256
-from leaderboard.metrics import families_of, is_defined, parse_metric, per_user, relevance_of
-from leaderboard.ranks import read_ranks
+from leaderboard.metrics import (
+    families_of,
+    is_defined,
+    means_by_place,
+    parse_metric,
+    per_user,
+    relevance_of,
+    row_values,
+)
+from leaderboard.ranks import Coded, Ranks, read_ranks
 from leaderboard.record import (
     PROTOCOL_VERSION,
     Record,
@@ -38,19 +46,26 @@ class Cell:
     record: Record
 
 
-def load_cells(directories: Iterable[Path]) -> tuple[list[Cell], list[str]]:
+def load_cells(
+    directories: Iterable[Path], setting: str | None = None
+) -> tuple[list[Cell], list[str]]:
     """The cells under the results `directories`, and a note for each file left out.
 
-    A record is left out where it cannot be read, its digest differs, or its ranks are missing or
-    others than it names. Where two directories hold one cell, the first directory's is taken,
-    with a note if their ranks differ.
+    A record is left out where it cannot be read, its digest differs, its ranks are missing or
+    others than it names, or it lies in another setting's folder. Where two directories hold one
+    cell, the first directory's is taken, with a note if their ranks differ.
+
+    Args:
+        directories: results directories.
+        setting: read this setting's folders alone; None: all.
     """
     cells: dict[str, Cell] = {}
     notes: list[str] = []
     for directory in directories:
-        for path in find_records(directory):
+        for path in find_records(directory, setting):
             try:
                 cell = load_cell(path)
+                _check_folder(cell)
             except RecordError as error:
                 notes.append(f"left out: {error}")
                 continue
@@ -63,6 +78,16 @@ def load_cells(directories: Iterable[Path]) -> tuple[list[Cell], list[str]]:
                     " the first is shown"
                 )
     return list(cells.values()), notes
+
+
+def _check_folder(cell: Cell) -> None:
+    """Refuses a record in another setting's folder: boards are read folder by folder."""
+    folder, name = cell.path.resolve().parent.parent.name, cell.record.setting.name
+    if folder != name:
+        raise RecordError(
+            f"{cell.path}: a record of setting {name!r} in the folder {folder!r}; move it to"
+            f" {name}/{cell.record.method.key}/"
+        )
 
 
 def load_cell(path: Path) -> Cell:
@@ -153,26 +178,66 @@ def read_scores(
         )
     if not all(is_defined(metric, beam_of(cell.record)) for cell in cells):
         return None
-    users: npt.NDArray[np.str_] | None = None
+    asked: _Asked | None = None
     targets = ""
     values: dict[str, dict[int, Floats]] = {}
     for cell in cells:
         ranks = read_ranks(ranks_path(cell.path)).of_split("test")
-        found, scores = per_user(ranks, metric, relevance)
-        rows = zip(ranks.user.tolist(), ranks.item.tolist(), strict=True)
-        own_targets = digest_of(sorted({f"{user}\t{item}" for user, item in rows}))
-        if users is None:
-            users, targets = found, own_targets
-        elif not np.array_equal(users, found) or own_targets != targets:
-            raise LeaderboardError(
-                f"{first.path} and {cell.path} are of one setting but scored different users or"
-                f" targets ({len(users)} and {len(found)} users); run one of them again"
-            )
-        values.setdefault(cell.record.method.key, {})[cell.record.seed] = scores
-    if users is None:
+        if asked is None or not asked.is_of(ranks):
+            known, asked = asked, _Asked.of(ranks)
+            own = asked.targets()
+            if known is not None and own != targets:
+                raise LeaderboardError(
+                    f"{first.path} and {cell.path} are of one setting but scored different users or"
+                    f" targets ({len(known.names)} and {len(asked.names)} users); run one of them"
+                    " again"
+                )
+            targets = own
+        values.setdefault(cell.record.method.key, {})[cell.record.seed] = (
+            means_by_place(row_values(ranks, metric), asked.user.numbers, len(asked.names))
+            if relevance is None
+            else per_user(ranks, metric, relevance)[1]
+        )
+    if asked is None:
         return None
-    everyone = UserScores(metric, users, values)
+    everyone = UserScores(metric, asked.names, values)
     return everyone if slice_name is None else restricted(everyone, first, slice_name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Who is asked for what, row by row: alike in most cells of a setting, so found out once.
+
+    Args:
+        rows: the columns `user` and `item` as they were read.
+        user: the column `user`, its names sorted.
+    """
+
+    rows: tuple[Coded, Coded]
+    user: Coded
+
+    @classmethod
+    def of(cls, ranks: Ranks) -> "_Asked":
+        """That of `ranks`, of one split."""
+        return cls((ranks.coded("user"), ranks.coded("item")), ranks.coded("user").in_order())
+
+    @property
+    def names(self) -> npt.NDArray[np.str_]:
+        """[U] the users, sorted."""
+        return self.user.names
+
+    def is_of(self, ranks: Ranks) -> bool:
+        """Whether the rows of `ranks` are these, in this order."""
+        own = (ranks.coded("user"), ranks.coded("item"))
+        return all(
+            np.array_equal(left.numbers, right.numbers) and np.array_equal(left.names, right.names)
+            for left, right in zip(self.rows, own, strict=True)
+        )
+
+    def targets(self) -> str:
+        """A hash of the pairs of user and target, in whatever order they stand."""
+        texts = (column.names[column.numbers].tolist() for column in self.rows)
+        return digest_of(sorted({f"{user}\t{item}" for user, item in zip(*texts, strict=True)}))
 
 
 def members_of(cell: Cell, users: npt.NDArray[np.str_]) -> Members:

@@ -4,6 +4,7 @@ It lies at `<results>/inputs/<sha256>.npz`; the hash is over its content, by the
 `gti.semantic_ids`, which this package does not import.
 """
 
+import functools
 import hashlib
 import json
 import zipfile
@@ -40,7 +41,7 @@ class SemanticIdsFile:
     codebooks: npt.NDArray[np.float16] | None
     sha256: str
 
-    @property
+    @functools.cached_property
     def used(self) -> npt.NDArray[np.bool_]:
         """[levels, num_codes] whether any item carries the code."""
         used = np.zeros((self.codes.shape[1], self.num_codes), dtype=bool)
@@ -48,7 +49,7 @@ class SemanticIdsFile:
             used[level, self.codes[:, level]] = True
         return used
 
-    @property
+    @functools.cached_property
     def distinct(self) -> int:
         """Number of distinct Semantic IDs."""
         return len(np.unique(self.codes, axis=0))
@@ -60,11 +61,21 @@ def artefact_path(record: Path, sha256: str) -> Path:
 
 
 def read_semantic_ids(path: Path) -> SemanticIdsFile:
-    """Reads the artefact at `path` and hashes what it holds.
+    """Reads the artefact at `path` and hashes what it holds; once for a file that stays as it is.
 
     Raises:
         SemanticIdsFileError: a missing or damaged file, pickled content, arrays that do not fit.
     """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SemanticIdsFileError(f"cannot read {path}: {error.strerror or error}") from error
+    return _read(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: Path, _state: tuple[int, ...]) -> SemanticIdsFile:
+    """Reads the artefact at `path` in its present `_state`."""
     try:
         # Opened here: numpy leaves a damaged archive open.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as archive:

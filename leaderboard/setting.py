@@ -10,7 +10,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from leaderboard.canonical import digest_of
 
@@ -224,9 +231,19 @@ class TuningSpec(Frozen):
 
 
 class DecodingSpec(Frozen):
-    """Trie-constrained beam search; the beam is never shrunk."""
+    """Trie-constrained beam search; the beam is never shrunk.
+
+    `method` "exact" scores every item instead and keeps the `beam` best of all; "beam", the
+    default, is held as null, so that settings from before there was a choice keep their hash.
+    """
 
     beam: Annotated[int, Field(ge=1)]
+    method: Literal["exact"] | None = None
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _beam_is_the_default(cls, value: object) -> object:
+        return None if value == "beam" else value
 
 
 class EvaluationSpec(Frozen):

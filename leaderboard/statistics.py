@@ -21,7 +21,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Floats = npt.NDArray[np.float64]
 
@@ -90,7 +90,7 @@ def variance_parts(squares: MeanSquares) -> tuple[Floats, Floats]:
 
 def _critical(level: float, degrees: int) -> float:
     """Student's two-sided critical value; 0 for a part that does not exist (0 degrees)."""
-    return float(stats.t.isf(level / 2, degrees)) if degrees > 0 else 0.0
+    return -float(special.stdtrit(degrees, level / 2)) if degrees > 0 else 0.0
 
 
 def margin(squares: MeanSquares, level: float = LEVEL) -> Floats:
@@ -159,7 +159,7 @@ def estimate(values: Floats) -> Estimate:
     if values.ndim != 2 or values.size == 0:
         raise ValueError(f"values have shape {values.shape}, expected [seeds, users], both > 0")
     num_seeds, num_users = values.shape
-    center = math.fsum(values.ravel()) / values.size
+    center = math.fsum(values.ravel().tolist()) / values.size
     seed_sd = float(np.std(values.mean(axis=1), ddof=1)) if num_seeds > 1 else None
     squares = mean_squares(values)
     error = math.sqrt(sum(float(part) for part in variance_parts(squares)))

@@ -1,9 +1,11 @@
 """Checks records without their author: schema, digest, sidecars, every derivable figure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from leaderboard.findings import Finding, Report
+from leaderboard.processes import share
+from leaderboard.ranks import Ranks
 from leaderboard.record import (
     Record,
     RecordError,
@@ -15,7 +17,7 @@ from leaderboard.record import (
     record_digest,
 )
 from leaderboard.reproductions import reproductions_path
-from leaderboard.verify_across import compare, targets_hash
+from leaderboard.verify_across import Facts, TargetsHash, compare, facts_of
 from leaderboard.verify_curve import check_curve, check_steps, check_tasks
 from leaderboard.verify_diagnostics import check_diagnostics
 from leaderboard.verify_fits import check_fits
@@ -35,6 +37,7 @@ from leaderboard.verify_training import check_budget, check_cost, check_trainabl
 MEASURED = (
     "cost.*.seconds",
     "cost.*.peak_memory_bytes",
+    "cost.*.device_flops",
     "fits.*.seconds",
     "learning_curve.*.seconds",
     "environment.threads",
@@ -84,11 +87,19 @@ float32 as far as those reach: means and ranks to some six digits, RSA to some 1
 """
 
 
-def verify(path: Path) -> list[Finding]:
+RECORDS_PER_TASK = 16
+"""Read by one process in a row, so that it can use what the last record left."""
+
+
+def verify(path: Path, processes: int = 1) -> list[Finding]:
     """All findings about the records under `path`; none if all is well.
+
+    Of each record only what others must agree with is kept, so memory does not grow with them.
 
     Args:
         path: a results directory, one setting's or one method's directory in it, or one record.
+        processes: how many share the work where there is enough of it. With more than one the
+            calling script must be importable (`if __name__ == "__main__":`), as `spawn` demands.
     """
     records = list(_records(path))
     if not records:
@@ -96,16 +107,36 @@ def verify(path: Path) -> list[Finding]:
             Finding("error", str(path), "", f"no records under {path}", "SETTING/METHOD/seed-N")
         ]
     findings: list[Finding] = []
-    checked: list[tuple[Path, Record, str]] = []
-    for file in records:
-        report = Report(str(file), findings)
-        record, targets = _verify_one(report, file)
-        if record is not None:
-            checked.append((file, record, targets))
+    checked: list[Facts] = []
+    for found, facts in _verify_all(records, processes):
+        findings += found
+        checked += facts
     compare(checked, findings)
     if path.is_dir():
         _find_orphans(path, findings)
     return findings
+
+
+def _verify_all(
+    records: Sequence[Path], processes: int
+) -> Iterator[tuple[list[Finding], list[Facts]]]:
+    """What is found in each run of `records`, in their order."""
+    size = RECORDS_PER_TASK
+    tasks = [records[start : start + size] for start in range(0, len(records), size)]
+    # A process takes a second to start.
+    yield from share(_verify_some, tasks, min(processes, len(tasks) // 2))
+
+
+def _verify_some(records: Sequence[Path]) -> tuple[list[Finding], list[Facts]]:
+    """Checks each of `records` by itself; what is wrong, and what others must agree with."""
+    findings: list[Finding] = []
+    checked: list[Facts] = []
+    targets = TargetsHash()
+    for file in records:
+        record, ranks = _verify_one(Report(str(file), findings), file)
+        if record is not None:
+            checked.append(facts_of(file, record, "" if ranks is None else targets.of(ranks)))
+    return findings, checked
 
 
 def _records(path: Path) -> Iterator[Path]:
@@ -118,13 +149,13 @@ def _records(path: Path) -> Iterator[Path]:
     yield from found
 
 
-def _verify_one(report: Report, path: Path) -> tuple[Record | None, str]:
-    """Checks one record; returns it and a hash of the targets it scored (empty if unknown)."""
+def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None]:
+    """Checks one record; returns it and its ranks, as far as they can be read."""
     try:
         content = read_content(path)
     except RecordError as error:
         report.error("", str(error), "a readable record")
-        return None, ""
+        return None, None
     try:
         report.equal("digest", content.get("digest"), record_digest(content))
     except ValueError as error:  # NaN or a broken character: no canonical form, so no digest
@@ -133,7 +164,7 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, str]:
         record = parse_record(content, str(path))
     except RecordError as error:
         report.error("(schema)", str(error).removeprefix(f"{path}: "), "the record's schema")
-        return None, ""
+        return None, None
     check_identity(report, record, path.resolve())
     check_inputs(report, record)
     check_parts(report, record)
@@ -151,7 +182,7 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, str]:
     ranks = check_ranks(report, record, path)
     check_diagnostics(report, record, path, artefact)
     check_reproductions(report, record, path, ranks)
-    return record, "" if ranks is None else targets_hash(ranks)
+    return record, ranks
 
 
 def _find_orphans(path: Path, findings: list[Finding]) -> None:

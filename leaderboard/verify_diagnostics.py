@@ -4,6 +4,7 @@ The file holds the singular values, and the cosines of up to as many rows of eac
 shown. Where those are all used rows, cosine means and RSA follow from them and the codebooks.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,9 +131,9 @@ def _check_codes(
         report.error(f"files.diagnostics ({place}, cosine_labels)", "mixed levels", "in order")
         return
     has_cosine = np.diag(cosine) > 0.5  # a row of zeros has none and is left out
-    vectors = None
+    codes = None
     if artefact.codebooks is not None:
-        vectors = artefact.codebooks[used].astype(np.float64)[has_cosine]
+        codes = np.flatnonzero(used)[has_cosine]
     cosine, levels = cosine[np.ix_(has_cosine, has_cosine)], levels[has_cosine]
     _check_cosines(report, place, numbers, cosine, levels)
     vary = bool(arrays.singular_values_centred.any())  # else all rows are equal: no RSA
@@ -148,8 +149,8 @@ def _check_codes(
             )
         )
         suffix = "" if number == 0 else f"_per_level.{number - 1}"
-        own = None if vectors is None or not vary else vectors[rows]
-        _check_rsa(report, place, suffix, found, cosine[np.ix_(rows, rows)], own)
+        own = None if codes is None or not vary else codes[rows]
+        _check_rsa(report, place, suffix, found, cosine[np.ix_(rows, rows)], own, artefact)
     text = arrays.cosine_labels < 0
     if numbers.text_affinity is not None and text.any() and has_cosine.any():
         least = arrays.cosine[np.ix_(new[has_cosine], text)].max(axis=1).astype(np.float64).mean()
@@ -182,26 +183,21 @@ def _check_rsa(
     suffix: str,
     found: tuple[float | None, ...],
     cosine: Floats,
-    vectors: Floats | None,
+    codes: npt.NDArray[np.int64] | None,
+    artefact: SemanticIdsFile,
 ) -> None:
     """Pearson and Spearman between the pairs' cosines and those of their codebook vectors."""
     names = (f"{place}.rsa_pearson{suffix}", f"{place}.rsa_spearman{suffix}")
-    if vectors is None:
+    pairs_of_codes = None if codes is None else _pairs_of_codes(artefact, codes.tobytes())
+    if pairs_of_codes is None:
         for name, value in zip(names, found, strict=True):
             report.equal(name, value, None)
         return
-    kept = np.any(vectors != 0, axis=1)
-    cosine, vectors = cosine[np.ix_(kept, kept)], vectors[kept]
-    unit = vectors / np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
-    upper = np.triu_indices(len(vectors), k=1)
-    between = np.round(np.clip(unit @ unit.T, -1, 1)[upper], COSINE_DECIMALS)
-    pairs = cosine[upper]
-    if len(vectors) < 3 or between.std() <= MIN_COSINE_STD:
-        for name, value in zip(names, found, strict=True):
-            report.equal(name, value, None)
-        return
+    kept, between, between_ranked = pairs_of_codes
+    cosine = cosine[np.ix_(kept, kept)]
+    pairs = cosine[np.triu_indices(len(cosine), k=1)]
     noise = ROUNDING / float(pairs.std()) if pairs.std() > ROUNDING else math.inf
-    ranked = rankdata(pairs), rankdata(between)
+    ranked = rankdata(pairs), between_ranked
     # Cosines that vary no more than float32 rounds leave nothing but the bounds.
     for name, value, sides, unsure in (
         (names[0], found[0], (pairs, between), 2 * noise),
@@ -209,6 +205,34 @@ def _check_rsa(
     ):
         if unsure < MOST_UNSURE:
             _close(report, name, value, _correlation(*sides), absolute=2 * ROUNDING + unsure)
+
+
+@functools.lru_cache(maxsize=32)
+def _pairs_of_codes(
+    artefact: SemanticIdsFile, codes: bytes
+) -> tuple[npt.NDArray[np.bool_], Floats, Floats] | None:
+    """The same for all records that rest on one artefact: how its codebook vectors relate.
+
+    Args:
+        artefact: with codebooks.
+        codes: bytes of [n] int64, places in levels × codes.
+
+    Returns:
+        kept: [n] whose vector is not all zeros; the cosines of their pairs; and the ranks of
+        these. None where there are too few, or the cosines do not vary.
+    """
+    if artefact.codebooks is None:
+        return None
+    flat = artefact.codebooks.reshape(-1, artefact.codebooks.shape[2])
+    vectors = flat[np.frombuffer(codes, dtype=np.int64)].astype(np.float64)
+    kept = np.any(vectors != 0, axis=1)
+    vectors = vectors[kept]
+    unit = vectors / np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
+    upper = np.triu_indices(len(vectors), k=1)
+    between = np.round(np.clip(unit @ unit.T, -1, 1)[upper], COSINE_DECIMALS)
+    if len(vectors) < 3 or between.std() <= MIN_COSINE_STD:
+        return None
+    return kept, between, rankdata(between)
 
 
 def _unsure_order(values: Floats) -> float:

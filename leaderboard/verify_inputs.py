@@ -3,8 +3,10 @@
 import math
 from pathlib import Path
 
+import numpy as np
+
 from leaderboard.findings import Report
-from leaderboard.ranks import Ranks
+from leaderboard.ranks import Ranks, combined
 from leaderboard.record import Record, RecordError
 from leaderboard.semantic_ids_file import SemanticIdsFile, artefact_path, read_semantic_ids
 
@@ -56,13 +58,16 @@ def _check_counts(report: Report, record: Record, artefact: SemanticIdsFile) -> 
             report.error(f"accounting.{name}", getattr(accounting, name), f"0 to {most}")
 
 
-def check_beam_used(report: Report, record: Record, ranks: Ranks) -> None:
-    """The mean number of leaves is a sum of whole numbers over the prompts that were asked."""
+def check_beam_used(report: Report, record: Record, test: Ranks) -> None:
+    """The mean number of leaves is a sum of whole numbers over the prompts that were asked.
+
+    Those of the test split, by its ranks `test`.
+    """
     accounting = record.accounting
     if accounting is None:
         return
-    test = ranks.of_split("test")
-    prompts = len(set(zip(test.user.tolist(), test.wording.tolist(), strict=True)))
+    asked = np.sort(combined(test.coded("user").numbers, test.wording))
+    prompts = int((np.diff(asked) > 0).sum()) + min(len(asked), 1)
     total = accounting.beam_used_mean * prompts
     if not math.isclose(total, round(total), rel_tol=1e-12, abs_tol=1e-9):
         wanted = f"a whole number over {prompts} prompts"

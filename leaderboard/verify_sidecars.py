@@ -7,7 +7,7 @@ import numpy as np
 from leaderboard.canonical import file_sha256
 from leaderboard.findings import Report
 from leaderboard.metrics import metrics, num_users, raw_recall, relevance_of, slices
-from leaderboard.ranks import SPLITS, Ranks, read_ranks
+from leaderboard.ranks import SPLITS, TEXTS, Ranks, combined, read_ranks
 from leaderboard.record import Metrics, Record, RecordError, ranks_path
 from leaderboard.scores import beam_of
 from leaderboard.verify_inputs import check_beam_used
@@ -27,7 +27,7 @@ def check_ranks(report: Report, record: Record, path: Path) -> Ranks | None:
     parts = {split: ranks.of_split(split) for split in SPLITS}
     users = {split: num_users(part) for split, part in parts.items()}
     _check_wordings(report, ranks, record)
-    check_beam_used(report, record, ranks)
+    check_beam_used(report, record, parts["test"])
     for split in SPLITS:
         report.equal(f"num_users.{split}", record.num_users.get(split), users[split])  # type: ignore[call-overload]
     try:
@@ -69,15 +69,17 @@ def check_sha256(report: Report, field: str, sidecar: Path, named: str | None) -
 def _check_wordings(report: Report, ranks: Ranks, record: Record) -> None:
     """Every target was asked for in all of the setting's wordings; a reference has one."""
     asked = record.setting.evaluation.wordings if record.kind == "cell" else 1
-    keys = zip(ranks.split.tolist(), ranks.user.tolist(), ranks.item.tolist(), strict=True)
-    found: dict[tuple[str, str, str], set[int]] = {}
-    for key, wording in zip(keys, ranks.wording.tolist(), strict=True):
-        found.setdefault(key, set()).add(wording)
-    for key, wordings in found.items():
-        if wordings != set(range(asked)):
-            place = f"files.ranks ({', '.join(key)}, wordings)"
-            report.error(place, sorted(wordings), list(range(asked)))
-            return
+    if asked == 1 and not ranks.wording.any():
+        return  # no row is there twice
+    keys = combined(*(ranks.coded(name).numbers for name in TEXTS))
+    _, targets = np.unique(keys, return_inverse=True)
+    # No row is there twice, so a target has all wordings where it has as many, and no others.
+    wrong = np.bincount(targets) != asked
+    wrong[targets[ranks.wording >= asked]] = True
+    for row in np.flatnonzero(wrong[targets])[:1]:
+        place = ", ".join(str(getattr(ranks, name)[row]) for name in TEXTS)
+        found = np.sort(ranks.wording[targets == targets[row]]).tolist()
+        report.error(f"files.ranks ({place}, wordings)", found, list(range(asked)))
 
 
 def _check_beam(report: Report, ranks: Ranks, beam: int) -> None:

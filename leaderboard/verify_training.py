@@ -3,7 +3,8 @@
 FLOPs are sums of whole numbers (`gti.flops`): with N body parameters, V matrix rows, width d, T
 tokens and S a stage's attention, a stage that trains all costs 6 (N + V d) T + 6 S and one that
 trains new rows alone 4 N T + 6 V d T + 6 S. What was computed differs by the positions that need
-no head, a multiple of V d. Sums are exact where a float holds every whole number below them.
+no head, a multiple of V d, in style "chat" by what prompts share, and where new rows alone are
+trained by what is constant. Sums are exact where a float holds every whole number below them.
 """
 
 import math
@@ -58,6 +59,18 @@ def check_cost(report: Report, record: Record) -> None:
     for stage, cost in _trained(record).items():
         _check_counts(report, record, stage, cost)
         _check_flops(report, record, stage, cost)
+        _check_utilisation(report, stage, cost)
+
+
+def _check_utilisation(report: Report, stage: str, cost: Cost) -> None:
+    """It follows from FLOPs, seconds and the device's rate, and is null without one of them."""
+    wanted = None
+    if cost.device_flops and cost.seconds > 0 and cost.actual_flops is not None:
+        wanted = cost.actual_flops / (cost.seconds * cost.device_flops)
+    found = cost.utilisation
+    same = found is not None and wanted is not None and math.isclose(found, wanted, rel_tol=1e-9)
+    if not same and found != wanted:
+        report.error(f"cost.{stage}.utilisation", found, f"{wanted!r} (from cost.{stage}.*)")
 
 
 def _check_counts(report: Report, record: Record, stage: str, cost: Cost) -> None:
@@ -95,9 +108,15 @@ def _check_flops(report: Report, record: Record, stage: str, cost: Cost) -> None
         report.error(place, nominal, f"a multiple of {unit}")
     width = width_of(record)
     head = manifest.rows_after * (width or 1)
-    if actual is not None:
-        # Trained in full: 6 V d (tokens - targets); rows alone: 6 V d tokens - 4 V d targets.
-        unit, most = (2, 3 * cost.tokens) if stage == FROZEN else (6, cost.tokens)
+    if actual is not None and (stage == FROZEN or record.setting.prompts.style == "chat"):
+        # Tokens of the body are saved as well: prompts of one history share what they begin with,
+        # and what stands before the first new token is run forward alone, and not every time.
+        if not 0 < actual <= nominal or (nominal - actual) % unit:
+            wanted = f"above 0, {nominal!r} (cost.{stage}.nominal_flops) less a multiple of {unit}"
+            report.error(f"cost.{stage}.actual_flops", actual, wanted)
+    elif actual is not None:
+        # Trained in full: 6 V d (tokens - targets).
+        most = cost.tokens
         parts, rest = divmod(nominal - actual, unit * head)
         if rest or parts < 0 or (width is not None and parts > most):
             wanted = (

@@ -64,7 +64,7 @@ def test_the_example_in_the_readme_runs_and_its_loss_falls():
     assert last < first
 
 
-@pytest.mark.parametrize("verb", sorted(set(re.findall(r"`gti-bench ([a-z]+)", README))))
+@pytest.mark.parametrize("verb", sorted(set(re.findall(r"`gti-bench ([a-z-]+)", README))))
 def test_commands_in_the_readme_exist(gti_bench, verb):
     done = gti_bench(verb, "--help")
     assert done.returncode == 0, done.stderr

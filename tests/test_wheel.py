@@ -19,6 +19,10 @@ IN_THE_WHEEL = {
     "benchmarks/nano/model.safetensors",
     "benchmarks/nano/tokenizer.json",
     "benchmarks/nano/tokenizer_config.json",
+    "leaderboard/site/static/site.css",
+    "leaderboard/site/static/site.js",
+    "leaderboard/site/templates/base.html",
+    "leaderboard/site/templates/setting.html",
 }
 
 

@@ -216,6 +216,8 @@ def cost_of(
         "actual_flops": nominal - saved,
         "first_loss": 6.0,
         "last_loss": 0.25,
+        "device_flops": 5e10,
+        "utilisation": (nominal - saved) / (seconds * 5e10),
     }
 
 
@@ -447,6 +449,12 @@ class Factory:
 def factory(tmp_path: Path) -> Factory:
     """A factory that writes under a fresh directory."""
     return Factory(tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def new_factory() -> Callable[[Path], Factory]:
+    """Makes a factory that writes under the given directory."""
+    return Factory
 
 
 @pytest.fixture(scope="session")

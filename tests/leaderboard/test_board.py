@@ -1,6 +1,8 @@
 """Boards: what stands on them, what they refuse, and what is left out with a note."""
 
 import json
+from dataclasses import fields
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,15 @@ import pytest
 
 from leaderboard.board import load_leaderboards
 from leaderboard.metrics import per_user
-from leaderboard.ranks import read_ranks
-from leaderboard.record import ranks_path, read_record, record_digest, record_path
+from leaderboard.ranks import Ranks, read_ranks, write_ranks
+from leaderboard.record import (
+    ranks_path,
+    read_content,
+    read_record,
+    record_digest,
+    record_path,
+    write_record,
+)
 from leaderboard.scores import LeaderboardError
 from leaderboard.statistics import estimate
 
@@ -222,3 +231,66 @@ def test_no_records_make_no_board(tmp_path: Path) -> None:
 def test_an_unknown_method_is_named_with_those_there_are(whole_board: Path) -> None:
     with pytest.raises(LeaderboardError, match="no method 'gtl' on board toy"):
         only_board(whole_board).row("gtl")
+
+
+def test_a_record_in_another_settings_folder_is_left_out_with_a_note(factory: Any) -> None:
+    factory.write("mean")
+    path = factory.write("gti")
+    stray = factory.root / "other" / "gti"
+    stray.parent.mkdir()
+    path.parent.rename(stray)
+    found = load_leaderboards([factory.root])
+    assert [row.key for row in found.boards[0].rows] == ["mean"]
+    (note,) = found.notes
+    assert note == (
+        f"left out: {stray / path.name}: a record of setting 'toy' in the folder 'other'; move it"
+        " to toy/gti/"
+    )
+
+
+def test_one_settings_board_does_not_read_the_others_records(
+    factory: Any, toy_setting: Any
+) -> None:
+    factory.write("mean")
+    damaged = factory.write("mean", setting=toy_setting(name="other"))
+    damaged.write_text("{")
+    found = load_leaderboards([factory.root], setting="toy")
+    assert ([board.setting.name for board in found.boards], found.notes) == (["toy"], ())
+    assert len(load_leaderboards([factory.root]).notes) == 1
+
+
+def test_the_order_of_a_cells_rows_does_not_matter(factory: Any) -> None:
+    before = load_leaderboards([factory.board(("mean", "gti"))], "ndcg@10").boards[0]
+    path = factory.root / "toy" / "gti" / "seed-1.json"
+    ranks = read_ranks(ranks_path(path))
+    order = np.random.default_rng(0).permutation(len(ranks))
+    columns = {field.name: getattr(ranks, field.name)[order] for field in fields(ranks)}
+    sha256 = write_ranks(ranks_path(path), Ranks(**columns))
+    content = read_content(path)
+    content["files"]["ranks"] = sha256
+    del content["digest"]
+    write_record(path, content)
+    after = load_leaderboards([factory.root], "ndcg@10").boards[0]
+    assert [row.score for row in after.rows] == [row.score for row in before.rows]
+    assert [row.difference for row in after.rows] == [row.difference for row in before.rows]
+
+
+def test_what_another_process_makes_of_a_setting_arrives_whole(
+    factory: Any, toy_setting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.write("mean")
+    factory.write("gti")
+    factory.write("mean", setting=toy_setting(name="other"))
+
+    def there_and_back(work: Any, tasks: Any, processes: int) -> Any:
+        assert processes == 4
+        for task in tasks:
+            yield ForkingPickler.loads(
+                ForkingPickler.dumps(work(ForkingPickler.loads(ForkingPickler.dumps(task))))
+            )
+
+    alone = load_leaderboards([factory.root])
+    monkeypatch.setattr("leaderboard.board.share", there_and_back)
+    monkeypatch.setattr("leaderboard.board.MANY_RECORDS", 3)
+    assert load_leaderboards([factory.root], processes=4) == alone
+    assert [board.setting.name for board in alone.boards] == ["other", "toy"]

@@ -6,12 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leaderboard.canonical import file_sha256
 from leaderboard.ranks import (
     SCHEMA,
     Ranks,
     RanksError,
+    coded,
+    combined,
     concatenate,
     read_ranks,
     write_ranks,
@@ -135,3 +139,67 @@ def test_wrong_columns_types_and_nulls_are_named(tmp_path: Path) -> None:
     negative = table.set_column(place, "num_tied", pa.array([-2, None, 0], pa.int32()))
     with pytest.raises(RanksError, match=r"x\.parquet: row 0, column num_tied: found -2"):
         read_ranks(rewritten(path, negative))
+
+
+KEYS = st.tuples(
+    st.sampled_from(["test", "validation"]),
+    st.sampled_from(["a", "b", "ä"]),
+    st.integers(0, 2),
+    st.sampled_from(["x", "y"]),
+)
+
+
+@given(st.lists(KEYS, max_size=25))
+def test_the_first_repeated_row_is_the_one_a_set_finds(
+    keys: list[tuple[str, str, int, str]],
+) -> None:
+    seen: set[tuple[str, str, int, str]] = set()
+    first = next((row for row, key in enumerate(keys) if key in seen or seen.add(key)), None)
+    split, user, wording, item = ([key[place] for key in keys] for place in range(4))
+    columns = {"split": split, "user": user, "wording": wording, "item": item}
+    ones: dict[str, object] = {"grade": [1] * len(keys), "in_beam": [True] * len(keys)}
+    zeros = ("num_better", "num_tied", "target_popularity", "history_length")
+    table = {**columns, **ones, **{name: [0] * len(keys) for name in zeros}}
+    if first is None:
+        assert len(Ranks(**table)) == len(keys)  # type: ignore[arg-type]
+    else:
+        expected = "split {}, user {}, wording {}, item {}".format(*keys[first])
+        with pytest.raises(RanksError, match=f"row {first} repeats {expected}"):
+            Ranks(**table)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.text("aBä~", max_size=3), max_size=20))
+def test_a_column_by_number_names_the_same_texts(texts: list[str]) -> None:
+    column = coded(np.array(texts, dtype=np.str_))
+    assert column.names[column.numbers].tolist() == texts
+    ordered = column.in_order()
+    assert ordered.names.tolist() == sorted(set(texts))
+    assert ordered.names[ordered.numbers].tolist() == texts
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2**40)] * 3), min_size=1, max_size=20))
+def test_combined_numbers_stand_in_the_order_of_the_rows(rows: list[tuple[int, int, int]]) -> None:
+    keys = combined(*(np.array([row[place] for row in rows]) for place in range(3))).tolist()
+    for left, key in zip(rows, keys, strict=True):
+        for right, other in zip(rows, keys, strict=True):
+            assert (left < right, left == right) == (key < other, key == other)
+
+
+def test_a_part_of_a_table_has_its_columns_by_number_too(tmp_path: Path) -> None:
+    write_ranks(tmp_path / "x.parquet", small())
+    part = read_ranks(tmp_path / "x.parquet").where(np.array([False, True, True]))
+    for name in ("split", "user", "item"):
+        column = part.coded(name)
+        assert column.names[column.numbers].tolist() == getattr(part, name).tolist()
+    assert part.coded("user").in_order().names.tolist() == ["1", "häna"]
+
+
+def test_a_file_without_dictionaries_is_read_alike(tmp_path: Path) -> None:
+    write_ranks(tmp_path / "x.parquet", small())
+    table = pq.read_table(tmp_path / "x.parquet")
+    pq.write_table(table, tmp_path / "plain.parquet", use_dictionary=False)
+    one, other = (read_ranks(tmp_path / f"{name}.parquet") for name in ("x", "plain"))
+    assert one.user.tolist() == other.user.tolist()
+    assert (
+        one.coded("item").in_order().names.tolist() == other.coded("item").in_order().names.tolist()
+    )

@@ -178,3 +178,9 @@ def test_more_seeds_show_smaller_differences_until_users_are_the_limit() -> None
 
 def test_no_variation_has_no_smallest_difference() -> None:
     assert s.smallest_difference(s.mean_squares(np.zeros((3, 5)))) is None
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 9, 942, 21_999])
+@pytest.mark.parametrize("level", [1e-12, 0.05 / 190, 0.05, 1.0])
+def test_critical_values_are_students_to_the_last_digit(degrees: int, level: float) -> None:
+    assert s._critical(level, degrees) == scipy_stats.t.isf(level / 2, degrees)

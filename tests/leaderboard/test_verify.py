@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from leaderboard.canonical import file_sha256
 from leaderboard.ranks import Ranks, read_ranks, write_ranks
 from leaderboard.record import diagnostics_path, ranks_path, record_digest
 from leaderboard.verify import verify
+from leaderboard.verify_across import TargetsHash
 
 Content = dict[str, Any]
 
@@ -143,6 +146,12 @@ TAMPERED: list[tuple[str, object, str]] = [
     ("cost/sft/nominal_flops", 3e9, "cost.sft.nominal_flops (less budget.sft_flops)"),
     ("cost/sft/nominal_flops", 999_999_997.0, "cost.sft.nominal_flops"),
     ("cost/sft/actual_flops", 1.0, "cost.sft.actual_flops"),
+    ("cost/grounding/actual_flops", 1.0, "cost.grounding.actual_flops"),
+    ("cost/grounding/actual_flops", 0.0, "cost.grounding.actual_flops"),
+    ("cost/grounding/actual_flops", 9e12, "cost.grounding.actual_flops"),
+    ("cost/sft/utilisation", 0.75, "cost.sft.utilisation"),
+    ("cost/sft/utilisation", None, "cost.sft.utilisation"),
+    ("cost/sft/device_flops", None, "cost.sft.utilisation"),
     ("cost/sft/steps", 19, "learning_curve.2.step"),
     ("budget/extra_spent_flops", 9e9, "budget.extra_spent_flops"),
     ("budget/extra_spent_flops", 0.0, "budget.extra_spent_flops"),
@@ -346,3 +355,45 @@ def test_findings_are_json(factory: Any) -> None:
     edit(path, lambda c: c.update(seed=4))
     listed = json.loads(findings_json(verify(path)))
     assert {"level", "file", "field", "found", "expected"} == set(listed[0])
+
+
+def test_several_processes_find_what_one_finds(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.board()
+    content = json.loads((factory.root / "toy/gti/seed-1.json").read_text())
+    content["metrics"]["test"]["ndcg@10"] += 1e-9
+    (factory.root / "toy/gti/seed-1.json").write_text(json.dumps(content))
+    shutil.copytree(factory.root / "toy/random", factory.root / "toy/twin")
+    alone = verify(factory.root)
+    assert any(finding.field == "metrics.test.ndcg@10" for finding in alone)
+
+    class Pool(ThreadPoolExecutor):  # starts at once; what goes in and out is stored as for others
+        def __init__(self, count: int, mp_context: Any) -> None:
+            assert (count, mp_context.get_start_method()) == (2, "spawn")
+            super().__init__(count)
+
+        def map(self, work: Any, *tasks: Any, **options: Any) -> Any:
+            there_and_back = [ForkingPickler.loads(ForkingPickler.dumps(tasks[0]))]
+            done = super().map(ForkingPickler.loads(ForkingPickler.dumps(work)), *there_and_back)
+            return (ForkingPickler.loads(ForkingPickler.dumps(each)) for each in done)
+
+    monkeypatch.setattr("leaderboard.processes.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("leaderboard.verify.RECORDS_PER_TASK", 2)
+    assert verify(factory.root, processes=2) == alone
+
+
+def test_the_hash_of_the_targets_is_of_their_content_whatever_their_order(factory: Any) -> None:
+    ranks = read_ranks(ranks_path(factory.write("gti")))
+    names = list(ranks.__dataclass_fields__)
+    order = np.random.default_rng(0).permutation(len(ranks))
+    shuffled = Ranks(**{name: getattr(ranks, name)[order] for name in names})
+    known = TargetsHash()
+    assert known.of(ranks) == known.of(shuffled) == TargetsHash().of(shuffled)
+    for name in ("user", "item", "grade", "target_popularity", "history_length"):
+        column = getattr(ranks, name).astype(object)
+        column[3] = "someone" if isinstance(column[3], str) else column[3] + 1
+        changed = {each: getattr(ranks, each) for each in names} | {name: column}
+        assert known.of(Ranks(**changed)) != TargetsHash().of(ranks)
+    counts = {each: getattr(ranks, each) for each in names} | {"num_tied": ranks.num_tied * 2}
+    assert known.of(Ranks(**counts)) == TargetsHash().of(ranks)

@@ -1,0 +1,1 @@
+"""The leaderboard as a static directory of pages that open from disk (`gti-bench site`)."""

@@ -1,0 +1,171 @@
+"""The pages: what each template is filled with. All text is escaped by the templates."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from leaderboard.board import Leaderboard
+from leaderboard.numbers import duration, flops, interval, p_value, score, signed
+from leaderboard.palette import STAGE_NAMES, method_order
+from leaderboard.site import charts, tables
+from leaderboard.site.cards import Facts, Presence, setting_sections, source_parts
+from leaderboard.site.summary import Glance, at_one_seed, glance
+from leaderboard.standing import standing_line
+from leaderboard.tables import STAGES_NOTE, learning_note
+from leaderboard.verdicts import NO_EVIDENCE, footnotes, marks, title, verdict
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A board of the site, without its records: those are on its own page alone.
+
+    Args:
+        slug: its name in addresses.
+        board: its rows' paths are those of the copied records, from the site's root.
+        dataset: what its records say of the dataset.
+        methods: method or reference → what its records say of it.
+    """
+
+    slug: str
+    board: Leaderboard
+    dataset: Facts
+    methods: Mapping[str, Presence]
+
+    @property
+    def glance(self) -> Glance:
+        """The board in short."""
+        return glance(self.board)
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What the pages about more than one board share.
+
+    Args:
+        shown: every board.
+        problems: what was refused or left out.
+        datasets: dataset → its name in addresses.
+        methods: method or reference → the boards it stands on.
+    """
+
+    shown: Sequence[Shown]
+    problems: Sequence[str]
+    datasets: Mapping[str, str]
+    methods: dict[str, list[Shown]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Gathers the methods of all boards."""
+        kinds = {row.key: row.kind for each in self.shown for row in each.board.rows}
+        order = sorted(kinds, key=lambda key: (kinds[key] == "reference", method_order(key)))
+        for key in order:
+            self.methods[key] = [each for each in self.shown if key in each.methods]
+
+
+@cache
+def environment() -> Environment:
+    """The templates; everything that is no Markup is escaped."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.globals.update(
+        no_evidence=NO_EVIDENCE,
+        stage_names=STAGE_NAMES,
+        score=score,
+        signed=signed,
+        interval=interval,
+        p_value=p_value,
+        duration=duration,
+        flops=flops,
+        marks=marks,
+        verdict=verdict,
+        source_parts=source_parts,
+        quoted=quoted,
+        at_one_seed=at_one_seed,
+    )
+    return made
+
+
+def quoted(text: str) -> Markup:
+    """`text`, what stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _render(template: str, root: str, **values: Any) -> bytes:
+    """The page made of `template`; `root` leads from it to the site's root."""
+    return environment().get_template(template).render(root=root, **values).encode()
+
+
+def index_page(pages: Pages) -> bytes:
+    """Every setting at a glance."""
+    ordered = sorted(pages.shown, key=lambda each: not each.board.evidence)
+    cards = {key: boards[0].methods[key].card for key, boards in pages.methods.items()}
+    return _render("index.html", "", pages=pages, shown=ordered, cards=cards)
+
+
+def setting_page(shown: Shown, own: charts.ByMethod, dataset: str, write: charts.Write) -> bytes:
+    """A board with its figures.
+
+    Args:
+        shown: the board.
+        own: its methods and references → their cells, by seed.
+        dataset: the dataset's name in addresses.
+        write: takes the pictures.
+    """
+    board = shown.board
+    drawn = charts.drawn_methods(board)
+    by_method = {key: own[key] for key in drawn}
+    levels = board.setting.semantic_ids.levels
+    lines = {row.key: standing_line(row.key, row.standing) for row in board.rows}
+    return _render(
+        "setting.html",
+        "../",
+        shown=shown,
+        board=board,
+        glance=shown.glance,
+        title=title(board),
+        scores=tables.scores(board),
+        rows=tables.rows(board),
+        learning=tables.learning(board),
+        slices=tables.slices(board, own),
+        records=tables.records(board, own),
+        groups=list(dict.fromkeys(row.group for row in board.rows)),
+        verdicts=[(row, text) for row in board.rows if (text := verdict(row)) is not None],
+        footnotes=footnotes(board),
+        standings=[line for line in lines.values() if line is not None],
+        learning_note=learning_note(board),
+        stages_note=STAGES_NOTE,
+        curves=charts.learning_charts(by_method, board.metric),
+        panels=charts.panels(by_method, write),
+        rsa=charts.rsa_charts(by_method, levels),
+        costs=charts.cost_charts(board, drawn),
+        left_undrawn=sum(row.kind == "cell" for row in board.rows) - len(drawn),
+        sections=setting_sections([cell for cells in own.values() for cell in cells]),
+        dataset=dataset,
+    )
+
+
+def method_page(pages: Pages, key: str) -> bytes:
+    """A method or reference on every board."""
+    boards = pages.methods[key]
+    found = [(each, each.board.row(key), each.methods[key]) for each in boards]
+    card = boards[0].methods[key].card
+    return _render("method.html", "../", key=key, card=card, found=found)
+
+
+def dataset_page(pages: Pages, name: str) -> bytes:
+    """A dataset, and the settings on it."""
+    found = [each for each in pages.shown if each.board.setting.dataset.name == name]
+    return _render("dataset.html", "../", name=name, found=found)

@@ -1,0 +1,112 @@
+"""What a board says to a reader who has one minute: who leads, what can be shown, who checked."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from leaderboard.board import Leaderboard
+from leaderboard.numbers import interval, score
+from leaderboard.rows import BASE, Row
+
+MOST_NAMED = 6
+"""Methods named in a sentence."""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """Four answers about a board, one sentence each.
+
+    Attributes:
+        leader: the method with the highest mean; empty where there is none.
+        lead: who leads, with its interval, and who cannot be told apart from it.
+        shown: how many differences from `mean` can be shown.
+        any_shown: whether one can, over seeds and not at one seed alone.
+        weak: how many methods are under-trained, or empty.
+        standing: how many rows are claimed, verified, reproduced.
+    """
+
+    leader: str
+    lead: str
+    shown: str
+    any_shown: bool
+    weak: str
+    standing: str
+
+
+def glance(board: Leaderboard) -> Glance:
+    """What `board` says in short."""
+    methods = [row for row in board.rows if row.kind == "cell"]
+    tested = [row for row in methods if row.difference and row.difference.p is not None]
+    found = [row for row in tested if row.difference and row.difference.verdict != "not shown"]
+    firm = [row for row in found if not at_one_seed(row)]
+    states = Counter(row.standing.state for row in board.rows)
+    weak = [row.key for row in methods if row.under_trained]
+    return Glance(
+        leader=methods[0].key if methods else "",
+        lead=_lead(board, methods),
+        shown=_shown(len(tested), firm, [row for row in found if at_one_seed(row)]),
+        any_shown=bool(firm),
+        weak=f"{len(weak)} under-trained, no claim: {', '.join(weak)}." if weak else "",
+        standing=", ".join(
+            f"{states[state]} row{'' if states[state] == 1 else 's'} {state}"
+            for state in ("reproduced", "verified", "claimed")
+            if states[state]
+        ),
+    )
+
+
+def at_one_seed(row: Row) -> bool:
+    """Whether the row's difference says nothing about another seed."""
+    return row.difference is not None and (
+        row.difference.estimate.scope == "conditional on one seed"
+    )
+
+
+def _lead(board: Leaderboard, methods: list[Row]) -> str:
+    """Who leads, and how far that can be told."""
+    if not methods:
+        return "No method has a record yet; there are references only."
+    first, others = methods[0], methods[1:]
+    text = (
+        f"{first.key} has the highest mean: {board.metric} {score(first.means.get(board.metric))}"
+    )
+    if first.score is not None and first.score.low is not None:
+        text += f" {interval(first.score)}"
+    alike = [row.key for row in others if set(row.ties) & set(first.ties)]
+    if others and first.ties:
+        if len(alike) == len(others):
+            text += "; no other method can be told apart from it"
+        elif alike:
+            text += f"; {len(alike)} of {len(others)} others cannot be told apart from it"
+        else:
+            text += "; it can be told apart from every other method"
+    higher = [row.key for row in board.rows[: board.rows.index(first)]]
+    if higher:
+        text += f". Above it: {', '.join(higher)} (reference)"
+    return f"{text}."
+
+
+def _shown(tested: int, firm: list[Row], alone: list[Row]) -> str:
+    """How many of the `tested` differences from `mean` can be shown."""
+    if not tested:
+        return f"Nothing to compare with {BASE} yet."
+    plural = "" if tested == 1 else "s"
+    over = " over seeds" if alone else ""
+    text = f"{len(firm) or 'None'} of {tested} difference{plural} from {BASE} can be shown{over}"
+    if firm:
+        parts = []
+        for word in ("better", "worse"):
+            keys = [row.key for row in firm if row.difference and row.difference.verdict == word]
+            parts += [f"{word}: {_named(keys)}"] if keys else []
+        text += f" ({'; '.join(parts)})"
+    if alone:
+        text += (
+            f"; {len(alone)} at one seed alone ({_named([row.key for row in alone])}), which says"
+            " nothing about another seed"
+        )
+    return f"{text}."
+
+
+def _named(keys: list[str]) -> str:
+    """`a, b, c`; the first few where there are many."""
+    more = len(keys) - MOST_NAMED
+    return ", ".join(keys[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,122 @@
+"""What `gti-bench structure` prints: associations as a table, what they can show, and JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from tabulate import tabulate
+
+from leaderboard.numbers import NOTHING, p_value
+from leaderboard.palette import STAGE_NAMES
+from leaderboard.structure import FEWEST_METHODS, NUMBERS, Association, Points
+
+NAMES = {
+    "effective_rank": "effective rank",
+    "rsa_spearman": "RSA (Spearman)",
+    "text_affinity": "text affinity",
+}
+POOLED = "all settings"
+
+
+def structure_lines(points: Points, found: Sequence[Association]) -> list[str]:
+    """The table of each group, a sentence on it, and how to read them."""
+    lines = []
+    for group in dict.fromkeys(each.setting for each in found):
+        own = [each for each in found if each.setting == group]
+        lines += [f"{group or POOLED}: rows' structure against test {points.metric}", ""]
+        lines += [f"  {line}" for line in _table(own).splitlines()]
+        lines += ["", f"  {sentence(own, points.metric)}", ""]
+    return lines + _notes(points, found)
+
+
+def _table(found: Sequence[Association]) -> str:
+    """A line for each number and stage."""
+    header = ["rows", "stage", "methods", "cells", "ρ", "95 % interval", "p", "verdict"]
+    rows = []
+    for each in found:
+        interval = NOTHING
+        if each.low is not None and each.high is not None:
+            interval = f"[{_signed(each.low)}, {_signed(each.high)}]"
+        rows.append(
+            [
+                NAMES[each.number],
+                STAGE_NAMES[each.stage],
+                each.num_methods,
+                each.num_cells,
+                NOTHING if each.rho is None else _signed(each.rho),
+                interval,
+                p_value(each.p),
+                each.verdict,
+            ]
+        )
+    align = ("left", "left", *["right"] * 5, "left")
+    return tabulate(rows, header, "simple", disable_numparse=True, colalign=align)
+
+
+def _signed(rho: float) -> str:
+    """`+.42`."""
+    return f"{rho:+.2f}".replace("0.", ".", 1)
+
+
+def sentence(found: Sequence[Association], metric: str) -> str:
+    """What the tests of one group show."""
+    tested = [each for each in found if each.rho is not None]
+    if not tested:
+        return f"Too few methods to say: a test needs {FEWEST_METHODS}."
+    shown = [
+        f"{NAMES[each.number]} {STAGE_NAMES[each.stage]} ({_signed(each.rho)})"
+        for each in tested
+        if each.rho is not None and each.verdict in ("rises with it", "falls with it")
+    ]
+    needed = [each.smallest for each in tested if each.smallest is not None]
+    reach = f" Single numbers would have had to reach about {min(needed):.2f} to {max(needed):.2f}."
+    if not shown:
+        return (
+            f"No number is shown to rise or fall with {metric}, of {len(tested)} tested."
+            f"{reach if needed else ''}"
+        )
+    return f"Shown to go with {metric}, of {len(tested)} numbers tested: {'; '.join(shown)}."
+
+
+def _notes(points: Points, found: Sequence[Association]) -> list[str]:
+    """What the figures are, what was left out, what does not follow."""
+    out = {
+        "references": points.references,
+        "under-trained": points.under_trained,
+        f"without {points.metric}": points.without_score,
+    }
+    left = ", ".join(f"{count} {what}" for what, count in out.items() if count)
+    notes = [
+        "ρ is Spearman's over cells; intervals and p by drawing methods with all their seeds; p is"
+        " Holm-corrected over the numbers of a table.",
+        f"{len(points.scores)} cells of {len(set(points.methods))} methods; left out:"
+        f" {left or 'none'}.",
+        "Methods differ in more than these numbers (budget, training before SFT): a correlation"
+        " over methods is no effect.",
+    ]
+    if any(each.setting is None for each in found):
+        notes.append(f"{POOLED}: by ranks within each setting.")
+    if points.unjudged:
+        names = ", ".join(points.unjudged)
+        notes.append(f"Without popularity it is unknown which cells are under-trained: {names}.")
+    if len(set(points.methods)) == len(points.methods) or max(points.seeds, default=0) == 0:
+        notes.append("One seed of each method: what a seed's luck adds is unknown.")
+    return notes
+
+
+def structure_json(points: Points, found: Sequence[Association]) -> str:
+    """The associations and what they rest on, as JSON."""
+    content = {
+        "metric": points.metric,
+        "cells": len(points.scores),
+        "methods": sorted(set(points.methods)),
+        "left_out": {
+            "references": points.references,
+            "under_trained": points.under_trained,
+            "without_score": points.without_score,
+        },
+        "unjudged": list(points.unjudged),
+        "numbers": list(NUMBERS),
+        "associations": [asdict(each) for each in found],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)

@@ -1,0 +1,217 @@
+"""Kills and interrupts: nothing finished is lost, and the next run gives the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from leaderboard.record import ranks_path, read_record
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+METHODS = ("gti", "lc_rec")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, write_setting, gti_bench):
+    """The setting's file, and results of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    # Short, because every kill below runs a cell up to where it is killed.
+    setting = write_setting(folder, passes="0.5", validation_users="4")
+    done = run(gti_bench, setting, folder / "results")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return setting, folder / "results"
+
+
+def run(gti_bench, setting: Path, results: Path) -> "subprocess.CompletedProcess[str]":
+    return gti_bench(
+        "run", setting, "--seeds", "0", "--methods", ",".join(METHODS), "--workers", "1",
+        "--results", results,
+    )  # fmt: skip
+
+
+def cell(results: Path, method: str) -> Path:
+    return results / "tiny" / method / "seed-0.json"
+
+
+FORKS = """
+import os, sys
+import torch, transformers.models.llama.modeling_llama
+import benchmarks.cell, benchmarks.inputs, baselines.registry, benchmarks.worker
+for line in sys.stdin:
+    own, events = line.split()
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(own, os.O_RDONLY), 0)
+        os.dup2(os.open(events, os.O_WRONLY), 1)
+        os._exit(benchmarks.worker.main())
+    print(child, flush=True)
+    os.waitpid(child, 0)
+"""
+
+
+class Workers:
+    """Real workers with one cell each, to be killed at chosen moments.
+
+    They are forked from a process that has loaded the libraries, so that a kill costs a second.
+    """
+
+    def __init__(self, setting: Path, results: Path, folder: Path) -> None:
+        from benchmarks.catalogue import find_setting
+
+        self.job = {
+            "setting": find_setting(str(setting)).setting.model_dump(mode="json"),
+            "parameters": {},
+            "seed": 0,
+            "results": str(results),
+            "device": "cpu",
+            "offline": True,
+        }
+        self.pipes = (folder / "job", folder / "events")
+        for pipe in self.pipes:
+            os.mkfifo(pipe)
+        self.parent = subprocess.Popen(
+            [sys.executable, "-c", FORKS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        )
+
+    def kill_at(self, method: str, stage: str, share: float) -> None:
+        """Kills a cell of `method` when `stage` is at `share` of its length (0: its start)."""
+        self.parent.stdin.write(" ".join(map(str, self.pipes)) + "\n")
+        self.parent.stdin.flush()
+        child = int(self.parent.stdout.readline())
+        with self.pipes[0].open("w") as own, self.pipes[1].open() as events:
+            own.write(json.dumps({**self.job, "method": method}) + "\n")
+            own.flush()
+            reached = any(self._is_there(json.loads(line), stage, share) for line in events)
+            assert reached, f"the worker never came to {stage} {share}"
+            os.kill(child, signal.SIGKILL)
+
+    @staticmethod
+    def _is_there(event: dict[str, object], stage: str, share: float) -> bool:
+        if event.get("stage") != stage:
+            return False
+        return share == 0 or (
+            event["event"] == "progress" and event["done"] >= share * event["total"]
+        )
+
+
+# The beginning of every stage, and also the middle and the end of those that tell how far they are.
+KILLS = {
+    "gti": [(stage, 0) for stage in ("start", "load", "init", "score", "save")]
+    + [
+        (stage, at) for stage in ("grounding", "sft", "validation", "test") for at in (0.02, 0.5, 1)
+    ],
+    "lc_rec": [("sft", 0.5), ("save", 0)],
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and named pipes")
+def test_kills_at_every_stage_leave_nothing_and_the_next_run_gives_the_same(
+    undisturbed, gti_bench, lasting, tmp_path
+):
+    setting, whole = undisturbed
+    results = tmp_path / "results"
+    workers = Workers(setting, results, tmp_path)
+    with workers.parent as parent:
+        for method, points in KILLS.items():
+            record = cell(results, method)
+            for stage, share in points:
+                workers.kill_at(method, stage, share)
+                if record.exists():  # killed while saving, the record may just have been committed
+                    assert stage == "save"
+                    assert lasting(record) == lasting(cell(whole, method))
+                    record.unlink()
+        parent.stdin.close()
+    again = run(gti_bench, setting, results)
+    assert again.returncode == 0, again.stderr
+    for method in METHODS:
+        assert lasting(cell(results, method)) == lasting(cell(whole, method))
+    assert gti_bench("verify", results).returncode == 0
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.005, 0.01, 0.02])
+def test_a_kill_while_saving_leaves_a_whole_record_or_none(undisturbed, tmp_path, delay):
+    """The save step alone, in a process that is killed `delay` seconds after it began."""
+    _, results = undisturbed
+    source = cell(results, "gti")
+    target = cell(tmp_path, "gti")
+    script = (
+        "import sys; from pathlib import Path; from leaderboard.canonical import write_atomically;"
+        "source, target = map(Path, sys.argv[1:]); print('ready', flush=True);"
+        "[write_atomically(target.with_name(f.name), f.read_bytes())"
+        " for _ in range(10_000) for f in (ranks_path(source), source)]"
+    ).replace("from pathlib", "from leaderboard.record import ranks_path; from pathlib")
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(source), str(target)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(delay)
+        process.kill()
+    for written, original in ((target, source), (ranks_path(target), ranks_path(source))):
+        assert not written.exists() or written.read_bytes() == original.read_bytes()
+    assert ranks_path(target).exists() or not target.exists()
+
+
+def start_run(setting: Path, results: Path) -> "subprocess.Popen[str]":
+    """The real command line, running two cells at a time, to be disturbed."""
+    command = [sys.executable, "-m", "benchmarks.cli", "run", str(setting)]
+    return subprocess.Popen(
+        [*command, "--workers", "2", "--results", str(results)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "GTI_TEST_RUN": str(results)},
+        # A shell that runs the tests in the background has interrupts ignored; undone here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def test_killing_the_run_ends_its_workers_and_keeps_what_is_finished(undisturbed, tmp_path):
+    setting, _ = undisturbed
+    with start_run(setting, tmp_path) as run:
+        assert "ndcg@10" in run.stderr.readline()  # the first finished cell
+        run.kill()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and orphans(tmp_path):
+        time.sleep(0.2)
+    assert not orphans(tmp_path)
+    finished_records = [read_record(p) for p in tmp_path.rglob("seed-*.json")]
+    assert {record.kind for record in finished_records} == {"cell", "reference"}
+
+
+def orphans(results: Path) -> list[str]:
+    """Workers of the run into `results` whose parent is gone (Linux tells; elsewhere none)."""
+    mark = f"GTI_TEST_RUN={results}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            own = mark in (entry / "environ").read_bytes().split(b"\0")
+            parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        if own and b"benchmarks.worker" in command and parent == "1":
+            found.append(entry.name)
+    return found
+
+
+def test_interrupting_a_run_says_so_and_exits_130(undisturbed, tmp_path):
+    setting, _ = undisturbed
+    with start_run(setting, tmp_path) as run:
+        assert "cells to run" in run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "interrupted" in errors
