@@ -50,7 +50,7 @@ window = 10
 max_text_tokens = 16
 
 [sft]
-passes = 2.0
+passes = 1.0
 learning_rate = 3e-3
 batch_size = 8
 schedule = "cosine"

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.assets import ASSETS, AssetError, asset_folder
 from benchmarks.cache import CACHE_VARIABLE, CacheError, cache_root, is_intact
+from leaderboard.record import read_content
 
 
 @pytest.fixture
@@ -15,6 +16,21 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "cache"
     monkeypatch.setenv(CACHE_VARIABLE, str(root))
     return root
+
+
+@pytest.fixture(scope="session")
+def lasting() -> Callable[[Path], dict[str, object]]:
+    """What of a record must be equal whenever the cell runs again: all but times and places."""
+
+    def read(path: Path) -> dict[str, object]:
+        content = read_content(path)
+        for volatile in ("cost", "environment", "code", "digest"):
+            del content[volatile]
+        for point in content["learning_curve"]:
+            del point["seconds"]
+        return content
+
+    return read
 
 
 @pytest.fixture(scope="session")
