@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.environment import peak_memory_bytes
+from benchmarks.utilisation import device_flops
 from gti.prompts import Example
 from gti.training import StageReport
 
@@ -15,10 +16,11 @@ class Ledger:
 
     Args:
         device: whose peak memory is noted.
+        dtype: what it computes in.
     """
 
-    def __init__(self, device: Any) -> None:
-        self.device = device
+    def __init__(self, device: Any, dtype: str) -> None:
+        self.device, self.dtype = device, dtype
         self.cost: dict[str, dict[str, Any]] = {}
         self.proofs: list[dict[str, Any]] = []
         self.diagnostics: dict[str, dict[str, Any]] = {}
@@ -51,6 +53,12 @@ class Ledger:
                 f"{stage}: out of memory; micro-batches were cut to"
                 f" {done.smallest_micro_batch} tokens"
             )
+        if done.unshared is not None:
+            self.warnings.append(
+                f"{stage}: prompts of one history were computed apart, which costs time and changes"
+                f" nothing else: {done.unshared}"
+            )
+        could = device_flops(self.device, self.dtype)
         self.note_cost(
             stage,
             seconds,
@@ -60,4 +68,6 @@ class Ledger:
             actual_flops=done.actual_flops,
             first_loss=done.first_loss,
             last_loss=done.last_loss,
+            device_flops=could,
+            utilisation=None if could is None else done.actual_flops / (seconds * could),
         )

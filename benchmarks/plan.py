@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from benchmarks.budget import sft_passes
 from benchmarks.environment import processor_name
 from benchmarks.inputs import Inputs
@@ -73,12 +75,16 @@ def headline(metrics: Metrics) -> str:
     return "  ".join(shown)
 
 
-def cell_state(path: Path, expected_hash: str) -> State:
-    """Whether the record at `path` is the cell of hash `expected_hash`, whole with its sidecars."""
+def cell_state(path: Path, expected_hash: str, *, plain: bool = False) -> State:
+    """Whether the record at `path` is the cell of hash `expected_hash`, whole with its sidecars.
+
+    A record made in plain forms is not the cell made in fast ones, nor the other way round.
+    """
     if not path.exists():
         return "missing"
     try:
-        if read_record(path).cell_hash != expected_hash:
+        record = read_record(path)
+        if record.cell_hash != expected_hash or bool(record.code.plain) != plain:
             return "other"
         load_cell(path)
     except RecordError:
@@ -87,7 +93,12 @@ def cell_state(path: Path, expected_hash: str) -> State:
 
 
 def plan_cells(
-    file: SettingFile, methods: Sequence["Method"], seeds: Sequence[int], results: Path
+    file: SettingFile,
+    methods: Sequence["Method"],
+    seeds: Sequence[int],
+    results: Path,
+    *,
+    plain: bool = False,
 ) -> list[PlannedCell]:
     """The cells of a run, seed by seed across methods, so that a board stands after each round."""
     cells = []
@@ -96,7 +107,7 @@ def plan_cells(
             card = method_card(method, file.parameters(method.key))
             path = record_path(results, file.setting.name, card.key, seed)
             own_hash = cell_hash(file.setting.hash, card.hash, seed)
-            state = cell_state(path, own_hash)
+            state = cell_state(path, own_hash, plain=plain)
             cells.append(PlannedCell(file.setting, card, seed, path, state))
     return cells
 
@@ -159,23 +170,41 @@ def matrix_rate(device: str, dtype: str) -> float:
         torch.set_num_threads(threads)
 
 
+def prefixes_scored(setting: Setting, inputs: Inputs) -> int:
+    """Tokens that scoring runs after a prompt: beams, or all prefixes where it is exact."""
+    levels = setting.semantic_ids.levels
+    if setting.decoding.method != "exact":
+        return setting.decoding.beam * (levels - 1)
+    codes = inputs.semantic_ids.codes
+    return sum(len(np.unique(codes[:, :depth], axis=0)) for depth in range(1, levels))
+
+
+def chat_tokens(length: int, shown: int, levels: int) -> int:
+    """Tokens that are run for a history of `length` items, in blocks that share their beginning.
+
+    Of a prompt's words 40 stand before the history and 20 behind it.
+    """
+    full, rest = divmod(length - 1, shown)
+    blocks = [shown] * full + [rest] * (rest > 0)
+    return sum(40 + targets * (2 * levels + 20) for targets in blocks)
+
+
 def tokens_per_pass(setting: Setting, inputs: Inputs) -> tuple[int, int]:
     """Tokens of one pass of R, and of scoring both parts; prompts' words at 60 tokens.
 
     A query's prompt is taken for 25.
     """
     levels, shown = setting.semantic_ids.levels, setting.dataset.max_history
+    beams = prefixes_scored(setting, inputs)
     if inputs.queries is not None:
         asked = len(inputs.queries.validation) + len(inputs.queries.test)
-        beams = setting.decoding.beam * (levels - 1)
         train = sum(len(query.answers) for query in inputs.queries.train) * (25 + levels)
         return train, asked * (25 + beams) * setting.evaluation.wordings
     lengths = [len(items) for items in inputs.split.train]
     if setting.prompts.style == "sequence":
         train = levels * sum(lengths) + 10 * sum(-(-n // setting.prompts.window) for n in lengths)
     else:
-        train = sum(levels * min(end, shown) + 60 + levels for n in lengths for end in range(1, n))
-    beams = setting.decoding.beam * (levels - 1)
+        train = sum(chat_tokens(n, shown, levels) for n in lengths)
     score = 2 * sum(levels * min(n + 1, shown) + 30 + beams for n in lengths)
     return train, score * setting.evaluation.wordings
 

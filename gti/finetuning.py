@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from torch import Tensor
 from gti.dataset import IntArray
 from gti.flops import ModelShape
 from gti.head import head_loss
+from gti.order import blocks_of, epochs
 from gti.prompts import Example, Prompter
+from gti.shared_prefixes import cutter
 from gti.streams import stream_key
 from gti.training import (
     Batch,
@@ -24,7 +26,6 @@ from gti.training import (
     answer_states,
     autocast,
     check_finite,
-    epochs,
     hidden_states,
     step_optimizer,
 )
@@ -48,18 +49,30 @@ def retrieval_examples(
     """The retrieval stream R, one pass: the same for every method at a seed.
 
     Style "sequence": histories in windows, every item a target. Style "chat": one question per
-    training item after a user's first, one wording drawn per question.
+    training item after a user's first, in the blocks of `history_blocks`; a question shows what its
+    block holds before the item, and one wording is drawn per block.
     """
     if prompter.style == "sequence":
         return [example for history in train for example in prompter.windows(history, window)]
     count = len(prompter.tasks["retrieval"].wordings)
-    return [
-        prompter.example(
-            "retrieval", int(history[end]), int(wording.integers(count)), history[:end]
-        )
-        for history in train
-        for end in range(1, len(history))
-    ]
+    blocks = [block for history in train for block in history_blocks(history, prompter.max_history)]
+    examples = []
+    for number, block in enumerate(blocks):
+        drawn = int(wording.integers(count))
+        for end in range(1, len(block)):
+            example = prompter.example("retrieval", int(block[end]), drawn, block[:end])
+            examples.append(replace(example, block=number))
+    return examples
+
+
+def history_blocks(history: IntArray, size: int) -> list[IntArray]:
+    """`history` in blocks of `size` targets, cut from its end, each after the item before them.
+
+    Blocks overlap in that one item: every item but the first of all is a target once, and no
+    question about a block shows more than `size` items. The first block may have fewer targets.
+    """
+    ends = range(len(history), 1, -size)
+    return [history[max(0, end - size - 1) : end] for end in reversed(ends)]
 
 
 def query_examples(
@@ -84,10 +97,14 @@ def retrieval_batches(
     passes: float,
     order: np.random.Generator,
 ) -> list[list[Example]]:
-    """`passes` over R in batches; a share of a pass takes that share of its batches, rounded."""
+    """`passes` over R in batches; a share of a pass takes that share of its batches, rounded.
+
+    Blocks of a history come up whole, in a fresh order per pass. A step has `batch_size` examples
+    all the same: a block at its border goes on in the next.
+    """
     per_pass = -(-len(examples) // batch_size)
     steps = max(1, round(passes * per_pass))
-    stream = epochs(len(examples), batch_size, order)
+    stream = epochs(len(examples), batch_size, order, blocks_of(examples))
     return [[examples[i] for i in next(stream)] for _ in range(steps)]
 
 
@@ -129,6 +146,13 @@ def seeded_dropout(model: Any, seed: int, step: int) -> Iterator[None]:
         yield
 
 
+def answer_loss(model: Any, batch: Batch) -> Tensor:
+    """Summed NLL of the answers of `batch`, with logits at their positions alone."""
+    hidden = hidden_states(model, input_ids=batch.ids, **batch.layout)
+    matrix = embedding_matrices(model)[-1]
+    return head_loss(answer_states(hidden, batch), matrix, batch.labels)
+
+
 def finetune(
     model: Any,
     vocabulary: Vocabulary,
@@ -139,6 +163,8 @@ def finetune(
     auxiliary_weight: float = 1.0,
     max_tokens: int = 8192,
     dtype: str = "float32",
+    share_prefixes: bool = True,
+    batch_loss: Callable[[Any, Batch], Tensor] = answer_loss,
     progress: Progress | None = None,
     after_step: Callable[[int, StageReport], None] | None = None,
 ) -> StageReport:
@@ -155,6 +181,9 @@ def finetune(
         auxiliary_weight: weight of the auxiliary loss.
         max_tokens: padded tokens per micro-batch.
         dtype: "bfloat16" computes in it around float32 weights.
+        share_prefixes: computes what prompts of a block share once, where the model allows it; the
+            same loss and gradient as false, which gives each prompt a row of its own.
+        batch_loss: summed NLL of the answers of one micro-batch.
         progress: called after each step.
         after_step: called with (steps done, report so far), for learning curves; step 0 included.
 
@@ -167,13 +196,13 @@ def finetune(
     optimizer = adamw(parameters, settings)
     matrix = embedding_matrices(model)[-1]
     device = matrix.device
-    runner = MicroBatcher(max_tokens, device)
-    report = StageReport(trainable_parameters=sum(p.numel() for p in parameters))
+    cut, unshared = cutter(model, [step.retrieval for step in steps], share_prefixes)
+    runner = MicroBatcher(max_tokens, device, cut)
+    report = StageReport(trainable_parameters=sum(p.numel() for p in parameters), unshared=unshared)
 
     def loss_of(batch: Batch) -> Tensor:
         with autocast(device, dtype):
-            hidden = hidden_states(model, input_ids=batch.ids)
-            return head_loss(answer_states(hidden, batch), matrix, batch.labels)
+            return batch_loss(model, batch)
 
     if after_step is not None:
         after_step(0, report)
@@ -191,7 +220,7 @@ def finetune(
             report.new_rows_with_gradient = int(rows[vocabulary.new_ids].sum())
             report.text_rows_with_gradient = int(rows[vocabulary.text_ids].sum())
         step_optimizer(optimizer, settings, number, len(steps))
-        report.note_step(losses[0], step.retrieval + step.auxiliary, shape, "all")
+        report.note_step(losses[0], step.retrieval + step.auxiliary, shape, "all", runner.shared)
         if progress is not None:
             progress(number + 1, len(steps), losses[0])
         if after_step is not None:

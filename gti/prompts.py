@@ -34,11 +34,18 @@ class Example:
         targets: [num_targets] int64 positions of the answer's tokens, ascending: the loss is on
             them alone.
         task: which task it belongs to.
+        block: number of the block of a history that the prompt was cut from; prompts of one block
+            begin alike and follow one another in training. Null where nothing is shared.
     """
 
     ids: IntArray
     targets: IntArray
     task: str
+    block: int | None = None
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return len(self.ids)
 
     @property
     def num_targets(self) -> int:

@@ -1,11 +1,10 @@
 """What grounding and fine-tuning share: batches, answer-only loss, schedule, optimiser."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +15,8 @@ from gti.prompts import Example
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with (steps done, steps in all, loss of the step)."""
+
+SizedItem = TypeVar("SizedItem", bound=Sized)
 
 
 class TrainingError(RuntimeError):
@@ -60,7 +61,7 @@ class AdamWSettings:
 
 @dataclass
 class StageReport:
-    """What a training stage did, for the record."""
+    """What a training stage did, for the record; `unshared`: why no beginnings were shared."""
 
     steps: int = 0
     tokens: int = 0
@@ -72,17 +73,31 @@ class StageReport:
     text_rows_with_gradient: int = 0
     trainable_parameters: int = 0
     smallest_micro_batch: int | None = None
+    unshared: str | None = None
 
     def note_step(
-        self, loss: float, examples: Sequence[Example], shape: ModelShape, trains: Trains
+        self,
+        loss: float,
+        examples: Sequence[Example],
+        shape: ModelShape,
+        trains: Trains,
+        shared: Sequence[int] = (),
+        spent: float | None = None,
     ) -> None:
-        """Counts a step over `examples`; keeps the first loss and a running one (factor 0.9)."""
+        """Counts a step over `examples`; keeps the first loss and a running one (factor 0.9).
+
+        `shared`: lengths of the beginnings that were not computed, as another example had them.
+        `spent`: FLOPs really spent, where they do not follow from the lengths.
+        """
         lengths = [len(example.ids) for example in examples]
         targets = sum(example.num_targets for example in examples)
         self.steps += 1
         self.tokens += sum(lengths)
         self.nominal_flops += shape.flops(lengths, trains)
-        self.actual_flops += shape.spent_flops(lengths, targets, trains)
+        if spent is None:
+            spent = shape.spent_flops(lengths, targets, trains)
+            spent -= shape.spent_flops(shared, 0, trains)
+        self.actual_flops += spent
         if self.first_loss is None or self.last_loss is None:
             self.first_loss = self.last_loss = loss
         else:
@@ -99,7 +114,9 @@ class Batch:
         ids: [examples, longest] int64, padded with 0.
         rows, positions: [targets] where the hidden state stands that predicts each target.
         labels: [targets] the target token ids.
-        lengths: tokens per example, without padding.
+        lengths: tokens per row, without padding.
+        layout: `attention_mask` and `position_ids`, where rows hold several examples.
+        shared: lengths of the beginnings that these examples have from another one of their row.
     """
 
     ids: Tensor
@@ -107,6 +124,8 @@ class Batch:
     positions: Tensor
     labels: Tensor
     lengths: tuple[int, ...]
+    layout: Mapping[str, Tensor] = field(default_factory=dict)
+    shared: tuple[int, ...] = ()
 
     @property
     def num_targets(self) -> int:
@@ -131,63 +150,28 @@ def collate(examples: Sequence[Example], device: torch.device) -> Batch:
     )
 
 
-def micro_batches(examples: Sequence[Example], max_tokens: int) -> list[list[Example]]:
+def micro_batches(examples: Sequence[SizedItem], max_tokens: int) -> list[list[SizedItem]]:
     """Cuts one batch into pieces of similar length, at most `max_tokens` each with padding.
 
     The batch's loss and gradient are sums over its examples, so cutting changes float order alone.
     An example longer than `max_tokens` stands alone.
     """
-    ordered = sorted(examples, key=lambda example: -len(example.ids))
-    pieces: list[list[Example]] = []
+    ordered = sorted(examples, key=lambda example: -len(example))
+    pieces: list[list[SizedItem]] = []
     for example in ordered:
-        if pieces and (len(pieces[-1]) + 1) * len(pieces[-1][0].ids) <= max_tokens:
+        if pieces and (len(pieces[-1]) + 1) * len(pieces[-1][0]) <= max_tokens:
             pieces[-1].append(example)
         else:
             pieces.append([example])
     return pieces
 
 
-def epochs(
-    count: int, batch_size: int, generator: np.random.Generator
-) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
-    """Endless batches of indices below `count`: a fresh permutation per pass, last batch short."""
-    while True:
-        order = generator.permutation(count)
-        for start in range(0, count, batch_size):
-            yield order[start : start + batch_size]
-
-
-def take_budget(
-    examples: Sequence[Example],
-    batch_size: int,
-    generator: np.random.Generator,
-    shape: ModelShape,
-    trains: Trains,
-    budget: float,
-    *,
-    skip: int = 0,
-) -> list[list[Example]]:
-    """Batches in the stream's order until their nominal FLOPs reach `budget`.
-
-    The last batch is cut so that the budget is met to within one example. The first `skip` batches
-    of the stream are left out: something else has had them.
-    """
-    batches: list[list[Example]] = []
-    spent = 0.0
-    if not examples or budget <= 0:
-        return batches
-    for indices in islice(epochs(len(examples), batch_size, generator), skip, None):
-        batch: list[Example] = []
-        for index in indices:
-            if spent >= budget:
-                break
-            batch.append(examples[index])
-            spent += shape.flops([len(examples[index].ids)], trains)
-        if batch:
-            batches.append(batch)
-        if spent >= budget:
-            return batches
-    raise AssertionError("unreachable: epochs() does not end")
+def plain_batches(
+    examples: Sequence[Example], max_tokens: int, device: torch.device
+) -> Iterator[Batch]:
+    """Micro-batches of one example per row."""
+    for piece in micro_batches(examples, max_tokens):
+        yield collate(piece, device)
 
 
 def rate(settings: OptimizerSettings, step: int, steps: int) -> float:
@@ -283,12 +267,21 @@ class MicroBatcher:
     Args:
         max_tokens: padded tokens a piece may hold; never below one example.
         device: where the pieces go.
+        cut: makes the pieces of (examples, max_tokens, device).
     """
 
-    def __init__(self, max_tokens: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        max_tokens: int,
+        device: torch.device,
+        cut: Callable[[Sequence[Example], int, torch.device], Iterator[Batch]] = plain_batches,
+    ) -> None:
         self.max_tokens = max_tokens
         self.device = device
+        self.cut = cut
         self.halved = False
+        self.shared: list[int] = []
+        """Lengths of the beginnings that the last batch did not compute twice."""
 
     def backward(
         self,
@@ -310,6 +303,7 @@ class MicroBatcher:
             TrainingError: even one example does not fit.
         """
         while True:
+            self.shared = []
             try:
                 return [self._part(examples, weight, loss_of) for examples, weight in parts]
             except (RuntimeError, MemoryError) as error:
@@ -333,8 +327,9 @@ class MicroBatcher:
     ) -> float:
         targets = sum(example.num_targets for example in examples)
         total = 0.0
-        for piece in micro_batches(examples, self.max_tokens):
-            loss = loss_of(collate(piece, self.device)) / targets
+        for batch in self.cut(examples, self.max_tokens, self.device):
+            loss = loss_of(batch) / targets
             (loss * weight).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
+            self.shared += batch.shared
         return total

@@ -160,3 +160,29 @@ def make_bench(
         return Bench(tokenizer, model, sids, item_texts, style)
 
     return make
+
+
+class ExactNorm(torch.nn.Module):
+    """RMS norm in the dtype of its input; the library computes it in float32 always."""
+
+    def __init__(self, norm: Any) -> None:
+        super().__init__()
+        self.weight, self.eps = norm.weight, norm.variance_epsilon
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        scale = (hidden.pow(2).mean(-1, keepdim=True) + self.eps).rsqrt()
+        return self.weight * hidden * scale
+
+
+@pytest.fixture
+def exact() -> Callable[[Any], Any]:
+    """`exact(model)`: the model in float64 throughout."""
+
+    def make(model: Any) -> Any:
+        for module in list(model.modules()):
+            for name, child in list(module.named_children()):
+                if type(child).__name__.endswith("RMSNorm"):
+                    setattr(module, name, ExactNorm(child))
+        return model.double()
+
+    return make

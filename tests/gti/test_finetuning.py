@@ -50,10 +50,10 @@ def taken(bench, mixture, count):
 
 @pytest.mark.parametrize("kind", ["tied", "untied"])
 @pytest.mark.parametrize("style", ["sequence", "chat"])
-def test_weights_after_training_equal_a_plain_loops(make_bench, kind, style):
+def test_weights_after_training_equal_a_plain_loops(make_bench, exact, kind, style):
     ours, plain = make_bench(kind, style), make_bench(kind, style)
-    ours.model.double()
-    plain.model.double()
+    exact(ours.model)
+    exact(plain.model)
     steps = stream(ours, passes=1.0)
     finetune(ours.model, ours.vocabulary, steps, SETTINGS, seed=0, max_tokens=64)
     decay = [p for p in plain.model.parameters() if p.ndim > 1]
@@ -103,6 +103,46 @@ def test_chat_asks_for_every_training_item_but_a_users_first(make_bench):
         text = bench.tokenizer.decode(example.ids)
         assert text.endswith("<|im_end|>")
         assert "<think>\n\n</think>\n\n<a_" in text.replace("</think>\n\n ", "</think>\n\n")
+
+
+@pytest.mark.parametrize("length", [2, 5, 6, 7, 11, 12])
+def test_long_histories_are_asked_about_in_blocks_of_one_wording(make_bench, length):
+    bench = make_bench("qwen3", "chat")
+    bench.prompter.max_history = 5
+    history = np.arange(length)
+    examples = retrieval_examples(bench.prompter, [history], 99, np.random.default_rng(0))
+    shown, wordings = [], {}
+    for example in examples:
+        text = bench.tokenizer.decode(example.ids[: example.answer_start])
+        wordings.setdefault(example.block, set()).add(text.split("user\n")[1][:20])
+        listed = np.flatnonzero(np.isin(example.ids, bench.prompter.sid_ids[:, 0]))
+        shown.append(len(listed) - 1)  # the answer is the last
+    codes = [tuple(example.ids[example.targets][:3]) for example in examples]
+    assert codes == [tuple(bench.prompter.sid_ids[item]) for item in history[1:]]
+    first = (length - 1) % 5 or 5  # targets of the first block; the others are full
+    assert shown == [*range(1, first + 1), *[1, 2, 3, 4, 5] * ((length - 1 - first) // 5)]
+    assert all(len(drawn) == 1 for drawn in wordings.values())
+    assert len(wordings) == -(-(length - 1) // 5)
+
+
+def test_a_step_has_its_size_and_blocks_stand_together(make_bench):
+    bench = make_bench("qwen3", "chat")
+    examples = retrieval_examples(bench.prompter, histories(), 5, np.random.default_rng(0))
+    batches = retrieval_batches(examples, 8, 2.0, np.random.default_rng(1))
+    per_pass = -(-len(examples) // 8)
+    assert len(batches) == 2 * per_pass
+    passes = [batches[:per_pass], batches[per_pass:]]
+    orders = []
+    for one in passes:
+        assert [len(batch) for batch in one[:-1]] == [8] * (per_pass - 1)
+        taken = [example for batch in one for example in batch]
+        assert sorted(map(id, taken)) == sorted(map(id, examples))
+        orders.append(list(dict.fromkeys(example.block for example in taken)))
+        by_block = sorted(taken, key=lambda example: orders[-1].index(example.block))
+        assert by_block == taken  # stable: whole blocks, each in its own order
+        lengths = [[len(e) for e in taken if e.block == block] for block in orders[-1]]
+        assert all(sorted(block) == block for block in lengths)
+    assert orders[0] != orders[1]
 
 
 def test_prompts_in_training_are_those_of_decoding(make_bench):

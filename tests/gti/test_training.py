@@ -13,11 +13,9 @@ from gti.training import (
     DivergedError,
     StageReport,
     adamw,
-    epochs,
     micro_batches,
     rate,
     step_optimizer,
-    take_budget,
 )
 
 
@@ -52,14 +50,6 @@ def test_micro_batches_hold_every_example_within_the_bound():
         assert len(piece) == 1 or len(piece) * max(len(e.ids) for e in piece) <= 60
 
 
-def test_epochs_are_whole_passes():
-    stream = epochs(7, 3, np.random.default_rng(0))
-    first = np.concatenate([next(stream) for _ in range(3)])
-    second = np.concatenate([next(stream) for _ in range(3)])
-    assert sorted(first) == sorted(second) == list(range(7))
-    assert first.tolist() != second.tolist()
-
-
 def test_flops_by_hand():
     shape = ModelShape(body=100, matrix_rows=10, width=4, layers=2, attention_width=8)
     # One sequence of 3: body 2·100·3; attention 4·2·8·(1+2+3); head 2·10·4·3.
@@ -91,16 +81,16 @@ def test_steps_are_counted_and_the_last_loss_is_a_running_one():
     assert report.actual_flops == 3 * shape.spent_flops([3, 5], 2 + 4, "rows")
 
 
-def test_skipped_batches_are_those_that_something_else_has_had():
-    examples = [example(length) for length in range(2, 15)]
-    shape = ModelShape(body=100, matrix_rows=0, width=1, layers=0, attention_width=0)
-    stream = epochs(13, 4, np.random.default_rng(3))
-    expected = [[len(examples[i].ids) for i in next(stream)] for _ in range(9)]
-    budget = shape.flops([n for batch in expected[5:8] for n in batch]) + 1.0
-    found = take_budget(examples, 4, np.random.default_rng(3), shape, "all", budget, skip=5)
-    lengths = [[len(e.ids) for e in batch] for batch in found]
-    assert lengths == [*expected[5:8], expected[8][:1]]
-    assert take_budget(examples, 4, np.random.default_rng(3), shape, "all", 0.0, skip=5) == []
+def test_a_shared_beginning_is_not_spent_twice():
+    shape = ModelShape(body=100, matrix_rows=10, width=4, layers=2, attention_width=8)
+    report = StageReport()
+    report.note_step(1.0, [example(5), example(4)], shape, "all", shared=[3])
+    assert report.tokens == 9
+    assert report.nominal_flops == shape.flops([5, 4], "all")
+    # Tokens: 5 and 1. Pairs: 1 + 2 + 3 + 4 + 5 and, for the fourth token of the other, 4.
+    targets = example(5).num_targets + example(4).num_targets
+    body, attention, head = 2 * 100 * 6, 4 * 2 * 8 * (15 + 4), 2 * 10 * 4 * targets
+    assert report.actual_flops == 3 * (body + attention + head)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
