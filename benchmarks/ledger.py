@@ -55,8 +55,8 @@ class Ledger:
             )
         if done.unshared is not None:
             self.warnings.append(
-                f"{stage}: prompts of one history were computed apart, which costs time and changes"
-                f" nothing else: {done.unshared}"
+                f"{stage}: beginnings that prompts share were computed apart, which costs time and"
+                f" changes nothing else: {done.unshared}"
             )
         could = device_flops(self.device, self.dtype)
         self.note_cost(

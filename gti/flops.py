@@ -81,11 +81,24 @@ class ModelShape:
             return body + attention + head
         return (3.0 if trains == "all" else 2.0) * body + 3.0 * (attention + head)
 
-    def spent_flops(self, lengths: Iterable[int], targets: int, trains: Trains) -> float:
-        """FLOPs really spent: the head at the `targets` alone, no gradient of rows not trained."""
+    def spent_flops(
+        self, lengths: Iterable[int], targets: int, trains: Trains, before: int = 0
+    ) -> float:
+        """FLOPs really spent: the head at the `targets` alone, no gradient of rows not trained.
+
+        Args:
+            lengths: tokens per sequence that are run.
+            targets: positions that the head is applied to.
+            trains: see `flops`.
+            before: constant tokens that each sequence attends to and that are not run with it
+                (`gti.frozen_prefixes`).
+        """
+        lengths = list(lengths)
+        passes = 1.0 if trains == "nothing" else 3.0
+        attention = passes * 4.0 * self.layers * self.attention_width * before * sum(lengths)
         if trains != "rows":
-            return self.flops(lengths, trains, head_positions=targets)
+            return self.flops(lengths, trains, head_positions=targets) + attention
         # Forward and back through the head, and no gradient of the matrix. That of the new rows
         # is about a hundredth of it and not counted.
         head = 4.0 * self.matrix_rows * self.width * targets
-        return self.flops(lengths, trains, head_positions=0) + head
+        return self.flops(lengths, trains, head_positions=0) + attention + head

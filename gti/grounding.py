@@ -3,7 +3,8 @@
 Algorithm 1 of GTI (arXiv 2604.02324) takes the gradient of the whole embedding matrix and masks
 it. Here the `[num_new, d]` rows are a parameter of their own and nothing else is one: the same
 trajectory where the mask comes before clipping and nothing else decays, without computing what the
-mask throws away, and text rows cannot drift.
+mask throws away, and text rows cannot drift. What stands before an example's first new token is run
+once and without gradients (`gti.split_examples`).
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,11 @@ from torch.nn.functional import embedding
 
 from gti.dataset import IntArray
 from gti.flops import ModelShape
-from gti.head import head_loss
+from gti.head import head_loss, own_rows_loss
 from gti.method import GroundingPlan
+from gti.prefix import can_pack, packed_attending, run_packed
 from gti.prompts import Example, Prompter
+from gti.split_examples import SplitBatch, Splitter, batch_flops
 from gti.training import (
     Batch,
     MicroBatcher,
@@ -106,15 +109,29 @@ class OwnRows:
 
     def loss(self, batch: Batch) -> Tensor:
         """Summed NLL of the answers of `batch`."""
+        if isinstance(batch, SplitBatch):
+            return self._split_loss(batch)
         hidden = hidden_states(self.model, inputs_embeds=self.inputs(batch.ids))
+        return self._head_loss(answer_states(hidden, batch), batch.labels)
+
+    def _head_loss(self, states: Tensor, labels: Tensor) -> Tensor:
+        """Summed NLL of `labels` [targets], predicted from `states` [targets, d]."""
         self.head_matrix[self.ids] = self.parameters[-1].detach()
-        return head_loss(
-            answer_states(hidden, batch),
-            self.parameters[-1],
-            batch.labels,
-            self.head_matrix,
-            self.ids,
-        )
+        return head_loss(states, self.parameters[-1], labels, self.head_matrix, self.ids)
+
+    def _split_loss(self, batch: SplitBatch) -> Tensor:
+        """The same behind constant prefixes; the model attends as packed."""
+        loss = self.parameters[-1].new_zeros(())
+        if batch.packed is not None:
+            inputs = self.inputs(batch.ids)[0]
+            hidden = run_packed(self.model, inputs, batch.where, batch.packed)
+            loss = loss + self._head_loss(hidden[batch.positions], batch.labels)
+        if batch.firsts:
+            hidden = torch.stack([prefix.hidden for prefix in batch.firsts])
+            others = torch.stack([prefix.others for prefix in batch.firsts])
+            labels = self.lookup[batch.first_labels]
+            loss = loss + own_rows_loss(hidden, self.parameters[-1], labels, others)
+        return loss
 
     def write_back(self) -> None:
         """Puts the learned rows into the model's matrix."""
@@ -131,6 +148,7 @@ def ground(
     max_tokens: int = 8192,
     dtype: str = "float32",
     progress: Progress | None = None,
+    prefix_bytes: int | None = None,
 ) -> StageReport:
     """Trains the new rows of `model` on `batches`, everything else frozen; writes them back.
 
@@ -142,6 +160,7 @@ def ground(
         max_tokens: padded tokens per micro-batch.
         dtype: "bfloat16" computes in it around float32 rows.
         progress: called after each step.
+        prefix_bytes: keys and values of prefixes to keep, at most; default `PREFIX_BYTES`.
 
     Returns:
         Steps, tokens, FLOPs, losses, and how many rows received gradient.
@@ -150,35 +169,65 @@ def ground(
         DivergedError: a loss or gradient that is not finite.
         TrainingError: not even one example fits into memory.
     """
-    shape = ModelShape.of(model)
     was_training = model.training
     trainable_before = [p for p in model.parameters() if p.requires_grad]
     model.eval()
     own = OwnRows(model, vocabulary)
+    if can_pack(model):
+        seen = [example for examples in batches for example in examples]
+        splitter = Splitter(
+            model, (own.matrices[0], own.matrices[-1]), own.ids, seen, dtype, prefix_bytes
+        )
+        runner = MicroBatcher(max_tokens, own.ids.device, splitter.micro_batches)
+        with packed_attending(model):
+            report = _train(own, batches, settings, runner, dtype, progress)
+    else:
+        runner = MicroBatcher(max_tokens, own.ids.device)
+        report = _train(own, batches, settings, runner, dtype, progress)
+        report.unshared = f"{type(model).__name__} does not run behind constant prefixes"
+    own.write_back()
+    for parameter in trainable_before:
+        parameter.requires_grad_(True)
+    model.train(was_training)
+    report.smallest_micro_batch = runner.max_tokens if runner.halved else None
+    return report
+
+
+def _train(
+    own: OwnRows,
+    batches: Sequence[Sequence[Example]],
+    settings: OptimizerSettings,
+    runner: MicroBatcher,
+    dtype: str,
+    progress: Progress | None,
+) -> StageReport:
+    """One optimiser step per batch; what was done."""
+    shape = ModelShape.of(own.model)
     device = own.ids.device
     optimizer = adamw(own.parameters, settings)
-    runner = MicroBatcher(max_tokens, device)
     report = StageReport(trainable_parameters=sum(p.numel() for p in own.parameters))
     touched = torch.zeros(len(own.ids), dtype=torch.bool, device=device)
+    spent: list[float] = []
+
+    def loss_of(batch: Batch) -> Tensor:
+        spent.append(batch_flops(batch, shape))
+        with autocast(device, dtype):
+            return own.loss(batch)
+
+    def start_again() -> None:
+        optimizer.zero_grad()
+        spent.clear()
+
     for step, examples in enumerate(batches):
-
-        def loss_of(batch: Batch) -> Tensor:
-            with autocast(device, dtype):
-                return own.loss(batch)
-
-        (loss,) = runner.backward([(examples, 1.0)], loss_of, optimizer.zero_grad)
+        spent.clear()
+        (loss,) = runner.backward([(examples, 1.0)], loss_of, start_again)
         check_finite(loss, "the loss", settings, step)
         for parameter in own.parameters:
             if parameter.grad is not None:
                 touched |= parameter.grad.ne(0).any(dim=1)
         step_optimizer(optimizer, settings, step, len(batches))
-        report.note_step(loss, examples, shape, "rows")
+        report.note_step(loss, examples, shape, "rows", spent=sum(spent))
         if progress is not None:
             progress(step + 1, len(batches), loss)
-    own.write_back()
-    for parameter in trainable_before:
-        parameter.requires_grad_(True)
-    model.train(was_training)
     report.new_rows_with_gradient = int(touched.sum())
-    report.smallest_micro_batch = runner.max_tokens if runner.halved else None
     return report

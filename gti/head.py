@@ -5,6 +5,7 @@ piece of targets goes through head, softmax and gradient at once and is then for
 sums, a fraction of the memory traffic.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -40,13 +41,65 @@ def head_loss(
         own_ids: [rows of `trained`] their places in `matrix`.
         chunk: targets per piece; default so that a piece's logits fill `CHUNK_BYTES`.
     """
-    if torch.is_autocast_enabled(hidden.device.type):
-        hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
+    hidden = _in_autocast(hidden)
     whole = trained if matrix is None else matrix
     if chunk is None:
-        chunk = max(16, CHUNK_BYTES[hidden.device.type] // (4 * whole.shape[0]))
+        chunk = _even_chunk(hidden, whole)
     loss: Tensor = _HeadLoss.apply(hidden, trained, whole, own_ids, labels, chunk)  # type: ignore[no-untyped-call]
     return loss
+
+
+def _even_chunk(hidden: Tensor, matrix: Tensor) -> int:
+    """Targets per piece: all pieces alike, none above `CHUNK_BYTES`."""
+    most = max(16, CHUNK_BYTES[hidden.device.type] // (4 * matrix.shape[0]))
+    pieces = max(1, math.ceil(len(hidden) / most))
+    return max(1, math.ceil(len(hidden) / pieces))
+
+
+@torch.no_grad()
+def others_logsumexp(hidden: Tensor, matrix: Tensor, own_ids: Tensor) -> Tensor:
+    """[targets] log of the sum of exponentials of all logits but those of the rows `own_ids`.
+
+    Args:
+        hidden: [targets, d] hidden states.
+        matrix: [vocabulary, d] of the head.
+        own_ids: rows left out.
+    """
+    hidden, accurate = _in_autocast(hidden), _accurate(hidden)
+    found = torch.empty(len(hidden), dtype=accurate, device=hidden.device)
+    chunk = _even_chunk(hidden, matrix)
+    for start in range(0, len(hidden), chunk):
+        piece = slice(start, start + chunk)
+        logits = (hidden[piece] @ matrix.to(hidden.dtype).T).to(accurate)
+        found[piece] = logits.index_fill_(1, own_ids, -torch.inf).logsumexp(dim=1)
+    return found
+
+
+def own_rows_loss(hidden: Tensor, trained: Tensor, labels: Tensor, others: Tensor) -> Tensor:
+    """Summed next-token NLL where the labels are own rows and all other logits are constants.
+
+    Args:
+        hidden: [targets, d] constant hidden states.
+        trained: [own rows, d] the rows that receive gradient.
+        labels: [targets] their numbers among the own rows.
+        others: [targets] what `others_logsumexp` gave for `hidden`.
+    """
+    hidden = _in_autocast(hidden)
+    logits = (hidden @ trained.to(hidden.dtype).T).to(others.dtype)
+    normaliser = torch.logaddexp(others, logits.logsumexp(dim=1))
+    loss: Tensor = (normaliser - logits.gather(1, labels[:, None])[:, 0]).sum()
+    return loss
+
+
+def _in_autocast(states: Tensor) -> Tensor:
+    """`states` in the dtype that products are computed in where autocast is on."""
+    if torch.is_autocast_enabled(states.device.type):
+        return states.to(torch.get_autocast_dtype(states.device.type))
+    return states
+
+
+def _accurate(states: Tensor) -> torch.dtype:
+    return torch.float64 if states.dtype == torch.float64 else torch.float32
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -66,7 +119,7 @@ class _HeadLoss(torch.autograd.Function):
         with torch.autocast(hidden.device.type, enabled=False):
             values = matrix.to(hidden.dtype)
             gradient = torch.empty_like(hidden)
-            accurate = torch.float64 if trained.dtype == torch.float64 else torch.float32
+            accurate = _accurate(trained)
             rows = torch.zeros_like(trained, dtype=accurate)
             total = torch.zeros((), dtype=accurate, device=hidden.device)
             for start in range(0, len(hidden), chunk):

@@ -9,7 +9,8 @@ import torch
 from gti.flops import ModelShape
 from gti.grounding import OwnRows, derangement, ground, grounding_examples
 from gti.method import GroundingPlan
-from gti.training import collate, rate, take_budget
+from gti.order import take_budget
+from gti.training import collate, rate
 
 SETTINGS = SimpleNamespace(
     learning_rate=0.05,
@@ -65,8 +66,12 @@ def algorithm_1(bench, batches, settings):
         optimizer.step()
 
 
-@pytest.mark.parametrize("kind", ["tied", "untied", "qwen3"])
-def test_trajectory_equals_algorithm_1(make_bench, kind, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "packs"), [("tied", True), ("untied", True), ("qwen3", True), ("tied", False)]
+)
+def test_trajectory_equals_algorithm_1(make_bench, kind, packs, monkeypatch):
+    if not packs:
+        monkeypatch.setattr("gti.grounding.can_pack", lambda model: False)
     ours, theirs = make_bench(kind), make_bench(kind)
     ours.model.double()
     theirs.model.double()
@@ -78,6 +83,52 @@ def test_trajectory_equals_algorithm_1(make_bench, kind, monkeypatch):
     torch.testing.assert_close(ours.embedding, theirs.embedding, rtol=1e-9, atol=1e-10)
     torch.testing.assert_close(ours.head, theirs.head, rtol=1e-9, atol=1e-10)
     assert report.steps == len(batches)
+    assert (report.unshared is None) == packs
+
+
+def trained(bench, direction, **options):
+    """(rows after six steps of one direction, report); each batch comes twice."""
+    plan = GroundingPlan(
+        text_to_sid=direction == "text_to_sid", sid_to_text=direction == "sid_to_text"
+    )
+    examples = grounding_examples(bench.prompter, plan, np.random.default_rng(0))
+    batches = [examples[start : start + 8] for start in (0, 8, 16)] * 2
+    bench.model.double()
+    report = ground(bench.model, bench.vocabulary, batches, SETTINGS, **options)
+    return bench.head.detach(), report
+
+
+@pytest.mark.parametrize("direction", ["text_to_sid", "sid_to_text"])
+@pytest.mark.parametrize("kind", ["untied", "qwen3"])
+def test_bound_and_micro_batches_leave_the_rows_alone(make_bench, kind, direction, monkeypatch):
+    monkeypatch.setattr("gti.grounding.read_rows", lambda matrix, ids: matrix.detach()[ids].clone())
+    reports = {}
+    with monkeypatch.context() as patched:
+        patched.setattr("gti.grounding.can_pack", lambda model: False)
+        expected, reports["plain"] = trained(make_bench(kind), direction)
+    for name, options in {
+        "kept": {},
+        "nothing kept": {"prefix_bytes": 0},
+        "little kept": {"prefix_bytes": 100_000},
+        "small pieces": {"max_tokens": 50},
+    }.items():
+        found, reports[name] = trained(make_bench(kind), direction, **options)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+    assert len({report.nominal_flops for report in reports.values()}) == 1
+    spent = {name: report.actual_flops for name, report in reports.items()}
+    assert spent["kept"] <= spent["little kept"] <= spent["nothing kept"] < spent["plain"]
+    if direction == "text_to_sid":
+        assert spent["kept"] < spent["little kept"] < spent["nothing kept"]
+
+
+def test_bfloat16_stays_near_float32(make_bench):
+    exact, rounded = make_bench("qwen3"), make_bench("qwen3")
+    batches = batches_of(exact, count=4) * 2
+    one = ground(exact.model, exact.vocabulary, batches, SETTINGS)
+    other = ground(rounded.model, rounded.vocabulary, batches, SETTINGS, dtype="bfloat16")
+    assert other.first_loss == pytest.approx(one.first_loss, rel=0.02)
+    assert other.last_loss == pytest.approx(one.last_loss, rel=0.05)
+    assert other.last_loss != one.last_loss
 
 
 @pytest.mark.parametrize("kind", ["tied", "untied", "qwen3"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gti.head import head_loss, plain_head_loss
+from gti.head import CHUNK_BYTES, head_loss, others_logsumexp, own_rows_loss, plain_head_loss
 
 
 def problem(dtype, targets=37, rows=50, width=8):
@@ -38,6 +38,24 @@ def test_own_rows_get_their_part_of_the_matrix_gradient():
     plain_head_loss(plain, whole, labels).backward()
     torch.testing.assert_close(own.grad, whole.grad[ids], rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(state.grad, plain.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("bytes_", [1, 1 << 22])
+def test_constant_states_need_but_their_own_rows(bytes_, monkeypatch):
+    monkeypatch.setitem(CHUNK_BYTES, "cpu", bytes_)
+    hidden, matrix, _ = problem(torch.float64)
+    ids = torch.tensor([3, 49, 17])
+    labels = torch.arange(len(hidden)) % len(ids)
+    own = matrix[ids].clone().requires_grad_()
+    spoiled = matrix.clone()
+    spoiled[ids] = torch.nan  # never looked at
+    loss = own_rows_loss(hidden, own, labels, others_logsumexp(hidden, spoiled, ids))
+    loss.backward()
+    whole = matrix.clone().requires_grad_()
+    expected = plain_head_loss(hidden, whole, ids[labels])
+    expected.backward()
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(own.grad, whole.grad[ids], rtol=1e-10, atol=1e-12)
 
 
 def test_bfloat16_under_autocast_stays_near_float32():
