@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,20 +20,16 @@ from benchmarks.saving import SavedCell, save_cell
 from benchmarks.scoring import Scorer
 from gti.alignment import alignment_stream
 from gti.diagnostics import diagnose
-from gti.finetuning import (
-    Step,
-    add_lora,
-    beside,
-    finetune,
-    retrieval_batches,
-)
+from gti.finetuning import Step, add_lora, beside, retrieval_batches
 from gti.flops import ModelShape
-from gti.grounding import ground, grounding_examples
+from gti.grounding import grounding_examples
 from gti.method import GroundingPlan, Method, Start
+from gti.order import take_budget
+from gti.plain import FAST, PLAIN
 from gti.prompts import Example, Prompter
 from gti.proof import StageWatch, manifest
 from gti.streams import numpy_stream, stream_key, torch_stream
-from gti.training import StageReport, take_budget
+from gti.training import StageReport
 from gti.vocabulary import embedding_matrices, extend_vocabulary, read_rows, write_rows
 from leaderboard.setting import MethodParameters, Setting
 
@@ -59,6 +56,7 @@ class CellRun:
         inputs: checked data and Semantic IDs.
         device: where to compute.
         offline: touch no network.
+        plain: run the slow reference of `gti.plain` everywhere.
         report: told of stages and progress.
     """
 
@@ -72,13 +70,15 @@ class CellRun:
         device: torch.device,
         *,
         offline: bool = False,
+        plain: bool = False,
         report: Report = silent,
     ) -> None:
         self.setting, self.parameters = setting, parameters
         self.method, self.seed, self.inputs = method, seed, inputs
         self.device, self.report = device, report
+        self.plain, self.forms = plain, PLAIN if plain else FAST
         self.max_tokens = MAX_TOKENS[device.type]
-        self.ledger = Ledger(device)
+        self.ledger = Ledger(device, setting.backbone.dtype)
         self.began = time.perf_counter()
         self._load(offline)
 
@@ -116,7 +116,9 @@ class CellRun:
             check_setting_mixture(setting, self.inputs)
         self.ledger.warnings += notes_on(setting, self.inputs, self.prompter, self.method)
         self.shape = ModelShape.of(self.model)
-        self.scorer = Scorer(self.setting, self.inputs, self.prompter, self.vocabulary, self.device)
+        self.scorer = Scorer(
+            self.setting, self.inputs, self.prompter, self.vocabulary, self.device, self.forms
+        )
         self.retrieval = self.scorer.track.examples(numpy_stream(self.seed, "wording"))
         self._plan_budget()
 
@@ -213,7 +215,7 @@ class CellRun:
             settings = settings.model_copy(update=rate)
         if frozen:
             began, watch = self._stage("grounding"), StageWatch(self.model, self.vocabulary)
-            done = ground(
+            done = self.forms.ground(
                 self.model,
                 self.vocabulary,
                 frozen,
@@ -225,7 +227,7 @@ class CellRun:
             self._close_stage("grounding", began, watch, done, frozen)
         if free:
             began, watch = self._stage("grounding_free"), StageWatch(self.model, self.vocabulary)
-            done = finetune(
+            done = self.forms.finetune(
                 self.model,
                 self.vocabulary,
                 [Step(batch, []) for batch in free],
@@ -256,7 +258,7 @@ class CellRun:
         points = self.setting.evaluation.curve_points
         self._scored = {round(len(steps) * point / points) for point in range(points + 1)}
         self._paused = 0.0
-        done = finetune(
+        done = self.forms.finetune(
             self.model,
             self.vocabulary,
             steps,
@@ -298,7 +300,7 @@ class CellRun:
     def _curve_point(self, step: int, so_far: StageReport, began: float) -> None:
         if step not in self._scored:
             return
-        paused = time.perf_counter()
+        paused = self._stage("curve")
         metrics = self.scorer.sample_metrics(self.model)
         self.ledger.curve.append(
             {
@@ -311,6 +313,7 @@ class CellRun:
             }
         )
         self._paused += time.perf_counter() - paused
+        self._stage("sft")
 
     def _diagnose(self, stage: str) -> None:
         matrix = embedding_matrices(self.model)[0]
@@ -319,16 +322,19 @@ class CellRun:
             read_rows(matrix, self.vocabulary.new_ids).numpy(),
             read_rows(matrix, self.vocabulary.text_ids).numpy(),
             self.inputs.semantic_ids,
-            self._word,
+            self._words.__getitem__,
             self.vocabulary.text_ids.tolist(),
         )
         self.ledger.diagnostics[stage] = asdict(numbers)
         self.ledger.arrays.update({f"{stage}/{name}": array for name, array in arrays.items()})
 
-    def _word(self, token: int) -> str:
-        """The text of a token; nothing for control tokens, which are no words."""
-        special = token in self.tokenizer.all_special_ids
-        return "" if special else str(self.tokenizer.decode([token]))
+    @cached_property
+    def _words(self) -> dict[int, str]:
+        """The text of each text token; nothing for control tokens, which are no words."""
+        special = set(self.tokenizer.all_special_ids)
+        ids = [token for token in self.vocabulary.text_ids.tolist() if token not in special]
+        texts = self.tokenizer.batch_decode([[token] for token in ids])
+        return dict.fromkeys(special, "") | dict(zip(ids, texts, strict=True))
 
     def _stage(self, stage: str) -> float:
         self.report({"event": "stage", "stage": stage})
@@ -365,10 +371,21 @@ def run_cell(
     device: torch.device,
     *,
     offline: bool = False,
+    plain: bool = False,
     report: Report = silent,
 ) -> Path:
     """Runs one cell and writes its record; returns the record's path."""
-    run = CellRun(setting, parameters, method, seed, inputs, device, offline=offline, report=report)
+    run = CellRun(
+        setting,
+        parameters,
+        method,
+        seed,
+        inputs,
+        device,
+        offline=offline,
+        plain=plain,
+        report=report,
+    )
     saved = run.run()
     report({"event": "stage", "stage": "save"})
     return save_cell(saved, results)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from benchmarks import cli_reading
-from benchmarks.cli_types import RESULTS, AsJson, Offline, Results, SettingName, say
+from benchmarks.cli_types import RESULTS, RESULTS_PLAIN, AsJson, Offline, Results, SettingName, say
 
 
 def installed_version() -> str:
@@ -109,8 +109,18 @@ def run(
     seeds: Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")] = None,
     workers: Annotated[int | None, Parameter(help="Cells side by side; default: cores.")] = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    results: Results = RESULTS,
+    results: Annotated[
+        Path | None, Parameter(help="Where records go; default: results, or results-plain.")
+    ] = None,
     offline: Offline = False,
+    plain: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Run the slow reference everywhere, to check the fast forms against it. Such"
+            " records say so, go to results-plain, and never stand on a board with others.",
+        ),
+    ] = False,
     replace: Annotated[
         bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
     ] = False,
@@ -125,8 +135,9 @@ def run(
         seeds,
         workers,
         device,
-        results,
+        results or (RESULTS_PLAIN if plain else RESULTS),
         offline=offline,
+        plain=plain,
         replace=replace,
         debug=debug,
         say=say,
@@ -260,7 +271,10 @@ for _verb in (
     cli_reading.compare,
     cli_reading.claims,
     cli_reading.diagnose,
+    cli_reading.site,
     cli_reading.verify,
+    cli_reading.check_results,
+    cli_reading.structure,
 ):
     app.command(_verb)
 

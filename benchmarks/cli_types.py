@@ -6,6 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 RESULTS = Path("results")
+RESULTS_PLAIN = Path("results-plain")
+"""Where `run --plain` puts its records."""
 
 Offline = Annotated[bool, Parameter(negative=(), help="Touch no network.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="JSON instead of a table.")]

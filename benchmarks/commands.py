@@ -16,6 +16,7 @@ from benchmarks.runner import (
     run_cells,
     write_references,
 )
+from benchmarks.stages import StageClock
 from leaderboard.numbers import duration
 from leaderboard.setting import SettingFile
 from leaderboard.tables import render
@@ -57,13 +58,14 @@ def resolve_device(device: str) -> str:
 
 
 def _planned(
-    file: SettingFile, methods: str, seeds: str | None, results: Path
+    file: SettingFile, methods: str, seeds: str | None, results: Path, *, plain: bool = False
 ) -> list[PlannedCell]:
     from baselines.registry import select_methods
     from benchmarks.method_tables import check_method_tables
 
     check_method_tables(file)
-    return plan_cells(file, select_methods(methods), parse_seeds(seeds, file), results)
+    chosen = select_methods(methods)
+    return plan_cells(file, chosen, parse_seeds(seeds, file), results, plain=plain)
 
 
 def plan_lines(
@@ -120,20 +122,34 @@ def run_setting(
     results: Path,
     *,
     offline: bool,
+    plain: bool,
     replace: bool,
     debug: bool,
     say: Say,
 ) -> int:
     """Runs what is missing and prints the board; returns the exit code."""
+    if plain and results.resolve() == COMMITTED_RESULTS.resolve():
+        raise CommandError(
+            f"{relative(results)} holds the committed board, which takes no records made with"
+            " --plain; leave --results out, and they go to results-plain"
+        )
     file = find_setting(setting)
-    cells = _planned(file, methods, seeds, results)
+    cells = _planned(file, methods, seeds, results, plain=plain)
     todo = check_states(cells, replace=replace)
     check_results_writable(results)
     if todo:
         kind = resolve_device(device)
         side_by_side = min(check_workers(workers, kind), len(todo))
         failures = _run_missing(
-            file, todo, results, side_by_side, kind, offline=offline, debug=debug, say=say
+            file,
+            todo,
+            results,
+            side_by_side,
+            kind,
+            offline=offline,
+            plain=plain,
+            debug=debug,
+            say=say,
         )
     else:
         failures = []
@@ -157,30 +173,38 @@ def _run_missing(
     device: str,
     *,
     offline: bool,
+    plain: bool,
     debug: bool,
     say: Say,
 ) -> list[Failure]:
     from benchmarks.backbones import prepare_backbone
     from benchmarks.inputs import load_inputs
 
-    inputs = load_inputs(file.setting, offline=offline)
+    clock = StageClock("data")
+    inputs = load_inputs(file.setting, offline=offline, enter=clock.enter)
     check_for_cells(file.setting, inputs, todo)
+    clock.enter("backbone")
     prepare_backbone(file.setting.backbone.name, offline=offline)
+    clock.enter("references")
     write_references(file.setting, inputs, results)
+    once = clock.close()
     say(
         f"{file.setting.name}: {len(todo)} cells to run, {workers} at a time on {device}; records"
-        f" go to {relative(results)}"
+        f" go to {relative(results)}" + (" (plain forms: slow)" if plain else "")
     )
-    prior = past_seconds(file.setting, [results, COMMITTED_RESULTS], device)
+    # Plain cells take longer than those on record: no estimate before the first is done.
+    prior = None if plain else past_seconds(file.setting, [results, COMMITTED_RESULTS], device)
     return run_cells(
         todo,
         results,
         workers=workers,
         device=device,
         offline=offline,
+        plain=plain,
         debug=debug,
         prior=prior,
         after_seed=lambda: _board_text(file, results),
+        once=once,
     )
 
 

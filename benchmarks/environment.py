@@ -102,8 +102,8 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def describe_code() -> dict[str, Any]:
-    """The record's `code`: version, commit, and whether the code was changed since."""
+def describe_code(*, plain: bool = False) -> dict[str, Any]:
+    """The record's `code`: version, commit, whether it was changed since, whether it ran plain."""
     try:
         own = version("gti-bench")
     except PackageNotFoundError:
@@ -116,6 +116,7 @@ def describe_code() -> dict[str, Any]:
         "version": own,
         "commit": commit,
         "dirty": None if commit is None or status is None else bool(status),
+        "plain": True if plain else None,
     }
 
 

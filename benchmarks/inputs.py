@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.cache import cache_root, publish_file
 from benchmarks.datasets import load_dataset, published_index
 from benchmarks.datasets.versions import sizes_against_card
+from benchmarks.stages import Enter, unheard
 from gti.dataset import (
     Dataset,
     IntArray,
@@ -99,7 +100,7 @@ def encoder_texts(setting: Setting, dataset: Dataset) -> list[str]:
 
 
 def compute_semantic_ids(
-    setting: Setting, dataset: Dataset, *, offline: bool = False
+    setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = unheard
 ) -> tuple[SemanticIds, "QuantiserReport | None"]:
     """Makes the setting's Semantic IDs from its texts; no report for published indices."""
     spec = setting.semantic_ids
@@ -108,7 +109,9 @@ def compute_semantic_ids(
     from benchmarks.tokenizer_report import train_rq_vae
     from gti.quantisers import residual_kmeans
 
+    enter("encoding")
     _, embeddings = item_embeddings(setting, dataset, offline=offline)
+    enter("quantising")
     description = {
         "encoder": spec.encoder,
         "pca_dim": str(spec.pca_dim),
@@ -153,7 +156,9 @@ def recipe(setting: Setting, dataset: Dataset) -> str:
     return digest_of([dataset.full_sha256, fields, spec])
 
 
-def load_semantic_ids(setting: Setting, dataset: Dataset, *, offline: bool = False) -> SemanticIds:
+def load_semantic_ids(
+    setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = unheard
+) -> SemanticIds:
     """The setting's Semantic IDs: committed, else cached, else made and cached.
 
     Raises:
@@ -167,7 +172,7 @@ def load_semantic_ids(setting: Setting, dataset: Dataset, *, offline: bool = Fal
             found = SemanticIds.from_file(path)
             if found.sha256 == wanted or not pinned:
                 return _fitting(found, setting, dataset)
-    made, _ = compute_semantic_ids(setting, dataset, offline=offline)
+    made, _ = compute_semantic_ids(setting, dataset, offline=offline, enter=enter)
     if pinned and made.sha256 != wanted:
         raise InputError(
             f"setting {setting.name}: the Semantic IDs made here have hash {made.sha256}, the"
@@ -218,16 +223,27 @@ def load_queries(setting: Setting, dataset: Dataset) -> QuerySet | None:
 
 
 def load_inputs(
-    setting: Setting, *, offline: bool = False, semantic_ids: SemanticIds | None = None
+    setting: Setting,
+    *,
+    offline: bool = False,
+    semantic_ids: SemanticIds | None = None,
+    enter: Enter = unheard,
 ) -> Inputs:
-    """Loads and checks all shared inputs of `setting`; `semantic_ids`: the very ones to take."""
+    """Loads and checks all shared inputs of `setting`.
+
+    Args:
+        setting: which.
+        offline: touch no network.
+        semantic_ids: the very ones to take.
+        enter: told when texts are encoded and Semantic IDs made, where they are not there yet.
+    """
     dataset = load_checked_dataset(setting, offline=offline)
     check_fields(setting, dataset)
     split = leave_one_out(dataset, setting.dataset.min_interactions)
     queries = load_queries(setting, dataset)
     count = dataset.num_items
     if semantic_ids is None:
-        semantic_ids = load_semantic_ids(setting, dataset, offline=offline)
+        semantic_ids = load_semantic_ids(setting, dataset, offline=offline, enter=enter)
     return Inputs(
         dataset=dataset,
         split=split,

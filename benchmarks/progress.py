@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from benchmarks.events import Event
+from benchmarks.stages import StageClock
 from leaderboard.numbers import duration
 
 STAGE_SHARES = {
@@ -32,9 +33,12 @@ class Running:
     began: float = field(default_factory=time.monotonic)
     stage: str = "start"
     share: float = 0.0
+    clock: StageClock = field(default_factory=StageClock)
 
     def take(self, event: Event) -> None:
         """Follows one event of the worker."""
+        if event["event"] == "stage":
+            self.clock.enter(event["stage"])
         begin, end = STAGE_SHARES.get(event["stage"], (self.share, self.share))
         if event["event"] == "progress":
             begin += (end - begin) * event["done"] / max(1, event["total"])
@@ -55,6 +59,7 @@ class Tally:
         self.total, self.workers, self.prior = total, workers, prior
         self.began = time.monotonic()
         self.seconds: list[float] = []
+        self.stages: list[dict[str, float]] = []
         self.failed = 0
         self.running: dict[int, Running] = {}
 

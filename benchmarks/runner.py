@@ -21,6 +21,7 @@ from benchmarks.progress import Display, Running, Tally
 from benchmarks.query_references import QUERY_REFERENCES, QueryReference, query_counts
 from benchmarks.references import PARTS, REFERENCES, Reference
 from benchmarks.saving import as_ranks, save_reference
+from benchmarks.stages import stage_table
 from leaderboard.canonical import write_atomically
 from leaderboard.numbers import duration
 from leaderboard.ranks import Ranks, concatenate
@@ -65,7 +66,8 @@ def check_states(cells: Sequence[PlannedCell], *, replace: bool) -> list[Planned
     if blocked and not replace:
         first = blocked[0]
         why = (
-            "holds another setting, method version, rate or protocol than this run's"
+            "holds another setting, method version, rate or protocol than this run's, or was made"
+            " with --plain where this run is not (or the other way round)"
             if first.state == "other"
             else "cannot be read, was changed, or lacks a sidecar (`gti-bench verify` says which)"
         )
@@ -236,9 +238,11 @@ def run_cells(
     workers: int,
     device: str,
     offline: bool = False,
+    plain: bool = False,
     debug: bool = False,
     prior: float | None = None,
     after_seed: Callable[[], str] | None = None,
+    once: Mapping[str, float] | None = None,
 ) -> list[Failure]:
     """Runs `cells`, at most `workers` at a time; a failed cell does not stop the others.
 
@@ -248,14 +252,17 @@ def run_cells(
         workers: processes side by side.
         device: "auto", "cpu" or "cuda".
         offline: touch no network.
+        plain: workers run the slow reference everywhere.
         debug: workers print full traces.
         prior: expected seconds of a cell, for the ETA.
         after_seed: gives what to print when all cells of a seed have ended and others are to come.
+        once: seconds of what was done for all cells together, for the table of stages.
     """
     job = {
         "results": str(results.resolve()),
         "device": device,
         "offline": offline,
+        "plain": plain,
         "debug": debug,
     }
     events: queue.Queue[Any] = queue.Queue()
@@ -286,6 +293,8 @@ def run_cells(
                 elif event["event"] == "failed":
                     running[number].outcome = event
                 display.refresh()
+            if tally.stages:
+                display.say(stage_table(tally.stages, once or {}))
     finally:
         for worker in running.values():
             worker.kill()
@@ -298,6 +307,7 @@ def _finish(worker: Worker, tally: Tally, display: Display, failures: list[Failu
     took = time.monotonic() - state.began
     if worker.process.returncode == 0 and worker.cell.path.exists():
         tally.seconds.append(took)
+        tally.stages.append(state.clock.close())
         display.say(
             f"{worker.cell.label:<20} {worker.cell.headline()}  {duration(took)}"
             f"  [{tally.finished}/{tally.total}]"

@@ -214,7 +214,7 @@ def save_cell(saved: SavedCell, results: Path) -> Path:
             run.device, run.setting.backbone.dtype, deterministic=True
         ),
         "inputs": inputs_of(run),
-        "code": describe_code(),
+        "code": describe_code(plain=run.plain),
         "files": {
             "ranks": ranks_sha256,
             "diagnostics": file_sha256(diagnostics_path(path)),

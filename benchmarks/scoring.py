@@ -10,7 +10,8 @@ from benchmarks.inputs import Inputs
 from benchmarks.saving import as_ranks
 from benchmarks.tracks import track_of
 from gti.dataset import IntArray
-from gti.decoding import ItemRanks, beam_search, build_trie, rank_relevant
+from gti.decoding import ItemRanks, build_trie, rank_relevant
+from gti.plain import FAST, Forms
 from gti.prompts import Prompter
 from gti.streams import numpy_stream
 from gti.vocabulary import Vocabulary
@@ -32,6 +33,7 @@ class Scorer:
         prompter: builds the prompts.
         vocabulary: where the new tokens live.
         device: where to compute.
+        forms: how the search is done.
     """
 
     def __init__(
@@ -41,7 +43,10 @@ class Scorer:
         prompter: Prompter,
         vocabulary: Vocabulary,
         device: torch.device,
+        forms: Forms = FAST,
     ) -> None:
+        exact = setting.decoding.method == "exact"
+        self.search = forms.exact_search if exact else forms.beam_search
         self.setting, self.inputs, self.prompter = setting, inputs, prompter
         self.track = track_of(setting, inputs, prompter)
         self.trie = build_trie(inputs.semantic_ids, vocabulary, device)
@@ -56,7 +61,7 @@ class Scorer:
     def counts(self, model: Any, part: str, rows: IntArray, wording: int = 0) -> ItemRanks:
         """Better and tied items for the relevant items of `rows`, asked in one wording."""
         prompts = self.track.prompts(part, rows, wording)
-        beams = beam_search(
+        beams = self.search(
             model,
             self.trie,
             prompts,

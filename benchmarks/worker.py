@@ -69,12 +69,15 @@ def work(job: dict[str, Any], report: Any) -> Path:
     (method,) = select_methods(job["method"])
     stored = job.get("semantic_ids")  # of a rerun: the very ones that the record used
     semantic_ids = None if stored is None else SemanticIds.from_file(Path(stored))
-    return _runner(job.get("trial"))(
+    run = _runner(job.get("trial"), plain=job.get("plain", False))
+    report({"event": "stage", "stage": "data"})
+    inputs = load_inputs(setting, offline=job["offline"], semantic_ids=semantic_ids)
+    return run(
         setting,
         MethodParameters.model_validate(job["parameters"]),
         method,
         job["seed"],
-        load_inputs(setting, offline=job["offline"], semantic_ids=semantic_ids),
+        inputs,
         Path(job["results"]),
         choose_device(job["device"]),
         offline=job["offline"],
@@ -82,12 +85,12 @@ def work(job: dict[str, Any], report: Any) -> Path:
     )
 
 
-def _runner(trial: int | None) -> Callable[..., Path]:
-    """What runs the job: a cell, or the trial of that number."""
+def _runner(trial: int | None, *, plain: bool) -> Callable[..., Path]:
+    """What runs the job: a cell, in plain forms or not, or the trial of that number."""
     if trial is None:
         from benchmarks.cell import run_cell
 
-        return run_cell
+        return partial(run_cell, plain=plain)
     from benchmarks.trial import run_trial
 
     return partial(run_trial, trial)

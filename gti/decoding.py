@@ -85,8 +85,14 @@ class Beams:
     trie_mass: NDArray[np.float64]
 
 
-def _length_batches(prompts: Sequence[IntArray], max_tokens: int, extra: int) -> Iterator[IntArray]:
-    """Batches of users whose prompts have exactly the same length, so that nothing is padded."""
+def length_batches(prompts: Sequence[IntArray], max_tokens: int, extra: int) -> Iterator[IntArray]:
+    """Batches of users whose prompts have exactly the same length, so that nothing is padded.
+
+    Args:
+        prompts: [users] token ids.
+        max_tokens: tokens in one batch; a user alone may have more.
+        extra: tokens that each user has beside its prompt.
+    """
     lengths = np.array([len(prompt) for prompt in prompts])
     for length in np.unique(lengths):
         users = np.flatnonzero(lengths == length)
@@ -120,7 +126,7 @@ def beam_search(
     scores = np.full((users, beam), -np.inf, dtype=np.float32)
     mass = np.zeros((users, levels), dtype=np.float64)
     device = trie.children[0].device
-    for chosen in _length_batches(prompts, max_tokens, beam * (levels - 1)):
+    for chosen in length_batches(prompts, max_tokens, beam * (levels - 1)):
         ids = torch.from_numpy(np.stack([prompts[user] for user in chosen])).to(device)
         with autocast(device, dtype):
             found = _search(model, trie, ids, beam)
@@ -132,9 +138,19 @@ def beam_search(
     return Beams(leaves, scores, mass)
 
 
-def _log_probabilities(model: Any, hidden: Tensor, tokens: Tensor) -> Tensor:
-    """[…, num_codes] log-probabilities of `tokens` under the full vocabulary, float32."""
-    logits: Tensor = model.get_output_embeddings()(hidden).float()
+def code_log_probabilities(model: Any, hidden: Tensor, tokens: Tensor) -> Tensor:
+    """[…, num_codes] log-probabilities of `tokens` under the full vocabulary.
+
+    Args:
+        model: whose head reads `hidden`.
+        hidden: [… , d] last hidden states.
+        tokens: [num_codes] token ids.
+
+    Returns:
+        float64 for a float64 model, else float32.
+    """
+    logits: Tensor = model.get_output_embeddings()(hidden)
+    logits = logits if logits.dtype == torch.float64 else logits.float()
     return logits[..., tokens] - logits.logsumexp(dim=-1, keepdim=True)
 
 
@@ -151,7 +167,7 @@ def _search(model: Any, trie: Trie, ids: Tensor, beam: int) -> tuple[Tensor, Ten
     # [users, beams, generated tokens so far]: which of them are a beam's own ancestors.
     ancestors = torch.zeros(users, 1, 0, dtype=torch.bool, device=device)
     for level, (children, tokens) in enumerate(zip(trie.children, trie.tokens, strict=True)):
-        log_probabilities = _log_probabilities(model, hidden, tokens)
+        log_probabilities = code_log_probabilities(model, hidden, tokens)
         allowed = children[nodes] >= 0
         log_probabilities = log_probabilities.masked_fill(~allowed, -torch.inf)
         here = log_probabilities.double().logsumexp(dim=-1).exp()[..., None]

@@ -197,8 +197,6 @@ def rsa(
         rows: [n, dim] new rows.
         vectors: [n, code_dim] codebook vectors of the same codes.
     """
-    from scipy.stats import rankdata
-
     kept = np.any(rows != 0, axis=1) & np.any(vectors != 0, axis=1)
     if kept.sum() < 3:
         return None, None
@@ -208,7 +206,18 @@ def rsa(
     ]
     if min(side.std() for side in pairs) <= MIN_COSINE_STD:
         return None, None
-    return _correlation(*pairs), _correlation(*(rankdata(side) for side in pairs))
+    return _correlation(*pairs), _correlation(*(_mean_places(side) for side in pairs))
+
+
+def _mean_places(values: FloatArray) -> FloatArray:
+    """[n] each value's place in ascending order, from 1; equal values share their mean place.
+
+    As `scipy.stats.rankdata` does, whose import takes a worker longer than all its diagnostics.
+    """
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    places: FloatArray = (last - (counts - 1) / 2)[group]
+    return places
 
 
 def as_word(text: str) -> str:

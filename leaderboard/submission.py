@@ -167,7 +167,7 @@ def check_submission(
         _check_number(tree, path, announced, gone=path in removed)
     _check_sidecars_kept(tree, touched & before, {*changed, *removed})
     for path in (*added, *changed):
-        _check_setting(tree, path, shipped or {})
+        _check_origin(tree, path, shipped or {})
     tree.findings += _verified(results, touched, processes)
     return Submission(
         tree.base,
@@ -275,8 +275,8 @@ def _check_sidecars_kept(tree: _Tree, touched: set[str], records: set[str]) -> N
             tree.report(path).error("", f"{len(lost)} reproductions fewer", wanted)
 
 
-def _check_setting(tree: _Tree, path: str, shipped: Mapping[str, str]) -> None:
-    """A record under a shipped setting's name is of that setting as it is shipped."""
+def _check_origin(tree: _Tree, path: str, shipped: Mapping[str, str]) -> None:
+    """A record is of committed code that anyone can run, and of its setting as it is shipped."""
     try:
         record = read_record(tree.results / path)
     except (RecordError, UnicodeDecodeError):
@@ -285,6 +285,13 @@ def _check_setting(tree: _Tree, path: str, shipped: Mapping[str, str]) -> None:
     if record.setting_hash != expected:
         wanted = f"{expected}, of the setting {record.setting.name} as it is shipped; run it again"
         tree.report(path).error("setting_hash", record.setting_hash, wanted)
+    if record.code.plain:
+        wanted = "a run without --plain, which only checks the everyday forms"
+        tree.report(path).error("code.plain", True, wanted)
+    if record.code.dirty or record.code.commit is None:
+        found = f"commit {record.code.commit}, with uncommitted changes"
+        wanted = "a run from a clean clone, so that others can run the same code"
+        tree.report(path).error("code", found if record.code.commit else "no commit", wanted)
 
 
 def _verified(results: Path, touched: set[str], processes: int) -> Iterator[Finding]:

@@ -67,6 +67,7 @@ class SideBySide:
         *,
         units: int,
         unit: str,
+        plain_units: int | None = None,
         rounds: int = 3,
         memory: bool = False,
     ) -> None:
@@ -79,8 +80,9 @@ class SideBySide:
             what: the line's name.
             plain: the plain way.
             fast: ours.
-            units: how many units one call handles, the same for both.
+            units: how many units one call handles.
             unit: their name.
+            plain_units: how many one call of `plain` handles; default: as many.
             rounds: timed rounds of each.
             memory: whether to run both once more for their peak memory.
         """
@@ -101,7 +103,7 @@ class SideBySide:
         best = {way: min(times[1:] or times) for way, times in seconds.items()}
         comparison = Comparison(
             what,
-            units / best["plain"],
+            (plain_units or units) / best["plain"],
             units / best["fast"],
             unit,
             peak_tensor_bytes(plain) if memory else None,

@@ -1,17 +1,21 @@
 """The settings that come with gti-bench: complete, hashed, and with their Semantic IDs."""
 
 import os
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from baselines.registry import methods
-from benchmarks.catalogue import SETTINGS, find_setting, setting_names
+from benchmarks.catalogue import COMMITTED_RESULTS, SETTINGS, find_setting, setting_names
 from benchmarks.datasets import CARDS
 from benchmarks.inputs import COMMITTED_SIDS, load_inputs, sids_file_name
+from benchmarks.plan import prefixes_scored
 from gti.semantic_ids import SemanticIds
 from gti.wordings import ALIGNMENT_TASKS
 from leaderboard.canonical import digest_of
-from leaderboard.setting import SettingError, parse_setting
+from leaderboard.record import read_record
+from leaderboard.setting import Setting, SettingError, parse_setting
 
 PINNED = [n for n in setting_names() if find_setting(n).setting.semantic_ids.sha256 != "unpinned"]
 
@@ -74,6 +78,39 @@ def test_a_field_that_a_setting_does_not_use_leaves_its_hash_alone():
             if key not in ("summary", "seeds", "evidence", "tuning")
         }
     )
+
+
+def test_exact_decoding_is_another_setting_and_the_beam_written_out_is_not():
+    setting = find_setting("ml-100k-nano").setting
+    dumped = setting.model_dump(mode="json")
+
+    def with_method(method):
+        return Setting.model_validate(
+            {**dumped, "decoding": {"beam": setting.decoding.beam, "method": method}}
+        )
+
+    assert with_method("beam").hash == setting.hash
+    assert with_method("exact").hash != setting.hash
+    with pytest.raises(ValueError, match="exact"):
+        with_method("greedy")
+
+
+def test_exact_decoding_is_planned_with_every_prefix_and_a_beam_with_its_width():
+    setting = find_setting("ml-100k-nano").setting
+    codes = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0], [2, 1, 0]])
+    inputs = SimpleNamespace(semantic_ids=SimpleNamespace(codes=codes))
+    exact = setting.decoding.model_copy(update={"method": "exact"})
+    assert prefixes_scored(setting, inputs) == 2 * setting.decoding.beam
+    assert prefixes_scored(setting.model_copy(update={"decoding": exact}), inputs) == 2 + 3
+
+
+def test_committed_records_still_hash_to_what_they_say():
+    paths = sorted(COMMITTED_RESULTS.glob("*/*/seed-*.json"))
+    assert paths
+    for path in paths:
+        record = read_record(path)
+        assert record.setting.hash == record.setting_hash, path
+        assert record.method.hash == record.method_hash, path
 
 
 def without_nulls(value):

@@ -180,6 +180,25 @@ def test_large_files_are_refused_one_by_one_and_together(
     assert (f"{'0' * 64}.npz", "(size)") in fields
 
 
+@pytest.mark.parametrize(
+    ("code", "field"),
+    [
+        ({"plain": True}, "code.plain"),
+        ({"dirty": True}, "code"),
+        ({"commit": None, "dirty": None}, "code"),
+    ],
+)
+def test_code_that_nobody_else_can_run_is_refused(
+    checkout: Any, code: dict[str, object], field: str
+) -> None:
+    path = checkout.write("random", 0)
+    content = json.loads(path.read_text())
+    content["code"] |= code
+    content["digest"] = record_digest(content)
+    path.write_text(json.dumps(content))
+    assert ("seed-0.json", field) in fields_of(check_submission(checkout.root))
+
+
 def test_a_shipped_settings_name_stands_for_the_shipped_setting(checkout: Any) -> None:
     path = checkout.write("random", 0)
     own = json.loads(path.read_text())["setting_hash"]

@@ -1,0 +1,57 @@
+"""Exact scoring of every item through the trie beside each item in a row of its own."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.perf.beam_loss import beam_losses, table
+from benchmarks.perf.nano import NanoSetup
+from benchmarks.perf.side_by_side import SideBySide
+from gti.decoding import Beams, build_trie
+from gti.exact_scoring import exact_search
+from gti.plain import plain_exact_search
+
+ITEMS = 5
+
+
+def test_scores_equal_those_of_items_alone(
+    nano: NanoSetup, side_by_side: SideBySide, benchmark: Any
+) -> None:
+    """Same scores of all 1,682 items; users per second of both."""
+    trie = build_trie(nano.semantic_ids, nano.vocabulary, torch.device("cpu"))
+    prompts = [nano.prompter.retrieval_prompt(nano.history(ITEMS))]
+    found: dict[str, Beams] = {}
+
+    def plain() -> None:
+        found["plain"] = plain_exact_search(nano.model, trie, prompts, trie.num_leaves)
+
+    def fast() -> None:
+        found["fast"] = exact_search(nano.model, trie, prompts, trie.num_leaves)
+
+    side_by_side.run(
+        benchmark,
+        f"every item scored, histories of {ITEMS} items",
+        plain,
+        fast,
+        units=len(prompts),
+        unit="users",
+        rounds=1,
+    )
+    by_leaf = {way: np.empty(trie.num_leaves, np.float32) for way in found}
+    for way, beams in found.items():
+        by_leaf[way][beams.leaves[0]] = beams.scores[0]
+    np.testing.assert_allclose(by_leaf["fast"], by_leaf["plain"], atol=1e-4)
+
+
+def test_a_wider_beam_comes_nearer_to_exact_scoring(nano: NanoSetup) -> None:
+    """On random rows, where beams lose most: `beam_loss` shows what they lose after training."""
+    trie = build_trie(nano.semantic_ids, nano.vocabulary, torch.device("cpu"))
+    prompts = [nano.prompter.retrieval_prompt(nano.history(ITEMS, user)) for user in range(6)]
+    losses = beam_losses(nano.model, trie, prompts, np.arange(6), beams=(10, 50, trie.num_leaves))
+    kept = [each.kept for each in losses]
+    assert kept == sorted(kept)
+    assert kept[-2:] == [1.0, 1.0]
+    assert losses[-2].same_lists == 1.0
+    assert losses[-2].lost == 0.0
+    assert "exact" in table(losses).splitlines()[-1]
