@@ -160,6 +160,27 @@ def gti_bench() -> Callable[..., subprocess.CompletedProcess[str]]:
     return call
 
 
+@pytest.fixture(scope="session")
+def cell_here() -> Callable[..., Path]:
+    """`cell_here(setting, method, results)`: runs seed 0 in this process; the record's path."""
+
+    def run(setting: Path, method: str, results: Path, **options: object) -> Path:
+        import torch
+
+        from baselines.registry import methods
+        from benchmarks.catalogue import find_setting
+        from benchmarks.cell import run_cell
+        from benchmarks.inputs import load_inputs
+
+        torch.set_num_threads(1)
+        file = find_setting(str(setting))
+        inputs = load_inputs(file.setting, offline=True)
+        given = (file.setting, file.parameters(method), methods()[method], 0, inputs, results)
+        return run_cell(*given, torch.device("cpu"), offline=True, **options)
+
+    return run
+
+
 def _numbers(content: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """The places of all numbers in `content`."""
     parts = content.items() if isinstance(content, dict) else enumerate(content)

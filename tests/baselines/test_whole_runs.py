@@ -10,7 +10,7 @@ import torch
 
 from baselines.registry import methods
 from benchmarks.catalogue import find_setting
-from benchmarks.cell import CellRun, run_cell
+from benchmarks.cell import CellRun
 from benchmarks.inputs import load_inputs
 from gti.method import MethodError
 from gti.semantic_ids import SemanticIds
@@ -63,15 +63,12 @@ def setting(tmp_path, write_setting, monkeypatch):
     return write
 
 
-def cell(path, method, results=None):
-    """A cell of the setting at `path`, in this process: run, or only planned without `results`."""
+def plan(path, method, seed=0):
+    """A cell of the setting at `path` that is only planned."""
     file = find_setting(str(path))
     inputs = load_inputs(file.setting, offline=True)
-    given = (file.setting, file.parameters(method), methods()[method], 0, inputs)
-    device = torch.device("cpu")
-    if results is None:
-        return CellRun(*given, device, offline=True)
-    return read_record(run_cell(*given, results, device, offline=True))
+    given = (file.setting, file.parameters(method), methods()[method], seed, inputs)
+    return CellRun(*given, torch.device("cpu"), offline=True)
 
 
 def check(records):
@@ -120,9 +117,9 @@ def first_of(records):
     return records["gti_shuffled"]
 
 
-def test_every_way_through_a_cell_ends_in_records_that_verify(tmp_path, setting, forge):
+def test_every_way_through_a_cell_ends_in_records_that_verify(tmp_path, setting, cell_here, forge):
     path = setting(2.0)
-    records = {key: cell(path, key, tmp_path / "results") for key in SUBSET}
+    records = {key: read_record(cell_here(path, key, tmp_path / "results")) for key in SUBSET}
     check(records)
     assert verify(tmp_path / "results") == []
     for key in ("gti_two_phase", "mean_matched"):
@@ -134,7 +131,7 @@ def test_every_way_through_a_cell_ends_in_records_that_verify(tmp_path, setting,
 
 def test_mean_matched_spends_the_extra_budget_within_a_hundredth(setting):
     path = setting(8.0)  # so that one example is less than a hundredth of A
-    planned, plain = cell(path, "mean_matched"), cell(path, "mean")
+    planned, plain = plan(path, "mean_matched"), plan(path, "mean")
     assert planned.sft_flops == plain.sft_flops
     assert planned.extra.flops == pytest.approx(0.5 * plain.sft_flops)
     assert planned.ledger.extra_spent == pytest.approx(planned.extra.flops, rel=0.01)
@@ -147,27 +144,15 @@ def test_mean_matched_spends_the_extra_budget_within_a_hundredth(setting):
 
 
 def test_the_rows_of_hf_default_follow_the_seed_of_the_cell(setting):
-    file = find_setting(str(setting(2.0)))
-    inputs = load_inputs(file.setting, offline=True)
-    rows = [
-        CellRun(
-            file.setting,
-            file.parameters("hf_default"),
-            methods()["hf_default"],
-            seed,
-            inputs,
-            torch.device("cpu"),
-            offline=True,
-        ).vocabulary.default_rows[0]
-        for seed in (0, 0, 1)
-    ]
+    path = setting(2.0)
+    rows = [plan(path, "hf_default", seed).vocabulary.default_rows[0] for seed in (0, 0, 1)]
     assert torch.equal(rows[0], rows[1])
     assert not torch.equal(rows[0], rows[2])
 
 
-def test_codebook_on_published_indices_says_why_it_cannot_run(tmp_path, write_setting):
+def test_codebook_on_published_indices_says_why_it_cannot_run(tmp_path, write_setting, cell_here):
     with pytest.raises(MethodError, match="these Semantic IDs have none"):
-        cell(write_setting(tmp_path), "codebook", tmp_path / "results")
+        cell_here(write_setting(tmp_path), "codebook", tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 

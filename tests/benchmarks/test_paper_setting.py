@@ -70,7 +70,10 @@ def shrunk(text: str, name: str, backbone: Path, encoder: Path) -> str:
 
 @pytest.mark.parametrize(
     ("shipped", "method"),
-    [("vibrent-qwen3-0.6b", "gti"), ("vibrent-qwen3-0.6b-two-phase-full", "gti_two_phase")],
+    [
+        pytest.param("vibrent-qwen3-0.6b", "gti", marks=pytest.mark.slow),
+        ("vibrent-qwen3-0.6b-two-phase-full", "gti_two_phase"),
+    ],
 )
 def test_the_papers_setting_plans_and_runs_on_a_stand_in(
     shipped, method, tiny_qwen3, tiny_encoder, gti_bench, tmp_path, monkeypatch

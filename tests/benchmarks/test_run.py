@@ -146,14 +146,9 @@ def test_results_that_cannot_be_written_are_an_error_before_any_work(finished, g
 
 
 def test_chat_style_on_a_backbone_without_a_template_is_recorded(
-    write_setting, gti_bench, tmp_path
+    write_setting, cell_here, tmp_path
 ):
-    setting = write_setting(tmp_path, style="chat")
-    done = gti_bench(
-        "run", setting, "--seeds", "0", "--methods", "mean", "--results", tmp_path / "results"
-    )
-    assert done.returncode == 0, done.stderr
-    path = cell(tmp_path / "results", "mean")
+    path = cell_here(write_setting(tmp_path, style="chat"), "mean", tmp_path / "results")
     record = read_record(path)
     assert any("no chat template" in warning for warning in record.warnings)
     assert not any("computed apart" in warning for warning in record.warnings)
@@ -207,17 +202,14 @@ def test_table_explains_a_figure_by_its_records(finished, gti_bench):
 
 
 def test_lora_trains_adapters_and_matrix_and_is_part_of_the_setting(
-    write_setting, gti_bench, tmp_path
+    write_setting, cell_here, tmp_path
 ):
     lora = 'lora = { rank = 2, alpha = 4.0, dropout = 0.1, targets = ["q_proj", "v_proj"] }'
     setting = write_setting(tmp_path, dtype=f'"float32"\n{lora}')
-    done = gti_bench(
-        "run", setting, "--seeds", "0", "--methods", "gti", "--results", tmp_path / "results"
-    )
-    assert done.returncode == 0, done.stderr
-    record = read_record(cell(tmp_path / "results", "gti"))
+    path = cell_here(setting, "gti", tmp_path / "results")
+    record = read_record(path)
     assert record.setting.backbone.lora.rank == 2
     trained = {proof.stage: proof.trainable_parameters for proof in record.proofs}
     assert trained["grounding"] == 16 * 192
     assert trained["sft"] < 3_147_456  # matrix and adapters, not the whole model
-    assert gti_bench("verify", tmp_path / "results").returncode == 0
+    assert verify(path) == []

@@ -238,6 +238,56 @@ def proof_of(stage: str, moved_text: bool) -> dict[str, Any]:
     }
 
 
+ACCOUNTING: dict[str, Any] = {
+    "num_items": ITEMS,
+    "distinct_sids": CODES**LEVELS,
+    "collision_rate": 1 - CODES**LEVELS / ITEMS,
+    "used_codes": [CODES] * LEVELS,
+    "num_codes": CODES,
+    "trie_mass": [0.9] * LEVELS,
+    "beam": BEAM,
+    "beam_used_min": BEAM,
+    "beam_used_mean": float(BEAM),
+}
+
+
+def manifest_of(method: str, seed: int, rows: np.ndarray, cosine: float) -> dict[str, Any]:
+    """The manifest of first `rows` [codes of all levels, d]."""
+    norms = np.linalg.norm(rows, axis=1)
+    return {
+        "initializer": f"{method} v1",
+        "first_token_id": TEXT_ROWS,
+        "num_rows": LEVELS * CODES,
+        "rows_before": TEXT_ROWS,
+        "rows_after": TEXT_ROWS + LEVELS * CODES,
+        "padding_rows": 0,
+        "num_text_rows": TEXT_ROWS,
+        "tied": True,
+        "norm_mean": float(norms.mean()),
+        "norm_std": float(norms.std()),
+        "text_norm_mean": 1.0,
+        "cosine_to_text_mean": 0.5,
+        "pairwise_cosine_mean": cosine,
+        "identical_rows": method != "random",
+        "new_rows_sha256_before": None,
+        "new_rows_sha256_after": sha(f"new {method} {seed}"),
+        "text_rows_sha256_before": sha("text"),
+        "text_rows_sha256_after": sha("text"),
+    }
+
+
+def point_of(step: int, sft_flops: float) -> dict[str, Any]:
+    """A point of the learning curve after `step` of 20 steps."""
+    return {
+        "step": step,
+        "passes": step / 20,
+        "nominal_flops": sft_flops * step / 20,
+        "seconds": step * 0.1 + 1,
+        "train_loss": None if step == 0 else 5.0 / step,
+        "metrics": dict.fromkeys(metric_names(CUTOFFS), 0.001 * step),
+    }
+
+
 def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> dict[str, Any]:
     """What a cell has and a reference has not; writes the diagnostics."""
     grounded = method == "gti"
@@ -258,17 +308,6 @@ def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> di
     test = ranks.of_split("test")
     beside = method == "lc_rec"
     sft_flops = SFT_FLOPS + (EXTRA_FLOPS if beside else 0.0)
-    curve = [
-        {
-            "step": step,
-            "passes": step / 20,
-            "nominal_flops": sft_flops * step / 20,
-            "seconds": step * 0.1 + 1,
-            "train_loss": None if step == 0 else 5.0 / step,
-            "metrics": dict.fromkeys(metric_names(CUTOFFS), 0.001 * step),
-        }
-        for step in (0, 10, 20)
-    ]
     extra = EXTRA_FLOPS if grounded or beside else 0.0
     tokens = 1300 if beside else 1000
     costs: dict[str, Any] = {
@@ -278,47 +317,15 @@ def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> di
     }
     if grounded:
         costs["grounding"] = cost_of(9.0, 5, 300, 100, extra, rows_alone=True)
-    norms = np.linalg.norm(first, axis=1)
-    same = method != "random"
     return {
-        "accounting": {
-            "num_items": ITEMS,
-            "distinct_sids": CODES**LEVELS,
-            "collision_rate": 1 - CODES**LEVELS / ITEMS,
-            "used_codes": [CODES] * LEVELS,
-            "num_codes": CODES,
-            "trie_mass": [0.9] * LEVELS,
-            "raw_recall": raw_recall(test, CUTOFFS, BEAM),
-            "beam": BEAM,
-            "beam_used_min": BEAM,
-            "beam_used_mean": float(BEAM),
-        },
-        "learning_curve": curve,
+        "accounting": {**ACCOUNTING, "raw_recall": raw_recall(test, CUTOFFS, BEAM)},
+        "learning_curve": [point_of(step, sft_flops) for step in (0, 10, 20)],
         "tasks": {
             "retrieval": 320,
             **({"title_to_sid": 40, "sid_to_title": 39} if grounded else {}),
             **({"item2index.title": 30} if beside else {}),
         },
-        "manifest": {
-            "initializer": f"{method} v1",
-            "first_token_id": TEXT_ROWS,
-            "num_rows": LEVELS * CODES,
-            "rows_before": TEXT_ROWS,
-            "rows_after": TEXT_ROWS + LEVELS * CODES,
-            "padding_rows": 0,
-            "num_text_rows": TEXT_ROWS,
-            "tied": True,
-            "norm_mean": float(norms.mean()),
-            "norm_std": float(norms.std()),
-            "text_norm_mean": 1.0,
-            "cosine_to_text_mean": 0.5,
-            "pairwise_cosine_mean": diagnostics["init"]["cosine_mean"],
-            "identical_rows": same,
-            "new_rows_sha256_before": None,
-            "new_rows_sha256_after": sha(f"new {method} {seed}"),
-            "text_rows_sha256_before": sha("text"),
-            "text_rows_sha256_after": sha("text"),
-        },
+        "manifest": manifest_of(method, seed, first, diagnostics["init"]["cosine_mean"]),
         "proofs": [proof_of(stage, stage == "sft") for stage in stages[1:]],
         "diagnostics": diagnostics,
         "cost": costs,
@@ -343,6 +350,21 @@ REFERENCE_PARTS: dict[str, Any] = {
     "diagnostics": {},
     "cost": {"ranking": {"seconds": 0.1}},
     "budget": None,
+}
+
+
+ENVIRONMENT: dict[str, Any] = {
+    "machine": "toy",
+    "processor": "toy",
+    "instruction_set": None,
+    "device": "cpu",
+    "driver": None,
+    "threads": 1,
+    "dtype": "float32",
+    "deterministic": True,
+    "python": "3.11",
+    "platform": "toy",
+    "packages": {},
 }
 
 
@@ -405,19 +427,7 @@ class Factory:
             "metrics": {name: metrics(part, CUTOFFS, beam) for name, part in splits.items()},
             "slices": slices(splits["test"], CUTOFFS, beam),
             "num_users": {name: num_users(part) for name, part in splits.items()},
-            "environment": {
-                "machine": "toy",
-                "processor": "toy",
-                "instruction_set": None,
-                "device": "cpu",
-                "driver": None,
-                "threads": 1,
-                "dtype": "float32",
-                "deterministic": True,
-                "python": "3.11",
-                "platform": "toy",
-                "packages": {},
-            },
+            "environment": ENVIRONMENT,
             "inputs": {
                 "dataset": sha("dataset"),
                 "semantic_ids": None if reference else SIDS.sha256,
