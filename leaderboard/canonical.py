@@ -35,8 +35,17 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Writes `content` to `path` so that a kill at any moment leaves the old file or the new one.
 
     Raises:
-        OSError: the disk is full or the directory cannot be written; no partial file is left.
+        OSError: the disk is full or the directory cannot be written; names `path`, and no partial
+            file is left.
     """
+    try:
+        _write_and_move(path, content)
+    except OSError as error:
+        advice = "nothing is written; make room there or choose another directory"
+        raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from error
+
+
+def _write_and_move(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
