@@ -29,7 +29,9 @@ def board(
     labels = [
         (n, f"m{k:02d}", seed) for n in names for k in range(methods) for seed in range(seeds)
     ]
-    of_method = {key: generator.normal(size=2) for key in {label[1] for label in labels}}
+    of_method = {
+        key: generator.normal(size=2) for key in dict.fromkeys(label[1] for label in labels)
+    }
     noise = generator.normal(size=(len(labels), 2)) * 0.3
     pairs = np.array([of_method[label[1]] for label in labels]) + noise
     scores = slope * pairs[:, 0] + np.sqrt(1 - slope**2) * pairs[:, 1]
