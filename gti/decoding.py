@@ -16,9 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gti.dataset import IntArray
+from gti.head import log_probabilities
+from gti.reading import knows_layers, read
 from gti.semantic_ids import SemanticIds
 from gti.training import autocast
 from gti.vocabulary import Vocabulary
+
+SPREAD, MORE = 1.125, 8
+"""How much longer a batch's longest prompt may be than its shortest, where padding is allowed."""
 
 
 @dataclass(frozen=True)
@@ -85,20 +90,37 @@ class Beams:
     trie_mass: NDArray[np.float64]
 
 
-def length_batches(prompts: Sequence[IntArray], max_tokens: int, extra: int) -> Iterator[IntArray]:
-    """Batches of users whose prompts have exactly the same length, so that nothing is padded.
+def length_batches(
+    prompts: Sequence[IntArray], max_tokens: int, extra: int, alike: bool = True
+) -> Iterator[IntArray]:
+    """Batches of users whose prompts have the same length, or nearly so, shorter ones first.
 
     Args:
         prompts: [users] token ids.
-        max_tokens: tokens in one batch; a user alone may have more.
+        max_tokens: tokens in one batch, padding counted; a user alone may have more.
         extra: tokens that each user has beside its prompt.
+        alike: exactly the same length, so that nothing is padded; else the longest of a batch has
+            at most `SPREAD` times the shortest's tokens, and `MORE`.
     """
-    lengths = np.array([len(prompt) for prompt in prompts])
-    for length in np.unique(lengths):
-        users = np.flatnonzero(lengths == length)
-        size = max(1, max_tokens // (int(length) + extra))
-        for start in range(0, len(users), size):
-            yield users[start : start + size]
+    lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        here = lengths[order[start:]]
+        bound = here[0] if alike else SPREAD * here[0] + MORE
+        tokens = np.arange(1, len(here) + 1) * (here + extra)  # both grow, so the first ones fit
+        count = max(1, int(((here <= bound) & (tokens <= max_tokens)).sum()))
+        yield order[start : start + count]
+        start += count
+
+
+def batch_of(prompts: Sequence[IntArray], device: torch.device) -> tuple[Tensor, Tensor]:
+    """[users, longest] token ids, padded on the right with 0, and [users] lengths."""
+    lengths = [len(prompt) for prompt in prompts]
+    ids = np.zeros((len(prompts), max(lengths)), dtype=np.int64)
+    for row, prompt in zip(ids, prompts, strict=True):
+        row[: len(prompt)] = prompt
+    return torch.from_numpy(ids).to(device), torch.tensor(lengths, device=device)
 
 
 @torch.inference_mode()
@@ -126,10 +148,11 @@ def beam_search(
     scores = np.full((users, beam), -np.inf, dtype=np.float32)
     mass = np.zeros((users, levels), dtype=np.float64)
     device = trie.children[0].device
-    for chosen in length_batches(prompts, max_tokens, beam * (levels - 1)):
-        ids = torch.from_numpy(np.stack([prompts[user] for user in chosen])).to(device)
+    alike = not knows_layers(model)
+    for chosen in length_batches(prompts, max_tokens, beam * (levels - 1), alike):
+        ids, lengths = batch_of([prompts[user] for user in chosen], device)
         with autocast(device, dtype):
-            found = _search(model, trie, ids, beam)
+            found = _search(model, trie, ids, lengths, beam)
         width = found[0].shape[1]
         leaves[chosen, :width] = found[0].cpu().numpy()
         scores[chosen, :width] = found[1].cpu().numpy()
@@ -149,18 +172,22 @@ def code_log_probabilities(model: Any, hidden: Tensor, tokens: Tensor) -> Tensor
     Returns:
         float64 for a float64 model, else float32.
     """
-    logits: Tensor = model.get_output_embeddings()(hidden)
+    head = model.get_output_embeddings()
+    if type(head) is torch.nn.Linear and head.bias is None:
+        found = log_probabilities(hidden.flatten(0, -2), head.weight, tokens)
+        return found.view(*hidden.shape[:-1], -1)
+    logits: Tensor = head(hidden)
     logits = logits if logits.dtype == torch.float64 else logits.float()
     return logits[..., tokens] - logits.logsumexp(dim=-1, keepdim=True)
 
 
-def _search(model: Any, trie: Trie, ids: Tensor, beam: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Beam search for prompts [users, length]: leaves, scores [users, width], trie mass."""
-    users, length = ids.shape
-    device = ids.device
-    output = model.base_model(input_ids=ids, use_cache=True)
-    cache = output.past_key_values
-    hidden = output.last_hidden_state[:, -1:, :]
+def _search(
+    model: Any, trie: Trie, ids: Tensor, lengths: Tensor, beam: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Beam search for prompts [users, longest]: leaves, scores [users, width], trie mass."""
+    users, device = len(ids), ids.device
+    reading = read(model, ids, lengths, beam * (len(trie.children) - 1))
+    hidden = reading.hidden
     nodes = torch.zeros(users, 1, dtype=torch.long, device=device)
     totals = torch.zeros(users, 1, device=device)
     masses = torch.zeros(users, 1, 0, dtype=torch.float64, device=device)
@@ -185,16 +212,7 @@ def _search(model: Any, trie: Trie, ids: Tensor, beam: int) -> tuple[Tensor, Ten
         ancestors = ancestors.gather(1, parent[..., None].expand(-1, -1, ancestors.shape[2]))
         own = torch.eye(width, dtype=torch.bool, device=device).expand(users, -1, -1)
         ancestors = torch.cat([ancestors, own], dim=-1)
-        prompt = torch.ones(users, width, length, dtype=torch.bool, device=device)
-        mask = torch.cat([prompt, ancestors], dim=-1)[:, None]
-        output = model.base_model(
-            input_ids=tokens[code],
-            attention_mask=mask,
-            position_ids=torch.full((users, width), length + level, device=device),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        hidden = output.last_hidden_state
+        hidden = reading.step(tokens[code], level, ancestors)
     return nodes, totals, masses[:, 0]
 
 

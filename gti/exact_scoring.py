@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from gti.dataset import IntArray
-from gti.decoding import Beams, Trie, code_log_probabilities, length_batches
+from gti.decoding import Beams, Trie, batch_of, code_log_probabilities, length_batches
+from gti.reading import knows_layers, read
 from gti.training import autocast
 
 NODES = 256
@@ -62,16 +63,18 @@ class _Walk:
         model: a causal LM, in eval mode.
         trie: of the items that may be named.
         edges: of the trie.
-        ids: [users, length] prompts.
+        ids: [users, longest] prompts.
+        lengths: [users] tokens of each.
         nodes: prefixes side by side.
     """
 
-    def __init__(self, model: Any, trie: Trie, edges: Edges, ids: Tensor, nodes: int) -> None:
+    def __init__(
+        self, model: Any, trie: Trie, edges: Edges, ids: Tensor, lengths: Tensor, nodes: int
+    ) -> None:
         self.model, self.trie, self.edges, self.nodes = model, trie, edges, nodes
-        self.users, self.length = ids.shape
-        output = model.base_model(input_ids=ids, use_cache=True)
-        self.cache = output.past_key_values
-        root = output.last_hidden_state[:, -1:, :]
+        self.users = len(ids)
+        self.reading = read(model, ids, lengths, nodes * (len(trie.children) - 1))
+        root = self.reading.hidden
         kind = torch.float64 if root.dtype == torch.float64 else torch.float32
         # Per depth [users, nodes]: log-probability of the prefix; mass of what may follow it.
         sizes = [len(parent) for parent in edges.parent]
@@ -114,25 +117,11 @@ class _Walk:
             parent = self.edges.parent[level][begin:end] - first
             own = torch.eye(end - begin, dtype=torch.bool, device=seen.device)
             below = torch.cat([seen[parent], own], dim=1)
-            hidden = self._run(level, begin, end, below)
+            tokens = self.trie.tokens[level][self.edges.code[level][begin:end]]
+            hidden = self.reading.step(tokens.expand(self.users, -1), level, below[None])
             self._score_children(level + 1, begin, hidden, self.totals[level][:, begin:end])
             self._descend(level + 1, begin, end, below)
-            self.cache.crop(begin - end)
-
-    def _run(self, level: int, begin: int, end: int, seen: Tensor) -> Tensor:
-        """[users, end − begin, d] states of these nodes, whose keys and values join the cache."""
-        prompt = torch.ones(end - begin, self.length, dtype=torch.bool, device=seen.device)
-        mask = torch.cat([prompt, seen], dim=1).expand(self.users, 1, -1, -1)
-        tokens = self.trie.tokens[level][self.edges.code[level][begin:end]]
-        output = self.model.base_model(
-            input_ids=tokens.expand(self.users, -1),
-            attention_mask=mask,
-            position_ids=torch.full_like(tokens, self.length + level).expand(self.users, -1),
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        hidden: Tensor = output.last_hidden_state
-        return hidden
+            self.reading.drop(end - begin)
 
     def mass_along(self, leaves: Tensor) -> Tensor:
         """[users, levels] masses on the way to one leaf per user."""
@@ -160,7 +149,8 @@ def leaf_scores(
         [users, leaves] sums over the levels, under the full vocabulary; float64 for such a model.
     """
     with autocast(ids.device, dtype):
-        return _Walk(model, trie, Edges.of(trie), ids, nodes).totals[-1]
+        lengths = torch.full((len(ids),), ids.shape[1], device=ids.device)
+        return _Walk(model, trie, Edges.of(trie), ids, lengths, nodes).totals[-1]
 
 
 @torch.inference_mode()
@@ -191,10 +181,11 @@ def exact_search(
     mass = np.zeros((users, levels), dtype=np.float64)
     device, edges = trie.children[0].device, Edges.of(trie)
     width = min(beam, trie.num_leaves)
-    for chosen in length_batches(prompts, max_tokens, nodes * (levels - 1)):
-        ids = torch.from_numpy(np.stack([prompts[user] for user in chosen])).to(device)
+    alike = not knows_layers(model)
+    for chosen in length_batches(prompts, max_tokens, nodes * (levels - 1), alike):
+        ids, lengths = batch_of([prompts[user] for user in chosen], device)
         with autocast(device, dtype):
-            walk = _Walk(model, trie, edges, ids, nodes)
+            walk = _Walk(model, trie, edges, ids, lengths, nodes)
         best, found = walk.totals[-1].topk(width, dim=1, sorted=True)
         leaves[chosen, :width] = found.cpu().numpy()
         scores[chosen, :width] = best.cpu().numpy()

@@ -5,8 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gti.decoding import Beams, Trie, beam_search, build_trie, rank_relevant, rank_targets
+from gti.decoding import (
+    MORE,
+    SPREAD,
+    Beams,
+    Trie,
+    beam_search,
+    build_trie,
+    length_batches,
+    rank_relevant,
+    rank_targets,
+)
+from gti.plain import plain_search
 from gti.semantic_ids import SemanticIds
 
 
@@ -85,6 +98,41 @@ def test_results_do_not_depend_on_how_users_are_batched(make_bench):
         alone = beam_search(bench.model, trie, [prompt], 10)
         assert alone.leaves[0].tolist() == together.leaves[user].tolist()
         np.testing.assert_allclose(alone.scores[0], together.scores[user], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["tied", "untied", "qwen3"])
+def test_histories_of_several_lengths_in_one_batch_find_what_each_finds_alone(
+    make_bench, exact, kind
+):
+    bench = make_bench(kind)
+    model = exact(bench.model)
+    trie = build_trie(bench.sids, bench.vocabulary, torch.device("cpu"))
+    rng = np.random.default_rng(4)
+    sizes = (19, 18, 20, 17, 20)
+    prompts = [bench.prompter.retrieval_prompt(rng.integers(0, 40, n)) for n in sizes]
+    assert len(list(length_batches(prompts, 16384, 40, alike=False))) == 1
+    together = beam_search(model, trie, prompts, 20)
+    for user, prompt in enumerate(prompts):
+        alone = plain_search(model, trie, [prompt], 20)
+        assert np.array_equal(together.leaves[user], alone.leaves[0])
+        np.testing.assert_allclose(together.scores[user], alone.scores[0], rtol=1e-6)
+        np.testing.assert_allclose(together.trie_mass[user], alone.trie_mass[0], rtol=1e-9)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 60), max_size=40),
+    max_tokens=st.integers(1, 400),
+    extra=st.integers(0, 20),
+    alike=st.booleans(),
+)
+def test_batches_hold_every_user_once_and_keep_their_bounds(sizes, max_tokens, extra, alike):
+    prompts = [np.zeros(size, dtype=np.int64) for size in sizes]
+    batches = [batch.tolist() for batch in length_batches(prompts, max_tokens, extra, alike)]
+    assert sorted(user for batch in batches for user in batch) == list(range(len(sizes)))
+    for batch in batches:
+        held = [sizes[user] for user in batch]
+        assert len(batch) == 1 or len(batch) * (max(held) + extra) <= max_tokens
+        assert max(held) <= (min(held) if alike else SPREAD * min(held) + MORE)
 
 
 def test_a_beam_wider_than_the_trie_is_marked_as_not_full(make_bench):
