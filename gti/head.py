@@ -13,6 +13,11 @@ from torch import Tensor
 
 CHUNK_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
 """Size of one piece's logits: about a core's second-level cache on a CPU."""
+SUM_BYTES = {"cpu": 1 << 20}
+"""The same where only a sum of them is wanted: the pieces of matrix and logits share the cache."""
+LEAST_CHUNK = 64
+"""Targets that a piece has room for, whatever the rows: it reads the whole matrix and, where all of
+it is trained, writes a gradient as large."""
 
 
 def plain_head_loss(hidden: Tensor, matrix: Tensor, labels: Tensor) -> Tensor:
@@ -39,7 +44,8 @@ def head_loss(
         matrix: [vocabulary, d] with the values of `trained` in the rows `own_ids`, where `trained`
             holds own rows alone; receives no gradient.
         own_ids: [rows of `trained`] their places in `matrix`.
-        chunk: targets per piece; default so that a piece's logits fill `CHUNK_BYTES`.
+        chunk: targets per piece; default so that a piece's logits fill `CHUNK_BYTES`, but room for
+            `LEAST_CHUNK`.
     """
     hidden = _in_autocast(hidden)
     whole = trained if matrix is None else matrix
@@ -50,8 +56,8 @@ def head_loss(
 
 
 def _even_chunk(hidden: Tensor, matrix: Tensor) -> int:
-    """Targets per piece: all pieces alike, none above `CHUNK_BYTES`."""
-    most = max(16, CHUNK_BYTES[hidden.device.type] // (4 * matrix.shape[0]))
+    """Targets per piece: all pieces alike, above `CHUNK_BYTES` only up to `LEAST_CHUNK` targets."""
+    most = max(LEAST_CHUNK, CHUNK_BYTES[hidden.device.type] // (4 * matrix.shape[0]))
     pieces = max(1, math.ceil(len(hidden) / most))
     return max(1, math.ceil(len(hidden) / pieces))
 
@@ -73,6 +79,29 @@ def others_logsumexp(hidden: Tensor, matrix: Tensor, own_ids: Tensor) -> Tensor:
         logits = (hidden[piece] @ matrix.to(hidden.dtype).T).to(accurate)
         found[piece] = logits.index_fill_(1, own_ids, -torch.inf).logsumexp(dim=1)
     return found
+
+
+@torch.no_grad()
+def log_probabilities(hidden: Tensor, matrix: Tensor, ids: Tensor) -> Tensor:
+    """[targets, ids] log-probabilities of the tokens `ids` among all of the vocabulary.
+
+    The vocabulary is gone through in pieces, each summed while it is in the cache.
+
+    Args:
+        hidden: [targets, d] hidden states.
+        matrix: [vocabulary, d] of the head.
+        ids: token ids.
+    """
+    accurate, hidden = _accurate(hidden), _in_autocast(hidden)
+    most = max(256, SUM_BYTES.get(hidden.device.type, 1 << 28) // (4 * len(hidden)))
+    pieces = math.ceil(len(matrix) / most)
+    sums = []
+    for rows in matrix.chunk(pieces):
+        logits = (hidden @ rows.to(hidden.dtype).T).to(accurate)
+        largest = logits.amax(dim=1, keepdim=True)
+        sums.append(logits.sub_(largest).exp_().sum(dim=1, keepdim=True).log_().add_(largest))
+    chosen = (hidden @ matrix[ids].to(hidden.dtype).T).to(accurate)
+    return chosen - torch.cat(sums, dim=1).logsumexp(dim=1, keepdim=True)
 
 
 def own_rows_loss(hidden: Tensor, trained: Tensor, labels: Tensor, others: Tensor) -> Tensor:

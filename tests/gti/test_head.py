@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from gti.head import CHUNK_BYTES, head_loss, others_logsumexp, own_rows_loss, plain_head_loss
+from gti import head
+from gti.head import (
+    CHUNK_BYTES,
+    head_loss,
+    log_probabilities,
+    others_logsumexp,
+    own_rows_loss,
+    plain_head_loss,
+)
 
 
 def problem(dtype, targets=37, rows=50, width=8):
@@ -70,3 +78,17 @@ def test_bfloat16_under_autocast_stays_near_float32():
     assert loss.dtype == weight.grad.dtype == torch.float32
     torch.testing.assert_close(loss, expected, rtol=2e-2, atol=0)
     torch.testing.assert_close(weight.grad, exact.grad, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("targets", [1, 37])
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_log_probabilities_in_pieces_are_those_of_the_whole_vocabulary(monkeypatch, targets, size):
+    monkeypatch.setitem(head.SUM_BYTES, "cpu", size)
+    hidden, matrix, _ = problem(torch.float64, targets, rows=1000)
+    hidden[0] *= 300  # far from where exponentials are finite
+    ids = torch.tensor([999, 3, 3, 500])
+    expected = (hidden @ matrix.T).log_softmax(dim=1)[:, ids]
+    found = log_probabilities(hidden, matrix, ids)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    half = log_probabilities(hidden[-1:].bfloat16(), matrix.bfloat16(), ids)
+    assert half.dtype == torch.float32
