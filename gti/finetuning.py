@@ -215,10 +215,8 @@ def finetune(
             )
         for loss in losses:
             check_finite(loss, "the loss", settings, number)
-        if number == 0 and matrix.grad is not None:
-            rows = matrix.grad.ne(0).any(dim=1).cpu()
-            report.new_rows_with_gradient = int(rows[vocabulary.new_ids].sum())
-            report.text_rows_with_gradient = int(rows[vocabulary.text_ids].sum())
+        if number == 0:
+            _note_gradient(report, matrix, vocabulary)
         step_optimizer(optimizer, settings, number, len(steps))
         report.note_step(losses[0], step.retrieval + step.auxiliary, shape, "all", runner.shared)
         if progress is not None:
@@ -229,6 +227,14 @@ def finetune(
     model.eval()
     report.smallest_micro_batch = runner.max_tokens if runner.halved else None
     return report
+
+
+def _note_gradient(report: StageReport, matrix: Tensor, vocabulary: Vocabulary) -> None:
+    """Counts the rows of `matrix` that a gradient reached, new ones and text rows."""
+    if matrix.grad is not None:
+        rows = matrix.grad.ne(0).any(dim=1).cpu()
+        report.new_rows_with_gradient = int(rows[vocabulary.new_ids].sum())
+        report.text_rows_with_gradient = int(rows[vocabulary.text_ids].sum())
 
 
 def add_lora(model: Any, rank: int, alpha: float, dropout: float, targets: Sequence[str]) -> Any:
