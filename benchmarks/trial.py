@@ -8,107 +8,28 @@ identity is the hash of that cell, so a point that was tried once need not be tr
 whose training diverged is a trial too: its score is null and it says so.
 """
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.environment import describe_code, describe_environment
 from benchmarks.plan import PlannedCell, State, headline
 from benchmarks.saving import identity, inputs_of, method_card
-from leaderboard.canonical import canonical_json, file_sha256, write_atomically
 from leaderboard.metrics import MAIN_METRIC, metrics, num_users, relevance_of
 from leaderboard.ranks import Ranks, write_ranks
 from leaderboard.record import (
     PROTOCOL_VERSION,
-    Code,
-    Cost,
-    CurvePoint,
-    Environment,
-    Inputs,
     MethodCard,
-    Metrics,
     RecordError,
     cell_hash,
     ranks_path,
-    read_content,
-    record_digest,
 )
-from leaderboard.setting import Frozen, MethodParameters, Setting, Sha256
+from leaderboard.setting import MethodParameters, Setting
+from leaderboard.trial import TRIAL_SCHEMA_VERSION, read_trial, trial_path, write_trial
 
 if TYPE_CHECKING:
     from benchmarks.cell import CellRun
-
-TRIAL_SCHEMA_VERSION = 1
-
-
-class Trial(Frozen):
-    """What a trial leaves. There is no field for test scores: they are never computed.
-
-    Attributes:
-        method: the method; its `parameters` are the point that was tried.
-        score: validation `ndcg@10` over all users at the last step; null where it diverged.
-        diverged: why there is no score; null where there is one.
-        metrics: of validation, at the setting's cutoffs; null where it diverged.
-        seconds: of the whole trial.
-        ranks: sha256 of the ranks beside it; null where it diverged.
-    """
-
-    schema_version: int
-    protocol: str
-    setting: Setting
-    setting_hash: Sha256
-    method: MethodCard
-    method_hash: Sha256
-    seed: int
-    number: int
-    cell_hash: Sha256
-    split: Literal["validation"]
-    score: float | None
-    diverged: str | None
-    metrics: Metrics | None
-    num_users: int | None
-    beam: int
-    cutoffs: tuple[int, ...]
-    learning_curve: tuple[CurvePoint, ...]
-    cost: dict[str, Cost]
-    seconds: float
-    environment: Environment
-    inputs: Inputs
-    code: Code
-    ranks: Sha256 | None
-    warnings: tuple[str, ...]
-    digest: Sha256
-
-
-def trial_path(results: Path, setting: str, method: str, number: int) -> Path:
-    """Where the trial of that number lies."""
-    return results / "tuning" / setting / method / f"trial-{number}.json"
-
-
-def read_trial(path: Path) -> Trial:
-    """The trial at `path`, whole and unchanged.
-
-    Raises:
-        RecordError: it cannot be read, was changed, or its ranks are not the ones it names.
-    """
-    content = read_content(path)
-    try:
-        trial = Trial.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{path}: field {where}: {first['msg'].lower()}") from error
-    if record_digest(content) != trial.digest:
-        raise RecordError(f"{path}: changed since it was written (digest differs)")
-    if trial.ranks is not None:
-        ranks = ranks_path(path)
-        if not ranks.is_file() or file_sha256(ranks) != trial.ranks:
-            raise RecordError(f"{ranks}: not the file its trial names")
-    return trial
 
 
 def trial_state(path: Path, expected_hash: str) -> State:
@@ -218,11 +139,6 @@ def save_trial(
         "code": describe_code(),
         "ranks": None if ranks is None else write_ranks(ranks_path(path), ranks),
         "warnings": run.ledger.warnings,
-        "digest": "0" * 64,
     }
-    trial = Trial.model_validate(content)
-    canonical = json.loads(canonical_json(trial.model_dump(mode="json")))
-    canonical["digest"] = record_digest(canonical)
-    text = json.dumps(canonical, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    write_trial(path, content)
     return path

@@ -26,11 +26,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.saving import method_card
-from benchmarks.trial import PlannedTrial, Trial, plan_trial, read_trial, trial_path
+from benchmarks.trial import PlannedTrial, plan_trial
 from leaderboard.metrics import MAIN_METRIC, is_defined, per_user, relevance_of
 from leaderboard.ranks import read_ranks
 from leaderboard.record import ranks_path
 from leaderboard.setting import MethodParameters, Setting, TuningSpec
+from leaderboard.trial import Trial, read_trial, trial_path
 
 if TYPE_CHECKING:
     from gti.method import Method

@@ -22,13 +22,17 @@ MEBIBYTE = 2**20
 MOST_ADDED = 64 * MEBIBYTE
 """Of all files that are added or changed: what goes into git stays in every clone."""
 
-_CELL = r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*/seed-\d+"
+_METHOD = r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*"
+_CELL = rf"{_METHOD}/seed-\d+"
+_TRIAL = rf"tuning/{_METHOD}/trial-\d+"
 EXPECTED = {
     re.compile(rf"{_CELL}\.json"): 2 * MEBIBYTE,
     re.compile(rf"{_CELL}\.ranks\.parquet"): 8 * MEBIBYTE,
     re.compile(rf"{_CELL}\.diagnostics\.npz"): 8 * MEBIBYTE,
     re.compile(rf"{_CELL}\.reproductions\.jsonl"): MEBIBYTE,
     re.compile(r"inputs/[0-9a-f]{64}\.npz"): 16 * MEBIBYTE,
+    re.compile(rf"{_TRIAL}\.json"): MEBIBYTE,
+    re.compile(rf"{_TRIAL}\.ranks\.parquet"): 8 * MEBIBYTE,
 }
 """What may lie in a results directory, by its path there → the most bytes it may have."""
 
@@ -180,11 +184,14 @@ def check_submission(
 
 
 def _check_names(tree: _Tree) -> None:
-    """Nothing lies in the tree but records, their sidecars and their inputs."""
+    """Nothing lies in the tree but records, their sidecars and inputs, and trials."""
     for path in sorted(tree.names("ls-files", "--cached", "--others", "--exclude-standard")):
         found = tree.results / path
         if not any(pattern.fullmatch(path) for pattern in EXPECTED) and found.exists():
-            wanted = "SETTING/METHOD/seed-N.json and its sidecars, or inputs/SHA256.npz; remove it"
+            wanted = (
+                "SETTING/METHOD/seed-N.json and its sidecars, inputs/SHA256.npz, or"
+                " tuning/SETTING/METHOD/trial-N.json and its ranks; remove it"
+            )
             tree.report(path).error("", "a file of another name", wanted)
         elif found.is_symlink():
             tree.report(path).error("", "a link", "the file itself")
@@ -302,6 +309,8 @@ def _verified(results: Path, touched: set[str], processes: int) -> Iterator[Find
     for name in sorted(folders):
         if any((results / name).glob("*/seed-*.json")):
             yield from verify(results / name, processes)
+    if any(path.startswith("tuning/") for path in touched) and (results / "tuning").is_dir():
+        yield from verify(results / "tuning", processes)
 
 
 def submission_lines(found: Submission) -> list[str]:

@@ -1,4 +1,4 @@
-"""Checks records without their author: schema, digest, sidecars, every derivable figure."""
+"""Checks records and trials without their author: schema, digest, sidecars, derivable figures."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from leaderboard.record import (
     record_digest,
 )
 from leaderboard.reproductions import reproductions_path
+from leaderboard.trial import find_trials
 from leaderboard.verify_across import Facts, TargetsHash, compare, facts_of
 from leaderboard.verify_curve import check_curve, check_steps, check_tasks
 from leaderboard.verify_diagnostics import check_diagnostics
@@ -33,6 +34,7 @@ from leaderboard.verify_record import (
 from leaderboard.verify_reproductions import check_reproductions
 from leaderboard.verify_sidecars import check_ranks
 from leaderboard.verify_training import check_budget, check_cost, check_trainable
+from leaderboard.verify_trials import verify_trials
 
 MEASURED = (
     "cost.*.seconds",
@@ -92,17 +94,19 @@ RECORDS_PER_TASK = 16
 
 
 def verify(path: Path, processes: int = 1) -> list[Finding]:
-    """All findings about the records under `path`; none if all is well.
+    """All findings about the records and trials under `path`; none if all is well.
 
     Of each record only what others must agree with is kept, so memory does not grow with them.
 
     Args:
-        path: a results directory, one setting's or one method's directory in it, or one record.
+        path: a results directory, one setting's or one method's directory in it or in its
+            `tuning`, or one record or trial.
         processes: how many share the work where there is enough of it. With more than one the
             calling script must be importable (`if __name__ == "__main__":`), as `spawn` demands.
     """
-    records = list(_records(path))
-    if not records:
+    trials = _trials(path)
+    records = [] if path in trials else list(_records(path))
+    if not records and not trials:
         return [
             Finding("error", str(path), "", f"no records under {path}", "SETTING/METHOD/seed-N")
         ]
@@ -112,6 +116,7 @@ def verify(path: Path, processes: int = 1) -> list[Finding]:
         findings += found
         checked += facts
     compare(checked, findings)
+    findings += verify_trials(trials)
     if path.is_dir():
         _find_orphans(path, findings)
     return findings
@@ -147,6 +152,13 @@ def _records(path: Path) -> Iterator[Path]:
     found = list(find_records(path))
     found = found or sorted(path.glob("*/seed-*.json")) or sorted(path.glob("seed-*.json"))
     yield from found
+
+
+def _trials(path: Path) -> list[Path]:
+    """The trial files at or under `path`; of a results directory those in its `tuning`."""
+    if path.is_file():
+        return [path] if path.name.startswith("trial-") else []
+    return list(find_trials(path / "tuning" if (path / "tuning").is_dir() else path))
 
 
 def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None]:
@@ -191,6 +203,7 @@ def _find_orphans(path: Path, findings: list[Finding]) -> None:
         ("seed-*.ranks.parquet", ranks_path),
         ("seed-*.diagnostics.npz", diagnostics_path),
         ("seed-*.reproductions.jsonl", reproductions_path),
+        ("trial-*.ranks.parquet", ranks_path),
     ):
         for file in sorted(path.rglob(pattern)):
             record = file.with_name(f"{file.name.partition('.')[0]}.json")

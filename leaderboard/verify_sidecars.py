@@ -51,7 +51,7 @@ def check_ranks(report: Report, record: Record, path: Path) -> Ranks | None:
             # A beam holds Semantic IDs; where items share one it may hold more items than that.
             _check_beam(report, ranks, record.accounting.beam)
     for place in sorted(figures.keys() | stored.keys()):
-        _check_figures(report, place, stored.get(place), figures.get(place))
+        check_figures(report, place, stored.get(place), figures.get(place))
     return ranks
 
 
@@ -90,7 +90,7 @@ def _check_beam(report: Report, ranks: Ranks, beam: int) -> None:
         )
 
 
-def _check_figures(
+def check_figures(
     report: Report, place: str, found: Metrics | None, expected: Metrics | None
 ) -> None:
     """Every figure at `place` equals the recomputed one."""

@@ -10,7 +10,6 @@ from scipy.stats import qmc
 from baselines.registry import methods
 from benchmarks.catalogue import find_setting
 from benchmarks.saving import method_card
-from benchmarks.trial import Trial
 from benchmarks.tuning import (
     AXES,
     Tuned,
@@ -25,6 +24,7 @@ from benchmarks.tuning import (
 )
 from leaderboard.record import PROTOCOL_VERSION, cell_hash
 from leaderboard.setting import MethodParameters, Setting, TuningSpec
+from leaderboard.trial import Trial
 
 TUNING = {
     "trials": 4,

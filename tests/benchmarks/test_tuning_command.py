@@ -8,11 +8,12 @@ import pytest
 
 from benchmarks.catalogue import find_setting
 from benchmarks.cli import exit_code
-from benchmarks.trial import read_trial, trial_path, trial_state
+from benchmarks.trial import trial_state
 from leaderboard.metrics import metrics
 from leaderboard.ranks import read_ranks
 from leaderboard.record import RecordError, ranks_path, read_record
 from leaderboard.setting import read_setting
+from leaderboard.trial import read_trial, trial_path
 
 TABLE = """
 [tuning]
