@@ -1,0 +1,124 @@
+"""What `gti-bench contrasts` prints: a table for a terminal, for a page in git, and JSON."""
+
+import json
+import textwrap
+from dataclasses import asdict
+
+from tabulate import tabulate
+
+from leaderboard.contrasts import Answer, Answers
+from leaderboard.numbers import interval, p_value, score, signed
+from leaderboard.record import PROTOCOL_VERSION
+from leaderboard.verdicts import NO_EVIDENCE, extent
+
+HEADER = ("question", "difference", "what it isolates", "", "95 % interval", "p", "verdict")
+SEEDS = "seeds"
+NOTES = (
+    "Intervals are 95 %, over seeds and {asks} (crossed), each of its own; p is Holm-corrected over"
+    " the {count} differences. `not shown` is no proof of equality: with these seeds and {asks} the"
+    " smallest differences that could be seen are {low} to {high}.",
+    "With one seed an interval is over {asks}, given that seed.",
+)
+
+
+def verdict(answer: Answer) -> str:
+    """What may be said of one contrast."""
+    if answer.weak:
+        return f"{', '.join(answer.weak)} under-trained"
+    if not answer.shown:
+        return "not shown"
+    return "better" if answer.estimate.mean > 0 else "worse"
+
+
+def contrast_lines(found: Answers, style: str = "text") -> list[str]:
+    """The table and how to read it; `style` is "text" or "md"."""
+    setting = found.setting
+    head = f"{setting.name} · test {found.metric} · {_extents(found)} · protocol {PROTOCOL_VERSION}"
+    lines = [f"### {head}" if style == "md" else head, ""]
+    if not setting.evidence:
+        lines += [f"**{NO_EVIDENCE}**" if style == "md" else NO_EVIDENCE, ""]
+    lines += [*_table(found, style), ""]
+    notes = _notes(found)
+    if style == "md":
+        return [*lines, *(f"<sub>{note}</sub>" for note in notes)]
+    return [*lines, *(textwrap.fill(note, 110) for note in notes)]
+
+
+def _extents(found: Answers) -> str:
+    """`3 seeds × 943 users`; of contrasts with unlike seeds the most."""
+    largest = max((each.estimate for each in found.answers), key=lambda e: e.num_seeds)
+    return f"{'at most ' if _unlike(found) else ''}{extent(largest, found.setting.asks)}"
+
+
+def _unlike(found: Answers) -> bool:
+    """Whether some contrasts have fewer seeds than others."""
+    return len({each.estimate.num_seeds for each in found.answers}) > 1
+
+
+def _table(found: Answers, style: str) -> list[str]:
+    """A line for each contrast, each question named once."""
+    rows, last = [], ""
+    for each in found.answers:
+        contrast = each.contrast
+        name = contrast.question if contrast.question != last else ""
+        last = contrast.question
+        rows.append(
+            [
+                name,
+                f"{contrast.a} − {contrast.b}",
+                contrast.isolates,
+                signed(each.estimate.mean),
+                interval(each.estimate, with_sign=True),
+                p_value(each.p),
+                verdict(each),
+            ]
+        )
+    header, align = list(HEADER), ["left"] * 3 + ["right"] * 3 + ["left"]
+    if _unlike(found):
+        header.append(SEEDS)
+        align.append("right")
+        for row, each in zip(rows, found.answers, strict=True):
+            row.append(str(each.estimate.num_seeds))
+    form = "pipe" if style == "md" else "simple"
+    return tabulate(rows, header, form, disable_numparse=True, colalign=align).splitlines()
+
+
+def _notes(found: Answers) -> list[str]:
+    """How to read the table, and what it lacks."""
+    asks = found.setting.asks
+    smallest = [each.smallest for each in found.answers if each.smallest is not None]
+    notes = []
+    if smallest:
+        words = {"low": score(min(smallest)), "high": score(max(smallest))}
+        notes.append(NOTES[0].format(asks=asks, count=len(found.answers), **words))
+    if any(each.estimate.num_seeds == 1 for each in found.answers):
+        notes.append(NOTES[1].format(asks=asks))
+    if found.missing:
+        pairs = ", ".join(f"{each.a} − {each.b}" for each in found.missing)
+        notes.append(f"No records for: {pairs}.")
+    return notes
+
+
+def contrasts_json(found: Answers) -> str:
+    """Every figure, with every digit."""
+    return json.dumps(
+        {
+            "setting": found.setting.name,
+            "setting_hash": found.setting.hash,
+            "metric": found.metric,
+            "evidence": found.setting.evidence,
+            "contrasts": [
+                {
+                    **asdict(each.contrast),
+                    **asdict(each.estimate),
+                    "p_corrected": each.p,
+                    "smallest": each.smallest,
+                    "verdict": verdict(each),
+                }
+                for each in found.answers
+            ],
+            "missing": [asdict(each) for each in found.missing],
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
