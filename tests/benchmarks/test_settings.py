@@ -15,7 +15,7 @@ from gti.semantic_ids import SemanticIds
 from gti.wordings import ALIGNMENT_TASKS
 from leaderboard.canonical import digest_of
 from leaderboard.record import read_record
-from leaderboard.setting import Setting, SettingError, parse_setting
+from leaderboard.setting import MethodParameters, Setting, SettingError, parse_setting
 
 PINNED = [n for n in setting_names() if find_setting(n).setting.semantic_ids.sha256 != "unpinned"]
 
@@ -163,3 +163,21 @@ def test_the_amazon_settings_load_where_their_data_is(name):
         pytest.skip("GTI_BENCH_DATA is not set: the Amazon files are the user's to bring")
     inputs = load_inputs(find_setting(name).setting, offline=True)
     assert inputs.semantic_ids.num_items == inputs.dataset.num_items
+
+
+def test_the_rates_of_the_cpu_board_are_those_that_its_committed_trials_found_best():
+    from benchmarks.tuning import plan_trials, read_tuned
+    from benchmarks.tuning_command import best_tables
+
+    file = find_setting("ml-100k-nano")
+    trials = plan_trials(file.setting, list(methods().values()), COMMITTED_RESULTS)
+    tuned = read_tuned(COMMITTED_RESULTS, trials)
+    assert {each.key for each in tuned} == set(methods())  # each trial of the rule is there
+    shared = MethodParameters(
+        sft_learning_rate=file.setting.sft.learning_rate,
+        grounding_learning_rate=file.setting.grounding.learning_rate,
+        auxiliary_loss_weight=file.setting.auxiliary.loss_weight,
+    ).model_dump(exclude_none=True)
+    for key, values in best_tables(file.setting, tuned).items():
+        own = file.parameters(key).model_dump(exclude_none=True)
+        assert {**shared, **own} == {**shared, **values}, key

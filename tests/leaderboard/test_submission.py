@@ -252,3 +252,15 @@ def test_the_command_line_says_it_in_lines_and_exit_codes(
         1,
         ["a file of another name"],
     )
+
+
+def test_trials_are_taken_and_checked_as_records_are(checkout: Any) -> None:
+    own = Path("tuning") / "ml-100k-nano" / "mean"
+    there = checkout.root / own
+    shutil.copytree(PROJECT / "leaderboard" / "results" / own, there)
+    assert check_submission(checkout.root).errors == 0
+    ranks = there / "trial-1.ranks.parquet"
+    ranks.write_bytes(ranks.read_bytes()[:-9])
+    (there / "notes.txt").write_text("rates")
+    found = set(fields_of(check_submission(checkout.root)))
+    assert {("trial-1.json", "ranks"), ("notes.txt", "")} <= found
