@@ -5,7 +5,7 @@ the crossed model (`leaderboard.statistics`), one comparison each, uncorrected; 
 is taken as printed, give or take its rounding, since its own uncertainty is seldom known.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,14 @@ from leaderboard.claims import Claim, ClaimsTable, load_claims
 from leaderboard.compare import pair
 from leaderboard.record import Record
 from leaderboard.rows import FLOOR, under_trained
-from leaderboard.scores import Cell, LeaderboardError, UserScores, load_cells, read_scores
+from leaderboard.scores import (
+    Cell,
+    LeaderboardError,
+    ScoresReader,
+    UserScores,
+    load_cells,
+    read_scores,
+)
 from leaderboard.statistics import LEVEL, Estimate, estimate
 
 Verdict = Literal[
@@ -66,45 +73,85 @@ class Compared:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class InSetting:
+    """A table's claims beside the records of one setting, and what to bear in mind about these.
+
+    `setting_hash` is that of the records, of which a setting's name may have several versions.
+    """
+
+    setting_hash: str
+    claims: tuple[Beside, ...]
+    notes: tuple[str, ...]
+
+
 def beside_ours(
     directories: Iterable[Path], tables: Sequence[ClaimsTable] | None = None
 ) -> tuple[list[Compared], list[str]]:
     """All claims beside the records under `directories`, and notes on files left out.
+
+    Only the settings that the claims name are read, one after another.
 
     Args:
         directories: results directories; where two hold one cell the first counts.
         tables: the claims; None: those that come with the project.
     """
     tables = load_claims() if tables is None else tables
-    wanted = {setting for table in tables for setting in table.file.settings}
-    cells, left_out = load_cells(directories)
-    by_setting: dict[str, list[Cell]] = {}
-    for cell in cells:
-        if cell.record.setting.name in wanted:
-            by_setting.setdefault(cell.record.setting.name, []).append(cell)
-    return [_compare_table(table, by_setting) for table in tables], left_out
+    folders = tuple(directories)
+    found: dict[str, dict[str, InSetting]] = {table.key: {} for table in tables}
+    left_out: list[str] = []
+    for setting in dict.fromkeys(name for table in tables for name in table.file.settings):
+        cells, notes = load_cells(folders, setting)
+        left_out += notes
+        reader = ScoresReader(metrics_wanted(tables, setting))
+        for table in tables:
+            beside = beside_setting(table, setting, cells, reader)
+            if beside is not None:
+                found[table.key][setting] = beside
+    return [together(table, found[table.key]) for table in tables], left_out
 
 
-def _compare_table(table: ClaimsTable, by_setting: dict[str, list[Cell]]) -> Compared:
-    """One table beside ours; a setting without a record of any of its methods is not listed."""
+def metrics_wanted(tables: Sequence[ClaimsTable], setting: str) -> dict[str, set[str]]:
+    """Method → the metrics that the claims on `setting` have of it, for reading ranks once."""
+    wanted: dict[str, set[str]] = {}
+    for table in (table for table in tables if setting in table.file.settings):
+        metrics = {claim.metric for claim in table.claims()}
+        for row in table.file.rows:
+            if row.method is not None:
+                wanted.setdefault(row.method, set()).update(metrics)
+        wanted.setdefault(FLOOR, set()).update(metrics)
+    return wanted
+
+
+def beside_setting(
+    table: ClaimsTable, setting: str, cells: Sequence[Cell], reader: ScoresReader
+) -> InSetting | None:
+    """The claims of `table` beside the `cells` of one setting's name.
+
+    None where the table does not name the setting, or none of its methods has a record there.
+    """
+    if setting not in table.file.settings:
+        return None
+    methods = {row.method for row in table.file.rows if row.method is not None}
+    group, more = _group(cells, methods)
+    if not group:
+        return None
+    found = _compare_setting(table, setting, group, reader)
+    notes = (*more, *_on_users(table, group))
+    return InSetting(group[0].record.setting_hash, tuple(found), notes)
+
+
+def together(table: ClaimsTable, found: Mapping[str, InSetting]) -> Compared:
+    """One table beside what was `found` in each setting; it says so where there is nothing."""
     file = table.file
     claims = table.claims()
     if file.why_not is not None:
-        return Compared(
-            table,
-            tuple(Beside(each, None, "not comparable", file.why_not) for each in claims),
-            (),
-        )
-    found: list[Beside] = []
-    notes: list[str] = []
-    methods = {row.method for row in file.rows if row.method is not None}
-    for setting in file.settings:
-        group, more = _group(by_setting.get(setting, []), methods)
-        if group:
-            notes += [*more, *_on_users(table, group)]
-            found += _compare_setting(table, setting, claims, group)
-    if found:
-        return Compared(table, tuple(found), tuple(notes))
+        alone = [Beside(each, None, "not comparable", file.why_not) for each in claims]
+        return Compared(table, tuple(alone), ())
+    known = [found[setting] for setting in file.settings if setting in found]
+    if known:
+        beside = tuple(each for group in known for each in group.claims)
+        return Compared(table, beside, tuple(note for group in known for note in group.notes))
     missing = f"no records yet of {', '.join(file.settings)}"
     return Compared(table, tuple(_absent(table, each, missing) for each in claims), ())
 
@@ -151,15 +198,16 @@ def _absent(table: ClaimsTable, claim: Claim, missing: str) -> Beside:
 
 
 def _compare_setting(
-    table: ClaimsTable, setting: str, claims: Sequence[Claim], group: Sequence[Cell]
+    table: ClaimsTable, setting: str, group: Sequence[Cell], reader: ScoresReader
 ) -> list[Beside]:
-    """All `claims` beside the cells `group` of one setting, metric by metric."""
+    """All claims of `table` beside the cells `group` of one setting, metric by metric."""
+    claims = table.claims()
     found: dict[Claim, Beside] = {}
     for metric in dict.fromkeys(claim.metric for claim in claims):
         reason = f"{metric} is null in {setting}: its cutoff lies beyond the beam"
         try:
             check_mix(group)
-            scores = read_scores(group, metric)
+            scores = read_scores(group, metric, reader=reader)
         except LeaderboardError as error:
             scores, reason = None, str(error)
         for claim in (claim for claim in claims if claim.metric == metric):

@@ -4,7 +4,7 @@ One board per setting hash. Records of two protocols, of two versions of a metho
 users never share a board: a clear line says which files and what to do.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,14 @@ from leaderboard.rows import (
     make_row,
     mean_of,
 )
-from leaderboard.scores import Cell, LeaderboardError, UserScores, load_cells, read_scores
+from leaderboard.scores import (
+    Cell,
+    LeaderboardError,
+    ScoresReader,
+    UserScores,
+    load_cells,
+    read_scores,
+)
 from leaderboard.setting import Setting
 from leaderboard.slices import extent_of_slice
 from leaderboard.standing import verified_seeds
@@ -107,19 +114,6 @@ def _boards_of_name(task: tuple[Sequence[Path], str, str, str | None]) -> Leader
     return boards_of(*load_cells(directories, name), metric, slice_name)
 
 
-def cells_by_setting(
-    directories: Iterable[Path], setting: str | None = None
-) -> Iterator[tuple[list[Cell], list[str]]]:
-    """The cells of one setting's name after another, and a note for each file left out.
-
-    One setting's records at a time: memory does not grow with the number of settings.
-    """
-    folders = list(directories)
-    names = {path.parent.parent.name for each in folders for path in find_records(each, setting)}
-    for name in sorted(names):
-        yield load_cells(folders, name)
-
-
 def by_hash(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
     """Setting hash → its cells, in order of the setting's name."""
     groups: dict[str, list[Cell]] = {}
@@ -142,24 +136,29 @@ def boards_of(
     notes: Iterable[str] = (),
     metric: str = MAIN_METRIC,
     slice_name: str | None = None,
+    reader: ScoresReader | None = None,
 ) -> Leaderboards:
     """One board per setting hash among `cells`; `notes` are what was left out of them."""
     boards: list[Leaderboard] = []
     refused: list[str] = []
     for group in by_hash(cells).values():
         try:
-            boards.append(build(group, metric, slice_name))
+            boards.append(build(group, metric, slice_name, reader))
         except ValueError as error:
             refused.append(str(error))
     return Leaderboards(tuple(boards), tuple(notes), tuple(refused))
 
 
 def build(
-    cells: Sequence[Cell], metric: str = MAIN_METRIC, slice_name: str | None = None
+    cells: Sequence[Cell],
+    metric: str = MAIN_METRIC,
+    slice_name: str | None = None,
+    reader: ScoresReader | None = None,
 ) -> Leaderboard:
     """The board of `cells`, all of one setting; of the users of one slice where it is named.
 
-    Learning curves and the mark of under-trained cells are of all users.
+    Learning curves and the mark of under-trained cells are of all users. What `reader` has read is
+    not read again.
 
     Raises:
         LeaderboardError: two protocols, two hashes of one method, different users, or a slice
@@ -170,7 +169,7 @@ def build(
     by_method: dict[str, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell.record.seed):
         by_method.setdefault(cell.record.method.key, []).append(cell)
-    scores = read_scores(cells, metric, slice_name)
+    scores = read_scores(cells, metric, slice_name, reader)
     order = sorted(by_method, key=lambda key: (-mean_of(by_method[key], metric, slice_name), key))
     methods = [key for key in order if by_method[key][0].record.kind == "cell"]
     differences = differences_from_base(scores, order, methods)

@@ -1,7 +1,8 @@
 """Finding records that can be trusted on a board, and their per-user values, one file at a time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from leaderboard.record import (
     read_content,
     record_digest,
 )
+from leaderboard.setting import Setting
 from leaderboard.slices import Members, members_by_slice
 
 Floats = npt.NDArray[np.float64]
@@ -152,9 +154,12 @@ def beam_of(record: Record) -> int | None:
 
 
 def read_scores(
-    cells: Sequence[Cell], metric: str, slice_name: str | None = None
+    cells: Sequence[Cell],
+    metric: str,
+    slice_name: str | None = None,
+    reader: "ScoresReader | None" = None,
 ) -> UserScores | None:
-    """Reads the ranks of `cells` (one setting) and keeps the per-user values of `metric`.
+    """The per-user values of `metric` by the ranks of `cells` (one setting).
 
     None where the metric is null for a cell (its cutoff lies beyond the beam).
 
@@ -162,46 +167,100 @@ def read_scores(
         cells: of one setting.
         metric: its name.
         slice_name: keep only the users of this slice; None: all.
+        reader: what it has read is not read again; None: a new one.
 
     Raises:
         LeaderboardError: two cells scored different targets, the metric is no cutoff of the
             setting, or the slice has no users.
     """
-    first = cells[0]
-    setting = first.record.setting
-    cutoffs, relevance = setting.evaluation.cutoffs, relevance_of(setting)
-    family, cutoff = parse_metric(metric)
-    if cutoff not in cutoffs or family not in families_of(relevance):
+    setting = cells[0].record.setting
+    if not is_scored(setting, metric):
+        families, cutoffs = families_of(relevance_of(setting)), setting.evaluation.cutoffs
         raise LeaderboardError(
             f"setting {setting.name} is not scored at {metric}; its metrics are"
-            f" {', '.join(families_of(relevance))} at {', '.join(map(str, cutoffs))}"
+            f" {', '.join(families)} at {', '.join(map(str, cutoffs))}"
         )
     if not all(is_defined(metric, beam_of(cell.record)) for cell in cells):
         return None
-    asked: _Asked | None = None
-    targets = ""
-    values: dict[str, dict[int, Floats]] = {}
-    for cell in cells:
-        ranks = read_ranks(ranks_path(cell.path)).of_split("test")
-        if asked is None or not asked.is_of(ranks):
-            known, asked = asked, _Asked.of(ranks)
-            own = asked.targets()
-            if known is not None and own != targets:
+    reader = ScoresReader() if reader is None else reader
+    everyone = reader.scores(cells, metric)
+    if slice_name is None:
+        return everyone
+    return restricted(everyone, reader.members(cells[0]), setting, slice_name)
+
+
+def is_scored(setting: Setting, metric: str) -> bool:
+    """Whether `setting` has the metric called `metric`."""
+    family, cutoff = parse_metric(metric)
+    return cutoff in setting.evaluation.cutoffs and family in families_of(relevance_of(setting))
+
+
+class ScoresReader:
+    """Per-user values of cells, each ranks file read once, however many metrics are asked for.
+
+    It holds what it has read: keep one for as long as one setting is looked at.
+    """
+
+    def __init__(self, further: Mapping[str, Collection[str]] | None = None) -> None:
+        """Reads nothing yet.
+
+        Args:
+            further: method → metrics kept when a cell of it is read, beside the one asked for.
+        """
+        self._further = {} if further is None else further
+        self._asked: dict[Path, _Asked] = {}
+        self._values: dict[tuple[Path, str], Floats] = {}
+        self._members: dict[str, Members] = {}
+        self._last: _Asked | None = None
+
+    def scores(self, cells: Sequence[Cell], metric: str) -> UserScores:
+        """The values of `metric`, which all `cells` (of one setting, at least one) have.
+
+        Raises:
+            LeaderboardError: two cells scored different targets.
+        """
+        first = cells[0]
+        values: dict[str, dict[int, Floats]] = {}
+        for cell in cells:
+            if (cell.path, metric) not in self._values:
+                self._read(cell, metric)
+            known, own = self._asked[first.path], self._asked[cell.path]
+            if own is not known and own.targets != known.targets:
                 raise LeaderboardError(
                     f"{first.path} and {cell.path} are of one setting but scored different users or"
-                    f" targets ({len(known.names)} and {len(asked.names)} users); run one of them"
+                    f" targets ({len(known.names)} and {len(own.names)} users); run one of them"
                     " again"
                 )
-            targets = own
-        values.setdefault(cell.record.method.key, {})[cell.record.seed] = (
-            means_by_place(row_values(ranks, metric), asked.user.numbers, len(asked.names))
-            if relevance is None
-            else per_user(ranks, metric, relevance)[1]
-        )
-    if asked is None:
-        return None
-    everyone = UserScores(metric, asked.names, values)
-    return everyone if slice_name is None else restricted(everyone, first, slice_name)
+            self._asked[cell.path] = known
+            by_seed = values.setdefault(cell.record.method.key, {})
+            by_seed[cell.record.seed] = self._values[cell.path, metric]
+        return UserScores(metric, self._asked[first.path].names, values)
+
+    def members(self, cell: Cell) -> Members:
+        """Which users lie in which slice of the setting of `cell`, by the cell first read of it."""
+        if cell.record.setting_hash not in self._members:
+            self._read(cell, None)
+        return self._members[cell.record.setting_hash]
+
+    def _read(self, cell: Cell, metric: str | None) -> None:
+        """Reads the ranks of `cell` and keeps its values of `metric` and of what else is wanted."""
+        record = cell.record
+        relevance = relevance_of(record.setting)
+        ranks = read_ranks(ranks_path(cell.path)).of_split("test")
+        if self._last is None or not self._last.is_of(ranks):
+            self._last = _Asked.of(ranks)
+        asked = self._asked[cell.path] = self._last
+        if record.setting_hash not in self._members:
+            members = members_by_slice(ranks, asked.names, relevance)
+            self._members[record.setting_hash] = members
+        further = self._further.get(record.method.key, ())
+        wanted = [name for name in further if is_scored(record.setting, name)]
+        for name in dict.fromkeys([*([] if metric is None else [metric]), *wanted]):
+            self._values[cell.path, name] = (
+                means_by_place(row_values(ranks, name), asked.user.numbers, len(asked.names))
+                if relevance is None
+                else per_user(ranks, name, relevance)[1]
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +293,7 @@ class _Asked:
             for left, right in zip(self.rows, own, strict=True)
         )
 
+    @cached_property
     def targets(self) -> str:
         """A hash of the pairs of user and target, in whatever order they stand."""
         texts = (column.names[column.numbers].tolist() for column in self.rows)
@@ -249,22 +309,30 @@ def members_of(cell: Cell, users: npt.NDArray[np.str_]) -> Members:
     return members_by_slice(ranks, users, relevance_of(cell.record.setting))
 
 
-def restricted(scores: UserScores, cell: Cell, slice_name: str) -> UserScores:
+def restricted(
+    scores: UserScores, members: Members, setting: Setting, slice_name: str
+) -> UserScores:
     """`scores` of the users in one slice alone.
+
+    Args:
+        scores: of all users.
+        members: which of them lie in which slice.
+        setting: theirs.
+        slice_name: the slice.
 
     Raises:
         LeaderboardError: the setting has no such slice, or no user lies in it.
     """
-    members = members_of(cell, scores.users)
-    name = cell.record.setting.name
     filled = ", ".join(each for each, inside in members.items() if inside.any())
     if slice_name not in members:
-        raise LeaderboardError(f"setting {name} has no slice {slice_name!r}; it has {filled}")
+        raise LeaderboardError(
+            f"setting {setting.name} has no slice {slice_name!r}; it has {filled}"
+        )
     inside = members[slice_name]
     if not inside.any():
         raise LeaderboardError(
-            f"slice {slice_name!r} of setting {name} is empty; those with"
-            f" {cell.record.setting.asks} are {filled}"
+            f"slice {slice_name!r} of setting {setting.name} is empty; those with"
+            f" {setting.asks} are {filled}"
         )
     return UserScores(
         scores.metric,

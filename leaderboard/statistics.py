@@ -15,6 +15,7 @@ combinations of variance components (seed and user variance from none to 100 tim
 94.9 to 95.8 % at 10. With one seed only the users vary, and the estimate says so.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -173,20 +174,27 @@ def estimate(values: Floats) -> Estimate:
     )
 
 
+@functools.cache
+def _seed_parts(degrees: int) -> Floats:
+    """[400] evenly likely ratios of an estimated variance of `degrees` degrees to the true one."""
+    grid = (np.arange(400) + 0.5) / 400
+    found: Floats = stats.chi2.ppf(grid, degrees) / degrees
+    return found
+
+
 def _power(difference: float, parts: tuple[float, float], degrees: int, level: float) -> float:
     """Chance that a true `difference` is shown, over the seed part's own uncertainty."""
     by_seed, by_user = parts
-    normal = float(stats.norm.isf(level / 2))
+    normal = -float(special.ndtri(level / 2))
     if degrees > 0:
-        grid = (np.arange(400) + 0.5) / 400
-        seen = by_seed * stats.chi2.ppf(grid, degrees) / degrees
+        seen = by_seed * _seed_parts(degrees)
         weighted = seen * _critical(level, degrees) + by_user * normal
         half = weighted / np.sqrt(seen + by_user)
     else:
         half = np.asarray([normal * math.sqrt(by_user)])
     spread = math.sqrt(by_seed + by_user)
-    above = stats.norm.sf((half - difference) / spread)
-    below = stats.norm.cdf((-half - difference) / spread)
+    above = special.ndtr(-(half - difference) / spread)
+    below = special.ndtr((-half - difference) / spread)
     return float(np.mean(above + below))
 
 

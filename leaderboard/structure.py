@@ -152,6 +152,24 @@ def _number(record: Record, stage: str, number: str) -> float:
     return float("nan") if value is None else float(f"{value:.6g}")
 
 
+def together(parts: Sequence[Points]) -> Points:
+    """The points of all `parts`, one after another (at least one part, all of one metric)."""
+    return Points(
+        metric=parts[0].metric,
+        settings=tuple(name for part in parts for name in part.settings),
+        methods=tuple(key for part in parts for key in part.methods),
+        seeds=tuple(seed for part in parts for seed in part.seeds),
+        scores=np.concatenate([part.scores for part in parts]),
+        numbers={
+            key: np.concatenate([part.numbers[key] for part in parts]) for key in parts[0].numbers
+        },
+        references=sum(part.references for part in parts),
+        under_trained=sum(part.under_trained for part in parts),
+        without_score=sum(part.without_score for part in parts),
+        unjudged=tuple(sorted(name for part in parts for name in part.unjudged)),
+    )
+
+
 def associations(points: Points) -> list[Association]:
     """Each setting's associations by name, then, of several settings, the pooled ones."""
     names = sorted(set(points.settings))
@@ -247,25 +265,26 @@ def spearman(
     Returns:
         [draws] ρ: the correlation of ranks over the size of their block, less the block's mean.
     """
-    same = blocks[:, None] == blocks[None, :]
-    size = weights @ same
-    size = np.where(size > 0, size, 1.0)
-    sides = []
-    for side in (values, scores):
-        below = same & (side[None, :] < side[:, None])
-        equal = same & (side[None, :] == side[:, None])
-        share = (weights @ below.T + weights @ equal.T / 2) / size
-        sides.append(share - ((weights * share) @ same) / size)
-    products = [(weights * left * right).sum(axis=1) for left, right in _pairs(*sides)]
+    products = np.zeros((3, len(weights)))
+    for block in np.unique(blocks):
+        own = blocks == block
+        inside = weights[:, own]
+        size = np.maximum(inside.sum(axis=1, keepdims=True), 1.0)
+        left, right = (_less_mean(side[own], inside, size) for side in (values, scores))
+        pairs = ((left, right), (left, left), (right, right))
+        products += [np.einsum("dn,dn,dn->d", inside, one, two) for one, two in pairs]
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = np.sqrt(products[1] * products[2])
         # Sides that do not vary leave nothing but what sums round.
         return np.where(spread > 1e-12 * len(values), products[0] / spread, np.nan)
 
 
-def _pairs(left: Floats, right: Floats) -> tuple[tuple[Floats, Floats], ...]:
-    """The pairs whose products make a correlation."""
-    return (left, right), (left, left), (right, right)
+def _less_mean(side: Floats, weights: Floats, size: Floats) -> Floats:
+    """[draws, n] the share of a block at or below each point of `side`, less the block's mean."""
+    below = (side[None, :] < side[:, None]) + 0.5 * (side[None, :] == side[:, None])
+    share = (weights @ below.T) / size
+    less: Floats = share - (weights * share).sum(axis=1, keepdims=True) / size
+    return less
 
 
 def bootstrap_spread(

@@ -40,8 +40,8 @@ def _figure(points: Points, found: Sequence[Association]) -> "Figure":
 
     settings = sorted(set(points.settings))
     one = len(settings) == 1
-    shown = {(a.stage, a.number): a for a in found if a.setting == (settings[0] if one else None)}
-    stages = [s for s in STAGES if any(a.num_cells for a in shown.values() if a.stage == s)]
+    shown = shown_in_figure(points, found)
+    stages = stages_of(shown)
     keys = sorted(set(points.methods), key=method_order)
     legend = 0.17 * -(-len(keys) // LEGEND_COLUMNS) + 0.1
     height = 2.25 * len(NUMBERS) + 0.6 + legend
@@ -53,7 +53,7 @@ def _figure(points: Points, found: Sequence[Association]) -> "Figure":
             _panel(axis, points, points.numbers[stage, number], keys, ranks=not one)
             if one and number in NEAR_ZERO:
                 _spread_zero(axis, points.numbers[stage, number])
-            axis.set_title(_title(shown[stage, number]))
+            axis.set_title(title_of(shown[stage, number]))
             axis.set_xlabel(f"{NAMES[number]}, {STAGE_NAMES[stage]}")
         of = f"test {points.metric}"
         axes[line][0].set_ylabel(of if one else f"{of}\n(rank in its setting)")
@@ -70,6 +70,20 @@ def _figure(points: Points, found: Sequence[Association]) -> "Figure":
     return figure
 
 
+def shown_in_figure(
+    points: Points, found: Sequence[Association]
+) -> dict[tuple[str, str], Association]:
+    """(stage, number) → the association of the only setting, or of all settings pooled."""
+    settings = sorted(set(points.settings))
+    group = settings[0] if len(settings) == 1 else None
+    return {(each.stage, each.number): each for each in found if each.setting == group}
+
+
+def stages_of(shown: dict[tuple[str, str], Association]) -> list[str]:
+    """The stages at which some cell has a number."""
+    return [s for s in STAGES if any(a.num_cells for a in shown.values() if a.stage == s)]
+
+
 def _spread_zero(axis: "Axes", values: Floats) -> None:
     """Draws an axis on which most `values` lie near 0 and some do not with zero spread out."""
     values = values[~np.isnan(values)]
@@ -83,7 +97,7 @@ def _spread_zero(axis: "Axes", values: Floats) -> None:
     axis.set_xlim(least, most)
 
 
-def _title(found: Association) -> str:
+def title_of(found: Association) -> str:
     """ρ with its interval, or why there is none."""
     if found.rho is None or found.low is None or found.high is None:
         return found.verdict
@@ -99,7 +113,7 @@ def _panel(
     there = ~np.isnan(values)
     scores = points.scores
     if ranks:
-        values, scores = (_ranked(points, side, there) for side in (values, scores))
+        values, scores = (ranked(points, side, there) for side in (values, scores))
     methods = np.array(points.methods)
     for key in keys:
         own = there & (methods == key)
@@ -117,14 +131,14 @@ def _panel(
     axis.margins(0.08)
 
 
-def _ranked(points: Points, side: Floats, there: npt.NDArray[np.bool_]) -> Floats:
+def ranked(points: Points, side: Floats, there: npt.NDArray[np.bool_]) -> Floats:
     """[n] ranks of the cells `there` within their setting, between 0 and 1; NaN elsewhere."""
-    ranked = np.full(len(side), np.nan)
+    found = np.full(len(side), np.nan)
     names = np.array(points.settings)
     for name in set(points.settings):
         own = there & (names == name)
-        ranked[own] = (rankdata(side[own]) - 0.5) / max(1, own.sum())
-    return ranked
+        found[own] = (rankdata(side[own]) - 0.5) / max(1, own.sum())
+    return found
 
 
 def _legend(keys: Sequence[str]) -> tuple[list["Line2D"], list[str]]:

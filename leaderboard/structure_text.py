@@ -23,14 +23,22 @@ def structure_lines(points: Points, found: Sequence[Association]) -> list[str]:
     lines = []
     for group in dict.fromkeys(each.setting for each in found):
         own = [each for each in found if each.setting == group]
-        lines += [f"{group or POOLED}: rows' structure against test {points.metric}", ""]
-        lines += [f"  {line}" for line in _table(own).splitlines()]
+        lines += [heading(group, points.metric), ""]
+        header, rows = association_table(own)
+        align = ("left", "left", *["right"] * 5, "left")
+        grid = tabulate(rows, header, "simple", disable_numparse=True, colalign=align)
+        lines += [f"  {line}" for line in grid.splitlines()]
         lines += ["", f"  {sentence(own, points.metric)}", ""]
-    return lines + _notes(points, found)
+    return lines + notes_on(points, found)
 
 
-def _table(found: Sequence[Association]) -> str:
-    """A line for each number and stage."""
+def heading(setting: str | None, metric: str) -> str:
+    """What stands above a table; `setting` is None for all of them."""
+    return f"{setting or POOLED}: rows' structure against test {metric}"
+
+
+def association_table(found: Sequence[Association]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: a line for each number and stage."""
     header = ["rows", "stage", "methods", "cells", "ρ", "95 % interval", "p", "verdict"]
     rows = []
     for each in found:
@@ -41,21 +49,26 @@ def _table(found: Sequence[Association]) -> str:
             [
                 NAMES[each.number],
                 STAGE_NAMES[each.stage],
-                each.num_methods,
-                each.num_cells,
+                str(each.num_methods),
+                str(each.num_cells),
                 NOTHING if each.rho is None else _signed(each.rho),
                 interval,
                 p_value(each.p),
                 each.verdict,
             ]
         )
-    align = ("left", "left", *["right"] * 5, "left")
-    return tabulate(rows, header, "simple", disable_numparse=True, colalign=align)
+    return header, rows
 
 
 def _signed(rho: float) -> str:
     """`+.42`."""
     return f"{rho:+.2f}".replace("0.", ".", 1)
+
+
+def no_cells(metric: str, setting: str | None = None, where: str = "") -> str:
+    """What is said instead where no cell gives a point."""
+    of = f" of setting {setting!r}" if setting else ""
+    return f"no cells{of} with {metric}{where} that pass popularity"
 
 
 def sentence(found: Sequence[Association], metric: str) -> str:
@@ -69,16 +82,16 @@ def sentence(found: Sequence[Association], metric: str) -> str:
         if each.rho is not None and each.verdict in ("rises with it", "falls with it")
     ]
     needed = [each.smallest for each in tested if each.smallest is not None]
-    reach = f" Single numbers would have had to reach about {min(needed):.2f} to {max(needed):.2f}."
     if not shown:
-        return (
-            f"No number is shown to rise or fall with {metric}, of {len(tested)} tested."
-            f"{reach if needed else ''}"
-        )
+        text = f"No number is shown to rise or fall with {metric}, of {len(tested)} tested."
+        if needed:
+            low, high = min(needed), max(needed)
+            text += f" Single numbers would have had to reach about {low:.2f} to {high:.2f}."
+        return text
     return f"Shown to go with {metric}, of {len(tested)} numbers tested: {'; '.join(shown)}."
 
 
-def _notes(points: Points, found: Sequence[Association]) -> list[str]:
+def notes_on(points: Points, found: Sequence[Association]) -> list[str]:
     """What the figures are, what was left out, what does not follow."""
     out = {
         "references": points.references,

@@ -4,35 +4,50 @@
     settings/<setting>.html          a board with its figures and records
     methods/<method>.html            a method on every board
     datasets/<dataset>.html          a dataset and its settings
+    structure.html, claims.html      what `gti-bench structure` and `gti-bench claims` say
     data/<setting>.json, .csv        the board as `gti-bench table --format` gives it
+    data/structure.json, claims.json those two with every digit
     figures/<setting>/*.png          cosine matrices
     records/<setting>/<method>/…     the records themselves, with what reruns left beside them
 
 Nothing is fetched, nothing names a moment or this machine: equal records give equal bytes.
 """
 
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from shutil import copyfile
 
-from leaderboard.board import Leaderboard, boards_of, by_hash, cells_by_setting, with_verified
+from leaderboard.beside import InSetting, beside_setting, metrics_wanted
+from leaderboard.beside import together as claims_together
+from leaderboard.board import MANY_RECORDS, Leaderboard, boards_of, by_hash, with_verified
+from leaderboard.by_slice import scores_by_slice
 from leaderboard.canonical import digest_of
+from leaderboard.claims import ClaimsTable, load_claims
+from leaderboard.claims_text import claims_json
 from leaderboard.export import board_csv, board_json
+from leaderboard.processes import share
+from leaderboard.record import find_records
 from leaderboard.reproductions import reproductions_path
 from leaderboard.rows import Row
-from leaderboard.scores import Cell
+from leaderboard.scores import Cell, ScoresReader, load_cells
 from leaderboard.site.cards import dataset_facts, presence
-from leaderboard.site.directory import SiteError, files_below, replaced_directory
+from leaderboard.site.directory import SiteError, files_below, replaced_directory, slug
 from leaderboard.site.pages import (
+    Beyond,
     Pages,
     Shown,
+    claims_page,
     dataset_page,
     index_page,
     method_page,
     setting_page,
+    structure_page,
 )
+from leaderboard.site.structure import structure_of
+from leaderboard.structure import Points, points_of
+from leaderboard.structure import together as points_together
+from leaderboard.structure_text import structure_json
 
 STATIC = Path(__file__).parent / "static"
 
@@ -56,17 +71,40 @@ class Site:
     problems: tuple[str, ...]
 
 
-def slug(name: str, identity: str, others: Iterable[str] = ()) -> str:
-    """`name` as a file name; the first digits of `identity` follow where it cannot serve alone.
+@dataclass(frozen=True)
+class _Task:
+    """What one process needs to write the boards of one setting's name."""
 
-    It cannot where it holds more than small letters, digits and `._-`, or is among the `others`.
+    root: Path
+    directories: tuple[Path, ...]
+    name: str
+    failing: Collection[str] | None
+    tables: tuple[ClaimsTable, ...]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What the other pages need of the boards of one setting's name; their records stay behind.
+
+    Args:
+        shown: the boards.
+        problems: records left out and boards refused.
+        points: what the page on structure is drawn of.
+        beside: key of a table of claims → its claims beside these records.
     """
-    safe = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip(".-") or "unnamed"
-    return safe if safe == name and name not in others else f"{safe}-{identity[:8]}"
+
+    shown: tuple[Shown, ...]
+    problems: tuple[str, ...]
+    points: Points
+    beside: dict[str, InSetting]
 
 
 def build_site(
-    directories: Sequence[Path], out: Path, failing: Collection[str] | None = None
+    directories: Sequence[Path],
+    out: Path,
+    failing: Collection[str] | None = None,
+    tables: Sequence[ClaimsTable] | None = None,
+    processes: int = 1,
 ) -> Site:
     """Writes the site of the records under `directories` to `out`, whole or not at all.
 
@@ -74,30 +112,63 @@ def build_site(
         directories: results directories; where two hold one cell the first counts.
         out: replaced if an earlier site lies there.
         failing: files in which `verify` just found errors; None: it was not run.
+        tables: numbers reported elsewhere; None: those that come with the project.
+        processes: how many share the settings, where there are enough records.
 
     Raises:
         SiteError: no board can be shown, or something else lies at `out`.
     """
-    shown: list[Shown] = []
-    problems: list[str] = []
+    folders = tuple(directories)
+    claims = tuple(load_claims() if tables is None else tables)
+    paths = [path for folder in folders for path in find_records(folder)]
+    names = sorted({path.parent.parent.name for path in paths})
     with replaced_directory(out) as root:
         for path in sorted(STATIC.iterdir()):
             _write(root, f"assets/{path.name}", path.read_bytes())
-        for cells, notes in cells_by_setting(directories):
-            found = boards_of(cells, notes)
-            problems += [*found.refused, *found.notes]
-            groups = by_hash(cells)
-            for board in found.boards:
-                marked = board if failing is None else with_verified(board, failing)
-                own = groups[board.setting_hash]
-                alike = [each.setting.name for each in found.boards if each is not board]
-                shown.append(_write_board(root, marked, own, alike))
+        tasks = [_Task(root, folders, name, failing, claims) for name in names]
+        written = dict(
+            zip(
+                names,
+                share(_write_setting, tasks, processes if len(paths) >= MANY_RECORDS else 1),
+                strict=True,
+            )
+        )
+        shown = [each for own in written.values() for each in own.shown]
+        problems = [line for own in written.values() for line in own.problems]
         if not shown:
             raise SiteError("; ".join(problems) or _nothing(directories))
-        _write_pages(root, shown, problems)
+        _write_pages(root, written, claims, problems)
         num_files = len(files_below(root)) + 1
     num_records = sum(len(row.paths) for each in shown for row in each.board.rows)
     return Site(out, len(shown), num_records, num_files, tuple(problems))
+
+
+def _write_setting(task: _Task) -> _Written:
+    """Writes the boards of one setting's name, each ranks file read once."""
+    cells, notes = load_cells(task.directories, task.name)
+    reader = ScoresReader(metrics_wanted(task.tables, task.name))
+    found = boards_of(cells, notes, reader=reader)
+    groups = by_hash(cells)
+    beside = {}
+    for table in task.tables:
+        own = beside_setting(table, task.name, cells, reader)
+        if own is not None:
+            beside[table.key] = own
+    shown = []
+    for board in found.boards:
+        marked = board if task.failing is None else with_verified(board, task.failing)
+        others = [each.setting.name for each in found.boards if each is not board]
+        own_cells = groups[board.setting_hash]
+        slices = scores_by_slice(board, own_cells, reader)
+        beyond = Beyond(
+            slices,
+            task.tables,
+            {key: each for key, each in beside.items() if each.setting_hash == board.setting_hash},
+            in_structure=len(points_of(own_cells).scores) > 0,
+        )
+        shown.append(_write_board(task.root, marked, own_cells, others, beyond))
+    points = points_of([c for board in found.boards for c in groups[board.setting_hash]])
+    return _Written(tuple(shown), (*found.refused, *found.notes), points, beside)
 
 
 def _nothing(directories: Sequence[Path]) -> str:
@@ -117,7 +188,11 @@ def _write(root: Path, name: str, content: bytes) -> None:
 
 
 def _write_board(
-    root: Path, board: Leaderboard, cells: Sequence[Cell], others: Sequence[str]
+    root: Path,
+    board: Leaderboard,
+    cells: Sequence[Cell],
+    others: Sequence[str],
+    beyond: Beyond,
 ) -> Shown:
     """Writes a board's page, data, pictures and records; returns what other pages need of it."""
     name = slug(board.setting.name, board.setting_hash, others)
@@ -135,7 +210,8 @@ def _write_board(
         _write(root, f"figures/{name}/{file}", content)
         return f"../figures/{name}/{file}"
 
-    page = setting_page(shown, own, _dataset_slug(board.setting.dataset.name), write)
+    dataset = _dataset_slug(board.setting.dataset.name)
+    page = setting_page(shown, own, beyond, dataset, write)
     _write(root, f"settings/{name}.html", page)
     return shown
 
@@ -166,12 +242,40 @@ def _dataset_slug(name: str) -> str:
     return slug(name, digest_of(name))
 
 
-def _write_pages(root: Path, shown: Sequence[Shown], problems: Sequence[str]) -> None:
-    """Writes the pages about more than one board."""
+def _write_pages(
+    root: Path,
+    written: Mapping[str, _Written],
+    tables: Sequence[ClaimsTable],
+    problems: Sequence[str],
+) -> None:
+    """Writes the pages about more than one board; `written` is by setting's name."""
+    shown = [each for own in written.values() for each in own.shown]
     names = sorted({each.board.setting.dataset.name for each in shown})
-    pages = Pages(shown, problems, {name: _dataset_slug(name) for name in names})
+    points = points_together([own.points for own in written.values()])
+    slugs = {each.board.setting_hash: each.slug for each in shown}
+    boards = {name: [each.slug for each in own.shown] for name, own in written.items()}
+    structure, found = structure_of(points, boards)
+    beside = {
+        table.key: {
+            name: own.beside[table.key] for name, own in written.items() if table.key in own.beside
+        }
+        for table in tables
+    }
+    compared = [claims_together(table, beside[table.key]) for table in tables]
+    datasets = {name: _dataset_slug(name) for name in names}
+    pages = Pages(shown, problems, datasets, structure, compared)
     _write(root, "index.html", index_page(pages))
     for key in pages.methods:
         _write(root, f"methods/{key}.html", method_page(pages, key))
     for name, address in pages.datasets.items():
         _write(root, f"datasets/{address}.html", dataset_page(pages, name))
+    _write(root, "structure.html", structure_page(pages))
+    _write(root, "data/structure.json", (structure_json(points, found) + "\n").encode())
+    leads = {
+        (key, name): slugs[own.setting_hash]
+        for key, by_name in beside.items()
+        for name, own in by_name.items()
+        if own.setting_hash in slugs
+    }
+    _write(root, "claims.html", claims_page(pages, leads))
+    _write(root, "data/claims.json", (claims_json(compared, []) + "\n").encode())

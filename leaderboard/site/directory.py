@@ -5,9 +5,10 @@ somebody else's and stays as it is.
 """
 
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,15 @@ MOST_NAMED = 3
 
 class SiteError(ValueError):
     """A directory that cannot be written or must not be replaced; the message says why."""
+
+
+def slug(name: str, identity: str, others: Iterable[str] = ()) -> str:
+    """`name` as a file name; the first digits of `identity` follow where it cannot serve alone.
+
+    It cannot where it holds more than small letters, digits and `._-`, or is among the `others`.
+    """
+    safe = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip(".-") or "unnamed"
+    return safe if safe == name and name not in others else f"{safe}-{identity[:8]}"
 
 
 def files_below(directory: Path) -> list[str]:

@@ -10,13 +10,22 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from leaderboard.beside import Compared, InSetting
 from leaderboard.board import Leaderboard
+from leaderboard.by_slice import SliceScores
+from leaderboard.claims import ClaimsTable
+from leaderboard.claims_text import READING, Z_READING, summary
+from leaderboard.metrics import MAIN_METRIC
 from leaderboard.numbers import duration, flops, interval, p_value, score, signed
 from leaderboard.palette import STAGE_NAMES, method_order
 from leaderboard.site import charts, tables
 from leaderboard.site.cards import Facts, Presence, setting_sections, source_parts
+from leaderboard.site.claims import concerned, source_of
+from leaderboard.site.slices import slices
+from leaderboard.site.structure import Structure, anchor_of
 from leaderboard.site.summary import Glance, at_one_seed, glance
 from leaderboard.standing import standing_line
+from leaderboard.structure_text import no_cells
 from leaderboard.tables import STAGES_NOTE, learning_note
 from leaderboard.verdicts import NO_EVIDENCE, footnotes, marks, title, verdict
 
@@ -53,12 +62,16 @@ class Pages:
         shown: every board.
         problems: what was refused or left out.
         datasets: dataset → its name in addresses.
+        structure: whether structure explains performance; None where no cell gives a point.
+        claims: numbers reported elsewhere, beside ours.
         methods: method or reference → the boards it stands on.
     """
 
     shown: Sequence[Shown]
     problems: Sequence[str]
     datasets: Mapping[str, str]
+    structure: Structure | None
+    claims: Sequence[Compared]
     methods: dict[str, list[Shown]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,16 +124,66 @@ def _render(template: str, root: str, **values: Any) -> bytes:
 def index_page(pages: Pages) -> bytes:
     """Every setting at a glance."""
     ordered = sorted(pages.shown, key=lambda each: not each.board.evidence)
-    cards = {key: boards[0].methods[key].card for key, boards in pages.methods.items()}
-    return _render("index.html", "", pages=pages, shown=ordered, cards=cards)
+    return _render(
+        "index.html",
+        "",
+        pages=pages,
+        shown=ordered,
+        cards={key: boards[0].methods[key].card for key, boards in pages.methods.items()},
+        structure=_nothing() if pages.structure is None else pages.structure.groups[0].sentence,
+        claims=summary(pages.claims),
+    )
 
 
-def setting_page(shown: Shown, own: charts.ByMethod, dataset: str, write: charts.Write) -> bytes:
+def _nothing() -> str:
+    """Why structure cannot be judged at all."""
+    return f"There are {no_cells(MAIN_METRIC)}."
+
+
+def structure_page(pages: Pages) -> bytes:
+    """Whether structure explains performance."""
+    return _render("structure.html", "", structure=pages.structure, nothing=_nothing())
+
+
+def claims_page(pages: Pages, slugs: Mapping[tuple[str, str], str]) -> bytes:
+    """Numbers reported elsewhere, beside ours; `slugs` lead to the boards that have records."""
+    return _render(
+        "claims.html",
+        "",
+        sources=[source_of(each, slugs) for each in pages.claims],
+        addresses={setting: slug for (_, setting), slug in slugs.items()},
+        summary=summary(pages.claims),
+        reading=READING,
+        z_reading=Z_READING,
+    )
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What a board's page says beside the board's own figures.
+
+    Args:
+        slices: its scores in each slice.
+        tables: numbers reported elsewhere.
+        beside: key of such a table → its claims beside this board's records.
+        in_structure: whether a cell of it is a point of the page on structure.
+    """
+
+    slices: Sequence[SliceScores]
+    tables: Sequence[ClaimsTable]
+    beside: Mapping[str, InSetting]
+    in_structure: bool
+
+
+def setting_page(
+    shown: Shown, own: charts.ByMethod, beyond: Beyond, dataset: str, write: charts.Write
+) -> bytes:
     """A board with its figures.
 
     Args:
         shown: the board.
         own: its methods and references → their cells, by seed.
+        beyond: its slices, and where it is set beside other numbers.
         dataset: the dataset's name in addresses.
         write: takes the pictures.
     """
@@ -139,7 +202,9 @@ def setting_page(shown: Shown, own: charts.ByMethod, dataset: str, write: charts
         scores=tables.scores(board),
         rows=tables.rows(board),
         learning=tables.learning(board),
-        slices=tables.slices(board, own),
+        slices=slices(board, beyond.slices, own),
+        claims=concerned(beyond.tables, board.setting.name, beyond.beside),
+        anchor=anchor_of(board.setting.name) if beyond.in_structure else "",
         records=tables.records(board, own),
         groups=list(dict.fromkeys(row.group for row in board.rows)),
         verdicts=[(row, text) for row in board.rows if (text := verdict(row)) is not None],

@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from leaderboard.board import Leaderboard
-from leaderboard.numbers import NOTHING, score
-from leaderboard.record import Record
+from leaderboard.numbers import NOTHING
 from leaderboard.rows import STAGES, Row, metrics_of
 from leaderboard.scores import Cell
 from leaderboard.site.intervals import Interval, draw_interval, draw_scale, interval_axis
 from leaderboard.site.summary import at_one_seed
-from leaderboard.slices import extent_of_slice
 from leaderboard.tables import learning_table, rows_table, score_table
 
 MOST_LINKS = 10
@@ -39,7 +37,8 @@ class Column:
 class Entry:
     """A table's cell: its text, what it is sorted by, where it leads, and what is drawn in it.
 
-    `links` are further addresses by name, shown in place of the text.
+    `links` are further addresses by name, shown in place of the text; `below` is a remark on the
+    text, beside what is drawn.
     """
 
     text: str
@@ -47,6 +46,7 @@ class Entry:
     link: str | None = None
     drawing: Markup | None = None
     links: tuple[tuple[str, str], ...] = ()
+    below: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its caption; `sorted_by` is the column it is sorted by, downwards."""
+    """A table with its caption; `sorted_by` is the column it is sorted by, downwards.
+
+    `stacked`: what is drawn in a cell stands below its text, not beside it.
+    """
 
     id: str
     caption: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     sorted_by: int | None = None
+    stacked: bool = False
 
 
 MEANINGS = {
@@ -116,7 +120,8 @@ def scores(board: Leaderboard) -> Table:
         header, body = _without(header, place), [_without(texts, place) for texts in body]
     others = header[header.index("ties") + 1 :]
     own = header.index(board.metric)
-    drawn = {own + 1: _intervals(board, False), own + 3: _intervals(board, True)}
+    drawn = {own + 1: drawn_intervals(board.rows, False)}
+    drawn[own + 3] = drawn_intervals(board.rows, True)
     columns = [
         Column(
             name,
@@ -130,12 +135,12 @@ def scores(board: Leaderboard) -> Table:
     columns.append(Column("seeds", "each leads to its record"))
     lines = []
     for index, (row, texts) in enumerate(zip(board.rows, body, strict=True)):
-        entries = _entries(row, texts, _score_sorts(board, row, others))
+        entries = entries_of(row, texts, _score_sorts(board, row, others))
         for place, (_, drawings) in drawn.items():
             entries[place] = replace(entries[place], drawing=drawings[index])
         entries.append(Entry(row.standing.state, row.standing.state))
         entries.append(_seed_links(row))
-        lines.append(_line(row, entries))
+        lines.append(line_of(row, entries))
     caption = f"Test {board.metric} of every method, best first; references in parentheses"
     return Table("scores", caption, tuple(columns), tuple(lines), own)
 
@@ -144,13 +149,13 @@ def _without(cells: Sequence[str], place: int) -> list[str]:
     return [*cells[:place], *cells[place + 1 :]]
 
 
-def _intervals(board: Leaderboard, difference: bool) -> tuple[Markup, list[Markup]]:
-    """A column's axis and the intervals of its rows: of the scores, or of the differences."""
-    found = [_interval(row, difference) for row in board.rows]
+def drawn_intervals(rows: Sequence[Row], difference: bool) -> tuple[Markup, list[Markup]]:
+    """A column's axis and the intervals of its `rows`: of the scores, or of the differences."""
+    found = [_interval(row, difference) for row in rows]
     axis = interval_axis([each for each in found if each is not None], tick, zero=difference)
     drawings = [
         draw_interval(axis, each, _kind(row, difference))
-        for row, each in zip(board.rows, found, strict=True)
+        for row, each in zip(rows, found, strict=True)
     ]
     return draw_scale(axis), drawings
 
@@ -176,7 +181,8 @@ def tick(value: float) -> str:
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 
-def _line(row: Row, entries: Sequence[Entry]) -> Line:
+def line_of(row: Row, entries: Sequence[Entry]) -> Line:
+    """The line of `row`, found by its name, group and summary."""
     return Line(row.key, row.group, f"{row.key} {row.group} {row.summary}", tuple(entries))
 
 
@@ -191,7 +197,7 @@ def rows(board: Leaderboard) -> Table | None:
     for row, texts in zip(cells, body, strict=True):
         sorts: list[Sort] = [row.key, *(_last(row, name) for name in names)]
         sorts += [row.seconds, row.nominal_flops, row.extra_flops]
-        lines.append(_line(row, _entries(row, texts, sorts)))
+        lines.append(line_of(row, entries_of(row, texts, sorts)))
     caption = "New rows at initialization → after grounding → after SFT, and cost per cell"
     return Table("rows", caption, _columns(header), tuple(lines))
 
@@ -213,7 +219,7 @@ def learning(board: Leaderboard) -> Table | None:
         sorts += [each.steps, each.nominal_flops, each.nominal_flops_in_all]
         sorts += [each.seconds, each.seconds_in_all]
         row = board.row(each.key)
-        lines.append(_line(row, _entries(row, texts, sorts)))
+        lines.append(line_of(row, entries_of(row, texts, sorts)))
     caption = "When each method first reaches the final validation score of mean"
     return Table("learning", caption, _columns(header), tuple(lines))
 
@@ -222,7 +228,7 @@ def _columns(header: Sequence[str]) -> tuple[Column, ...]:
     return tuple(Column(name, text=name == "method") for name in header)
 
 
-def _entries(row: Row, texts: Sequence[str], sorts: Sequence[Sort]) -> list[Entry]:
+def entries_of(row: Row, texts: Sequence[str], sorts: Sequence[Sort]) -> list[Entry]:
     """Entries whose first leads to the method and whose figures lead to its records."""
     first = Entry(texts[0], sorts[0], f"../methods/{row.key}.html")
     rest = zip(texts[1:], sorts[1:], strict=True)
@@ -231,40 +237,6 @@ def _entries(row: Row, texts: Sequence[str], sorts: Sequence[Sort]) -> list[Entr
         first,
         *(Entry(t or NOTHING, s, link if any(map(str.isdigit, t)) else None) for t, s in rest),
     ]
-
-
-def slices(board: Leaderboard, by_method: Mapping[str, Sequence[Cell]]) -> Table | None:
-    """The board's metric among the users of each slice: means over seeds, from the records."""
-    first = next(iter(by_method.values()))[0].record
-    names = [name for name, found in first.slices.items() if found.get(board.metric) is not None]
-    names.sort(key=_slice_order)
-    if not names:
-        return None
-    columns = [Column("method", text=True)]
-    columns += [Column(name, extent_of_slice(name, first.slices[name])) for name in names]
-    lines = []
-    for row in board.rows:
-        records = [cell.record for cell in by_method[row.key]]
-        means = [_slice_mean(records, name, board.metric) for name in names]
-        texts = [f"({row.key})" if row.kind == "reference" else row.key]
-        texts += [score(mean) for mean in means]
-        lines.append(_line(row, _entries(row, texts, [row.key, *means])))
-    caption = f"Test {board.metric} by slice, means over seeds"
-    return Table("slices", caption, tuple(columns), tuple(lines))
-
-
-def _slice_order(name: str) -> tuple[str, int, str]:
-    """Slices in the order in which they rise."""
-    kind, _, part = name.partition(":")
-    order = ("unseen", "tail", "middle", "head", "short", "medium", "long")
-    return kind, order.index(part) if part in order else len(order), name
-
-
-def _slice_mean(records: Sequence[Record], name: str, metric: str) -> float | None:
-    """Mean over `records` of the slice's metric."""
-    found = [metrics_of(record, name).get(metric) for record in records]
-    known = [value for value in found if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def records(board: Leaderboard, by_method: Mapping[str, Sequence[Cell]]) -> Table:
@@ -286,7 +258,7 @@ def records(board: Leaderboard, by_method: Mapping[str, Sequence[Cell]]) -> Tabl
                 Entry(f"{where}, {record.environment.device}", where),
                 Entry("; ".join(record.warnings) or NOTHING, len(record.warnings)),
             ]
-            line = _line(row, texts)
+            line = line_of(row, texts)
             lines.append(line if place else replace(line, id=f"records-{row.key}"))
     columns = tuple(
         Column(name, text=name not in (board.metric, "warnings"), wide=name == "warnings")

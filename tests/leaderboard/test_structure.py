@@ -199,6 +199,25 @@ def test_text_json_and_figure_say_the_same(names: tuple[str, ...]) -> None:
     assert text.count(": rows' structure against test ndcg@10") == len(names) + (len(names) > 1)
 
 
+def test_a_relation_without_a_spread_has_a_sentence_too() -> None:
+    points = board(6, 1, 1.0, 4)
+    undefined = {key: np.full(6, np.nan) for key in KEYS}
+    whole = replace(points, numbers=undefined | {FIRST: points.scores * 3})
+    found = s.associations(whole)
+    assert first_of(whole).rho == pytest.approx(1.0)
+    text = "\n".join(structure_lines(whole, found))
+    assert "No number is shown to rise or fall with ndcg@10, of 1 tested." in text
+
+
+def test_points_together_are_those_of_all_parts() -> None:
+    one, two = board(5, 2, 0.5, 1, ("a",)), board(6, 1, 0.5, 2, ("b",))
+    both = s.together([one, replace(two, references=2, unjudged=("b",))])
+    assert both.settings == one.settings + two.settings
+    assert both.scores.tolist() == [*one.scores.tolist(), *two.scores.tolist()]
+    assert (both.references, both.unjudged) == (2, ("b",))
+    assert [a for a in s.associations(both) if a.setting == "a"] == s.associations(one)
+
+
 def test_the_figure_is_written_as_svg_and_png(tmp_path: Path) -> None:
     points = board(6, 1, 0.8, 4)
     paths = draw_structure(points, s.associations(points), tmp_path)

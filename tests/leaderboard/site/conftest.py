@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from leaderboard.claims import ClaimsTable, parse_claims
 from leaderboard.site.build import Site, build_site
 
 HOSTILE = "<script>document.title='taken'</script> & \"quotes\" 'so' {{ 7 * 7 }}"
@@ -90,6 +91,43 @@ def hostile_results(
         factory.write(method, 0, setting=other, warnings=[HOSTILE])
     root: Path = factory.root
     return root
+
+
+CLAIMS = """
+title = '''HOSTILE'''
+source = "a table"
+unit = "score"
+track = "users"
+dataset = "toy"
+cut = "all"
+split = "leave-one-out"
+decimals = 4
+settings = ["toy"]
+caveats = ['''HOSTILE''']
+comparisons = [["GTI", "mean + SFT"], ["GTI", "TIGER"]]
+counts = { users = 60, prompts = 1, basis = "stated", users_of_data = 60 }
+
+[[row]]
+name = "mean + SFT"
+method = "mean"
+values = { "recall@5" = 0.1, "ndcg@10" = 0.1234 }
+
+[[row]]
+name = "GTI"
+method = "gti"
+values = { "recall@5" = 0.3, "ndcg@10" = 0.2 }
+
+[[row]]
+name = "TIGER"
+why_not = "no such method here"
+values = { "ndcg@10" = 0.2 }
+"""
+
+
+@pytest.fixture(scope="session")
+def toy_claims() -> ClaimsTable:
+    """Claims on the setting `toy`, whose title and caveat are hostile."""
+    return parse_claims(CLAIMS.replace("HOSTILE", HOSTILE), "toy-claims")
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,7 @@ def test_sorting_orders_rows_both_ways_keeps_the_undefined_last_and_says_so(
         press("scores", 3); out.difference = keys(rows("scores"));
         press("scores", 3); out.smallest = keys(rows("scores"));
         out.last = sorted("scores");
+        press("slices", 1); out.slice = rows("slices").map((row) => row.cells[1].dataset.sort);
         return out;
         """,
     )
@@ -103,6 +104,7 @@ def test_sorting_orders_rows_both_ways_keeps_the_undefined_last_and_says_so(
     assert outcome["difference"] == [*sorted(found, key=lambda key: -found[key]), "mean"]
     assert outcome["smallest"] == [*sorted(found, key=lambda key: found[key]), "mean"]
     assert [mark for mark in outcome["last"] if mark] == ["ascending"]
+    assert outcome["slice"] == sorted(outcome["slice"], key=float, reverse=True)
 
 
 def test_a_filter_hides_rows_figures_and_verdicts_and_tells_how_many_are_left(visit: Any) -> None:
@@ -153,7 +155,15 @@ def test_the_theme_can_be_chosen(visit: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["index.html", "settings/toy.html", "settings/other.html", "methods/gti.html"]
+    "page",
+    [
+        "index.html",
+        "settings/toy.html",
+        "settings/other.html",
+        "methods/gti.html",
+        "claims.html",
+        "structure.html",
+    ],
 )
 def test_a_page_loads_nothing_from_elsewhere_complains_of_nothing_and_fits_its_width(
     visit: Any, page: str

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ import pytest
 
 from leaderboard.board import load_leaderboards
 from leaderboard.export import board_content
+from leaderboard.ranks import Ranks, read_ranks
 from leaderboard.site.build import build_site, slug
 from leaderboard.site.directory import SiteError
 
@@ -116,7 +118,8 @@ def test_every_address_resolves_within_the_directory_and_nothing_is_loaded_from_
                 if fragment:
                     wanted = pages[target.relative_to(root).as_posix()]
                     assert wanted.find(id=fragment), f"{name}: {address}"
-    assert not outward
+    # The sources of the claims; nothing a record says leads outwards.
+    assert all(address.startswith("https://arxiv.org/abs/") for address in outward)
     for path in (root / "assets").iterdir():
         text = path.read_text()
         assert "http" not in text
@@ -146,6 +149,37 @@ def test_equal_records_give_equal_bytes_wherever_they_lie_and_whatever_was_there
     build_site([copy], out)
     assert files_of(out) == files_of(site.directory)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "site"]
+
+
+def test_several_processes_write_the_same_bytes(
+    site: Any, hostile_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def there_and_back(work: Any, tasks: Any, processes: int) -> Any:
+        assert processes == 2
+        for task in tasks:
+            yield ForkingPickler.loads(
+                ForkingPickler.dumps(work(ForkingPickler.loads(ForkingPickler.dumps(task))))
+            )
+
+    monkeypatch.setattr("leaderboard.site.build.MANY_RECORDS", 1)
+    monkeypatch.setattr("leaderboard.site.build.share", there_and_back)
+    built = build_site([hostile_results], tmp_path / "site", processes=2)
+    assert files_of(tmp_path / "site") == files_of(site.directory)
+    assert (built.num_boards, built.num_records) == (site.num_boards, site.num_records)
+
+
+def test_each_ranks_file_is_read_once(
+    hostile_results: Path, toy_claims: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> Ranks:
+        read.append(path)
+        return read_ranks(path)
+
+    monkeypatch.setattr("leaderboard.scores.read_ranks", counted)
+    build_site([hostile_results], tmp_path / "site", tables=[toy_claims])
+    assert sorted(read) == sorted(hostile_results.glob("*/*/*.parquet"))
 
 
 def test_records_are_copied_whole_and_their_ranks_stay_where_they_are(
