@@ -269,6 +269,7 @@ def doctor() -> int:
 for _verb in (
     cli_reading.table,
     cli_reading.compare,
+    cli_reading.contrasts,
     cli_reading.claims,
     cli_reading.diagnose,
     cli_reading.site,

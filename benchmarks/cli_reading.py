@@ -116,9 +116,9 @@ def site(
 
 
 def verify(
-    path: Annotated[Path, Parameter(help="A results directory, a part of one, or a record.")] = (
-        RESULTS
-    ),
+    path: Annotated[
+        Path, Parameter(help="A results directory, a part of one, a record or trial.")
+    ] = (RESULTS),
     *,
     as_json: AsJson = False,
 ) -> int:
@@ -133,13 +133,21 @@ def verify(
     else:
         for finding in findings:
             say(str(finding))
-        count = len(list(path.rglob("seed-*.json"))) if path.is_dir() else int(path.is_file())
         errors = sum(finding.level == "error" for finding in findings)
-        say(
-            f"{path}: {count} record{'' if count == 1 else 's'} checked, {errors} errors,"
-            f" {len(findings) - errors} warnings"
-        )
+        say(f"{path}: {_checked(path)} checked, {errors} errors, {len(findings) - errors} warnings")
     return 1 if any(finding.level == "error" for finding in findings) else 0
+
+
+def _checked(path: Path) -> str:
+    """How many records lie at or under `path`, and how many trials if there are any."""
+    counts = {
+        what: len(list(path.rglob(f"{stem}-*.json"))) if path.is_dir() else path.match(f"{stem}-*")
+        for what, stem in (("record", "seed"), ("trial", "trial"))
+    }
+    counts = {what: int(count) for what, count in counts.items() if count or what == "record"}
+    if counts.get("trial") and not counts["record"]:
+        del counts["record"]
+    return " and ".join(f"{n} {what}{'' if n == 1 else 's'}" for what, n in counts.items())
 
 
 def check_results(
@@ -167,6 +175,23 @@ def check_results(
         for line in submission_lines(found):
             say(line)
     return 1 if found.errors else 0
+
+
+def contrasts(
+    setting: SettingName,
+    *,
+    metric: Annotated[str, Parameter(help="What to compare by.")] = "ndcg@10",
+    results: Results = RESULTS,
+    form: Annotated[
+        Literal["text", "md", "json"], Parameter(name="--format", help="How to print.")
+    ] = "text",
+) -> int:
+    """Is it the grounding, more compute, or only that rows differ? Methods in telling pairs."""
+    from benchmarks.reporting import contrasts_report
+
+    for line in contrasts_report(setting, metric, results, form):
+        say(line)
+    return 0
 
 
 def structure(

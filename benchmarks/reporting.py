@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from tabulate import tabulate
 
@@ -129,6 +130,21 @@ def compare_lines(
     return comparison_lines(found) + left_out, code
 
 
+def contrasts_report(
+    setting: str, metric: str, results: Path, form: Literal["text", "md", "json"]
+) -> list[str]:
+    """What `contrasts` prints, by the records of `results`, else those and the committed."""
+    from leaderboard.contrasts import load_contrasts
+    from leaderboard.contrasts_text import contrast_lines, contrasts_json
+
+    parse_metric(metric)
+    name = find_setting(setting).setting.name if setting.endswith(".toml") else setting
+    found, left_out = load_contrasts([[results], [results, COMMITTED_RESULTS]], name, metric)
+    if form == "json":
+        return [contrasts_json(found)]
+    return [*contrast_lines(found, form), *left_out]
+
+
 def claims_report(source: str | None, results: Path, *, as_json: bool) -> list[str]:
     """What `claims` prints: reported numbers beside the records of `results` and the committed."""
     tables = load_claims()
@@ -160,7 +176,7 @@ def site_lines(
     if missing:
         raise ReportError(f"no results directory {', '.join(missing)}")
     failing = {file for folder in folders for file in _failing(folder)} if verify_too else None
-    built = build_site(folders, out, failing)
+    built = build_site(folders, out, failing, processes=cores())
     index = relative(out / "index.html")
     plural = "" if built.num_boards == 1 else "s"
     told = (
@@ -229,7 +245,7 @@ def structure_report(
     """Whether rows' structure goes with scores, by the records of `results`, else the committed."""
     from leaderboard.structure import associations, points_of
     from leaderboard.structure_figure import draw_structure
-    from leaderboard.structure_text import structure_json, structure_lines
+    from leaderboard.structure_text import no_cells, structure_json, structure_lines
 
     parse_metric(metric)
     cells, notes = load_cells([results], setting)
@@ -237,10 +253,9 @@ def structure_report(
         cells, notes = load_cells([COMMITTED_RESULTS], setting)
     points = points_of(cells, metric)
     if not len(points.scores):
-        where = f" of setting {setting!r}" if setting else ""
         raise ReportError(
-            f"no cells{where} with {metric} under {results} that pass popularity; `gti-bench run"
-            " SETTING` makes some, --results DIR looks elsewhere"
+            f"{no_cells(metric, setting, f' under {results}')}; `gti-bench run SETTING` makes some,"
+            " --results DIR looks elsewhere"
         )
     found = associations(points)
     drawn = draw_structure(points, found, out or results / "figures")

@@ -173,7 +173,7 @@ def code_log_probabilities(model: Any, hidden: Tensor, tokens: Tensor) -> Tensor
         float64 for a float64 model, else float32.
     """
     head = model.get_output_embeddings()
-    if type(head) is torch.nn.Linear and head.bias is None:
+    if type(head) is torch.nn.Linear and getattr(head, "bias", None) is None:
         found = log_probabilities(hidden.flatten(0, -2), head.weight, tokens)
         return found.view(*hidden.shape[:-1], -1)
     logits: Tensor = head(hidden)
