@@ -13,7 +13,7 @@ from leaderboard.comparisons import LEVEL, holm
 from leaderboard.metrics import MAIN_METRIC
 from leaderboard.record import Record
 from leaderboard.rows import FLOOR, under_trained
-from leaderboard.scores import Cell, LeaderboardError, load_cells, read_scores
+from leaderboard.scores import Cell, LeaderboardError, ScoresReader, load_cells, read_scores
 from leaderboard.setting import Setting
 from leaderboard.statistics import Estimate, estimate, mean_squares, smallest_difference
 
@@ -135,15 +135,22 @@ def load_contrasts(
     raise refused
 
 
-def contrasts_of(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Answers:
+def contrasts_of(
+    cells: Sequence[Cell], metric: str = MAIN_METRIC, reader: ScoresReader | None = None
+) -> Answers:
     """What `cells`, all of one setting hash, say about `CONTRASTS`.
+
+    Args:
+        cells: the records.
+        metric: what to compare by.
+        reader: what it has read is not read again; None: a new one.
 
     Raises:
         LeaderboardError: no contrast has both of its methods, or the metric is null.
     """
     own = [cell for cell in cells if cell.record.kind == "cell"]
     setting = cells[0].record.setting
-    scores = read_scores(own, metric) if own else None
+    scores = read_scores(own, metric, reader=reader) if own else None
     if own and scores is None:
         raise LeaderboardError(
             f"{metric} of setting {setting.name} is null: its cutoff lies beyond the beam"

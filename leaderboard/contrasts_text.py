@@ -38,7 +38,7 @@ def contrast_lines(found: Answers, style: str = "text") -> list[str]:
     if not setting.evidence:
         lines += [f"**{NO_EVIDENCE}**" if style == "md" else NO_EVIDENCE, ""]
     lines += [*_table(found, style), ""]
-    notes = _notes(found)
+    notes = notes_on(found)
     if style == "md":
         return [*lines, *(f"<sub>{note}</sub>" for note in notes)]
     return [*lines, *(textwrap.fill(note, 110) for note in notes)]
@@ -55,35 +55,30 @@ def _unlike(found: Answers) -> bool:
     return len({each.estimate.num_seeds for each in found.answers}) > 1
 
 
-def _table(found: Answers, style: str) -> list[str]:
-    """A line for each contrast, each question named once."""
-    rows, last = [], ""
+def answer_table(found: Answers, repeat: bool) -> tuple[list[str], list[list[str]]]:
+    """Header and a line for each contrast; a question stands on each of its lines if `repeat`."""
+    unlike = _unlike(found)
+    body, last = [], ""
     for each in found.answers:
         contrast = each.contrast
-        name = contrast.question if contrast.question != last else ""
+        name = contrast.question if repeat or contrast.question != last else ""
         last = contrast.question
-        rows.append(
-            [
-                name,
-                f"{contrast.a} − {contrast.b}",
-                contrast.isolates,
-                signed(each.estimate.mean),
-                interval(each.estimate, with_sign=True),
-                p_value(each.p),
-                verdict(each),
-            ]
-        )
-    header, align = list(HEADER), ["left"] * 3 + ["right"] * 3 + ["left"]
-    if _unlike(found):
-        header.append(SEEDS)
-        align.append("right")
-        for row, each in zip(rows, found.answers, strict=True):
-            row.append(str(each.estimate.num_seeds))
+        line = [name, f"{contrast.a} − {contrast.b}", contrast.isolates]
+        line += [signed(each.estimate.mean), interval(each.estimate, with_sign=True)]
+        line += [p_value(each.p), verdict(each)]
+        body.append([*line, *([str(each.estimate.num_seeds)] if unlike else [])])
+    return [*HEADER, *([SEEDS] if unlike else [])], body
+
+
+def _table(found: Answers, style: str) -> list[str]:
+    """The table, each question named once."""
+    header, body = answer_table(found, repeat=False)
+    align = ["left"] * 3 + ["right"] * 3 + ["left"] + ["right"] * (len(header) - len(HEADER))
     form = "pipe" if style == "md" else "simple"
-    return tabulate(rows, header, form, disable_numparse=True, colalign=align).splitlines()
+    return tabulate(body, header, form, disable_numparse=True, colalign=align).splitlines()
 
 
-def _notes(found: Answers) -> list[str]:
+def notes_on(found: Answers) -> list[str]:
     """How to read the table, and what it lacks."""
     asks = found.setting.asks
     smallest = [each.smallest for each in found.answers if each.smallest is not None]

@@ -25,12 +25,13 @@ from leaderboard.by_slice import scores_by_slice
 from leaderboard.canonical import digest_of
 from leaderboard.claims import ClaimsTable, load_claims
 from leaderboard.claims_text import claims_json
+from leaderboard.contrasts import Answers, contrasts_of
 from leaderboard.export import board_csv, board_json
 from leaderboard.processes import share
 from leaderboard.record import find_records
 from leaderboard.reproductions import reproductions_path
 from leaderboard.rows import Row
-from leaderboard.scores import Cell, ScoresReader, load_cells
+from leaderboard.scores import Cell, LeaderboardError, ScoresReader, load_cells
 from leaderboard.site.cards import dataset_facts, presence
 from leaderboard.site.directory import SiteError, files_below, replaced_directory, slug
 from leaderboard.site.pages import (
@@ -162,6 +163,7 @@ def _write_setting(task: _Task) -> _Written:
         slices = scores_by_slice(board, own_cells, reader)
         beyond = Beyond(
             slices,
+            _answers(board, own_cells, reader),
             task.tables,
             {key: each for key, each in beside.items() if each.setting_hash == board.setting_hash},
             in_structure=len(points_of(own_cells).scores) > 0,
@@ -169,6 +171,14 @@ def _write_setting(task: _Task) -> _Written:
         shown.append(_write_board(task.root, marked, own_cells, others, beyond))
     points = points_of([c for board in found.boards for c in groups[board.setting_hash]])
     return _Written(tuple(shown), (*found.refused, *found.notes), points, beside)
+
+
+def _answers(board: Leaderboard, cells: Sequence[Cell], reader: ScoresReader) -> Answers | None:
+    """What `cells` say of the contrasts; None where they have no two methods of one."""
+    try:
+        return contrasts_of(cells, board.metric, reader)
+    except LeaderboardError:
+        return None
 
 
 def _nothing(directories: Sequence[Path]) -> str:

@@ -15,12 +15,14 @@ from leaderboard.board import Leaderboard
 from leaderboard.by_slice import SliceScores
 from leaderboard.claims import ClaimsTable
 from leaderboard.claims_text import READING, Z_READING, summary
+from leaderboard.contrasts import Answers
 from leaderboard.metrics import MAIN_METRIC
 from leaderboard.numbers import duration, flops, interval, p_value, score, signed
 from leaderboard.palette import STAGE_NAMES, method_order
 from leaderboard.site import charts, tables
 from leaderboard.site.cards import Facts, Presence, setting_sections, source_parts
 from leaderboard.site.claims import concerned, source_of
+from leaderboard.site.contrasts import contrasts
 from leaderboard.site.slices import slices
 from leaderboard.site.structure import Structure, anchor_of
 from leaderboard.site.summary import Glance, at_one_seed, glance
@@ -164,12 +166,14 @@ class Beyond:
 
     Args:
         slices: its scores in each slice.
+        answers: what its records say of pairs of methods that differ in one thing, if anything.
         tables: numbers reported elsewhere.
         beside: key of such a table → its claims beside this board's records.
         in_structure: whether a cell of it is a point of the page on structure.
     """
 
     slices: Sequence[SliceScores]
+    answers: Answers | None
     tables: Sequence[ClaimsTable]
     beside: Mapping[str, InSetting]
     in_structure: bool
@@ -202,6 +206,7 @@ def setting_page(
         scores=tables.scores(board),
         rows=tables.rows(board),
         learning=tables.learning(board),
+        contrasts=contrasts(beyond.answers),
         slices=slices(board, beyond.slices, own),
         claims=concerned(beyond.tables, board.setting.name, beyond.beside),
         anchor=anchor_of(board.setting.name) if beyond.in_structure else "",

@@ -1,0 +1,28 @@
+"""The contrasts on a board's page: the figures of `gti-bench contrasts`, drawn and sortable."""
+
+from pathlib import Path
+from typing import Any
+
+from leaderboard.contrasts import load_contrasts
+from leaderboard.contrasts_text import answer_table
+
+
+def test_the_page_shows_what_the_verb_says_pair_by_pair(pages: Any, hostile_results: Path) -> None:
+    found, _ = load_contrasts([[hostile_results]], "toy")
+    header, body = answer_table(found, repeat=True)
+    (table,) = pages["settings/toy.html"].find("table", id="contrasts")
+    names = [head.find("button")[0].text for head in table.find("thead")[0].find("th")]
+    assert sorted(names) == sorted(header)
+    lines = table.find("tbody")[0].find("tr")
+    assert len(lines) == len(body) > 0
+    for line, texts in zip(lines, body, strict=True):
+        cells = [*line.find("th"), *line.find("td")]
+        shown = dict(zip(names, (cell.text for cell in cells), strict=True))
+        assert shown == dict(zip(header, texts, strict=True))
+        assert len(line.find("svg")) == 1
+
+
+def test_a_board_without_a_pair_has_no_such_section(pages: Any) -> None:
+    without = [page for page in pages.values() if not page.find("table", id="contrasts")]
+    assert without
+    assert all(not page.find("h2", id="contrasts-title") for page in without)
