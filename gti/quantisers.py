@@ -15,6 +15,8 @@ ITERATIONS = 50
 """Lloyd iterations of every k-means run."""
 REDOS = 3
 """k-means runs per level, each from other starting points; the one of least distortion is kept."""
+ROWS_AT_ONCE = 1024
+"""Items whose distances to all codes are held at once, where they are assigned on their own."""
 
 
 def residual_kmeans(
@@ -111,8 +113,14 @@ def assign_distinct(
     from scipy.optimize import linear_sum_assignment
 
     assigned = np.empty(len(residual), dtype=np.int64)
-    for members in equal_rows(prefix):
-        distances = _squared_distances(residual[members], centroids)
+    widened = centroids.astype(np.float64)
+    groups = equal_rows(prefix)
+    alone = np.concatenate([np.empty(0, np.int64), *(g for g in groups if len(g) == 1)])
+    for start in range(0, len(alone), ROWS_AT_ONCE):
+        members = alone[start : start + ROWS_AT_ONCE]
+        assigned[members] = _squared_distances(residual[members], widened).argmin(axis=1)
+    for members in (group for group in groups if len(group) > 1):
+        distances = _squared_distances(residual[members], widened)
         nearest = distances.argmin(axis=1)
         assigned[members] = nearest
         if len(np.unique(nearest)) < len(members):
@@ -229,8 +237,8 @@ def kmeans(
     points: NDArray[np.float32], codes: int, seed: int
 ) -> tuple[NDArray[np.float32], IntArray]:
     """Centroids [K, dim] and the nearest of them for each point [n]; faiss's, in one thread."""
-    distinct, inverse = np.unique(points, axis=0, return_inverse=True)
-    if len(distinct) <= codes:
+    if not _more_distinct_than(points, codes):
+        distinct, inverse = np.unique(points, axis=0, return_inverse=True)
         exact = np.zeros((codes, points.shape[1]), dtype=np.float32)
         exact[: len(distinct)] = distinct
         return exact, inverse.reshape(-1).astype(np.int64)
@@ -250,6 +258,16 @@ def kmeans(
         centroids = np.array(kmeans.centroids, dtype=np.float32)
         _, nearest = kmeans.index.search(points, 1)
     return centroids, nearest[:, 0].astype(np.int64)
+
+
+def _more_distinct_than(points: NDArray[np.float32], count: int) -> bool:
+    """Whether `points` [n, dim] has more than `count` distinct rows; looks no further than that."""
+    seen: set[bytes] = set()
+    for point in points:
+        seen.add((point + np.float32(0)).tobytes())  # −0 + 0 is 0: equal numbers, equal bytes
+        if len(seen) > count:
+            return True
+    return False
 
 
 @contextmanager
@@ -284,12 +302,12 @@ def equal_rows(prefix: IntArray) -> list[IntArray]:
 
 
 def _squared_distances(
-    points: NDArray[np.float32], centroids: NDArray[np.float32]
+    points: NDArray[np.float32], centroids: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """[n, K] squared Euclidean distances in float64."""
     from scipy.spatial.distance import cdist
 
-    return cdist(points.astype(np.float64), centroids.astype(np.float64), "sqeuclidean")
+    return cdist(points.astype(np.float64), centroids, "sqeuclidean")
 
 
 def _squared_sum(values: NDArray[np.float32]) -> float:
@@ -304,9 +322,10 @@ def _report(
     began: float,
 ) -> QuantiserReport:
     spread = _squared_sum(embeddings - embeddings.mean(axis=0, dtype=np.float64))
-    errors = [
-        _squared_sum(_residual(embeddings, nearest[:, : level + 1], centroids))
-        for level in range(ids.num_levels)
-    ]
+    residual = embeddings
+    errors: list[float] = []
+    for level, column in enumerate(nearest.T):
+        residual = residual - centroids[level][column]
+        errors.append(_squared_sum(residual))
     final_error = _squared_sum(_residual(embeddings, ids.codes, centroids))
     return make_report(Outcome(ids, nearest, errors, final_error, spread, began))

@@ -16,7 +16,7 @@ from benchmarks.inputs import COMMITTED_SIDS
 from gti.dataset import IntArray
 from gti.grounding import grounding_examples
 from gti.method import GroundingPlan
-from gti.prompts import Example, Prompter
+from gti.prompts import Example, Prompter, Style
 from gti.semantic_ids import SemanticIds
 from gti.streams import numpy_stream, torch_stream
 from gti.vocabulary import Vocabulary, embedding_matrices, extend_vocabulary, read_rows, write_rows
@@ -35,8 +35,8 @@ class NanoSetup:
     Attributes:
         model: `nano` with one row per code; use `fresh_model` where it is trained.
         vocabulary: where the new rows live.
-        semantic_ids: 3 × 64 codes of 1,682 items.
-        prompter: sequence style, as in the setting `ml-100k-nano`.
+        semantic_ids: by default 3 × 64 codes of 1,682 items.
+        prompter: by default sequence style, as in the setting `ml-100k-nano`.
     """
 
     model: Any
@@ -66,11 +66,25 @@ class NanoSetup:
         return [examples[index] for index in order]
 
 
-def load_nano() -> NanoSetup:
-    """Loads and grows the embedded backbone; its new rows stand around the mean text row."""
+def load_nano(
+    semantic_ids: SemanticIds | None = None,
+    *,
+    style: Style = "sequence",
+    max_history: int = WINDOW - 1,
+    bounded: bool = True,
+) -> NanoSetup:
+    """Loads and grows the embedded backbone; its new rows stand around the mean text row.
+
+    Args:
+        semantic_ids: of as many made-up items; default: MovieLens-100K's.
+        style: of the prompts.
+        max_history: items that a prompt shows.
+        bounded: whether prompts must fit the backbone's context of 512 tokens.
+    """
     backbone = load_backbone("nano", offline=True)
-    path = COMMITTED_SIDS / "ml-100k-residual_kmeans-3x64-seed0.npz"
-    semantic_ids = SemanticIds.from_file(path)
+    if semantic_ids is None:
+        path = COMMITTED_SIDS / "ml-100k-residual_kmeans-3x64-seed0.npz"
+        semantic_ids = SemanticIds.from_file(path)
     model: Any = backbone.model
     vocabulary = extend_vocabulary(backbone.tokenizer, model, semantic_ids.tokens)
     generator = torch_stream(0, "init")
@@ -95,9 +109,9 @@ def load_nano() -> NanoSetup:
         texts,
         title_field="title",
         detail_fields=("categories", "year"),
-        style="sequence",
+        style=style,
         max_text_tokens=48,
-        max_history=WINDOW - 1,
-        context=model.config.max_position_embeddings,
+        max_history=max_history,
+        context=model.config.max_position_embeddings if bounded else None,
     )
     return NanoSetup(model, vocabulary, semantic_ids, prompter)

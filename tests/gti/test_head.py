@@ -51,7 +51,7 @@ def test_own_rows_get_their_part_of_the_matrix_gradient():
 @pytest.mark.parametrize("bytes_", [1, 1 << 22])
 def test_constant_states_need_but_their_own_rows(bytes_, monkeypatch):
     monkeypatch.setitem(CHUNK_BYTES, "cpu", bytes_)
-    hidden, matrix, _ = problem(torch.float64)
+    hidden, matrix, _ = problem(torch.float64, targets=150)  # more than a piece has room for
     ids = torch.tensor([3, 49, 17])
     labels = torch.arange(len(hidden)) % len(ids)
     own = matrix[ids].clone().requires_grad_()

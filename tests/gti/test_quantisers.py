@@ -165,6 +165,27 @@ def test_groups_are_assigned_apart():
     assert assign_distinct(residual, prefix, centroids).tolist() == [0, 1, 0, 1]
 
 
+def test_items_alone_in_their_group_get_their_nearest_code():
+    rng = np.random.default_rng(8)
+    residual = rng.standard_normal((3000, 4)).astype(np.float32)
+    centroids = rng.standard_normal((16, 4)).astype(np.float32)
+    prefix = np.arange(3000)[:, None]
+    prefix[[7, 2900], 0] = 0  # with item 0 a group of three, among more than fit one piece
+    assigned = assign_distinct(residual, prefix, centroids)
+    wide = residual[:, None].astype(np.float64) - centroids
+    nearest = np.square(wide).sum(axis=2).argmin(axis=1)
+    alone = np.setdiff1d(np.arange(3000), [0, 7, 2900])
+    assert assigned[alone].tolist() == nearest[alone].tolist()
+    assert len(set(assigned[[0, 7, 2900]].tolist())) == 3
+
+
+def test_zeros_of_either_sign_are_one_point():
+    embeddings = np.array([[0.0], [-0.0], [1.0], [1.0]], dtype=np.float32)
+    ids, report = residual_kmeans(embeddings, 2, 2, 0, FACTS)
+    assert ids.codes[:, 0].tolist() == [0, 0, 1, 1]
+    assert report.relative_error == (0.0, 0.0)
+
+
 def test_fewer_distinct_points_than_codes_get_exact_centroids():
     embeddings = np.array([[0.0], [0.0], [1.0]], dtype=np.float32)
     ids, report = residual_kmeans(embeddings, 1, 4, 0, FACTS)
