@@ -42,6 +42,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     collected = config.stash.get(_RESULTS, None)
     if collected is None or not collected.results:
         return
-    terminalreporter.section("both ways in this run, one thread, best round of each")
+    terminalreporter.section("both ways in this run, one thread, best round by processor time")
     for line in collected.table():
         terminalreporter.write_line(line)

@@ -14,7 +14,7 @@ class Comparison:
 
     Attributes:
         what: what is done.
-        plain, fast: units per second, best of the rounds, the plain way and ours.
+        plain, fast: units per second of processor time, best of the rounds, the plain way and ours.
         unit: what is counted.
         plain_peak, fast_peak: bytes of tensors at the peak, above those held before; null where
             they were not measured.
@@ -73,7 +73,8 @@ class SideBySide:
     ) -> None:
         """Times `plain` and `fast` in turn, after one untimed round of both.
 
-        The best round counts: what else the machine does can only slow a round down.
+        Both run in one thread, so that processor time is what they take on a quiet machine, and
+        the best round counts: what else the machine does can only slow a round down.
 
         Args:
             benchmark: pytest-benchmark's fixture; its own table shows `fast`.
@@ -89,9 +90,9 @@ class SideBySide:
         seconds: dict[str, list[float]] = {"plain": [], "fast": []}
 
         def timed(way: str, work: Callable[[], object]) -> None:
-            began = time.perf_counter()
+            began = time.process_time()
             work()
-            seconds[way].append(time.perf_counter() - began)
+            seconds[way].append(time.process_time() - began)
 
         benchmark.pedantic(
             lambda: timed("fast", fast),
