@@ -14,7 +14,8 @@ def table(
     *,
     metric: Annotated[str, Parameter(help="What to sort by and compare.")] = "ndcg@10",
     form: Annotated[
-        Literal["terminal", "md", "csv", "json", "latex"], Parameter(name="--format")
+        Literal["terminal", "md", "brief", "csv", "json", "latex"],
+        Parameter(name="--format", help="brief: Markdown with scores alone."),
     ] = "terminal",
     slice_name: Annotated[
         str | None,

@@ -28,6 +28,8 @@ from leaderboard.verify import verify
 VERDICT_CODES: dict[Verdict, int] = {"not shown": 0, "a better": 10, "b better": 11}
 """Exit codes of `compare`."""
 
+READ_BY_PEOPLE: tuple[Format, ...] = ("terminal", "md", "brief")
+"""Forms of `table` that hold several boards and notes."""
 MOST_LEFT_OUT = 3
 """Records left out that are named one by one."""
 
@@ -87,7 +89,7 @@ def table_lines(
         check_slice_name(slice_name)
     own, notes, refused = boards([results], metric, setting, slice_name)
     committed: list[Leaderboard] = []
-    if COMMITTED_RESULTS.resolve() != results.resolve() and form in ("terminal", "md"):
+    if COMMITTED_RESULTS.resolve() != results.resolve() and form in READ_BY_PEOPLE:
         committed, more, also = boards([COMMITTED_RESULTS], metric, setting, slice_name)
         notes, refused = notes + more, refused + also
     if verify_too:
@@ -110,7 +112,7 @@ def table_lines(
     if committed:
         lines.append("Committed records (leaderboard/results):\n")
         lines += [render(board, form).rstrip() + "\n" for board in committed]
-    return lines + (notes if form in ("terminal", "md") else []), refused
+    return lines + (notes if form in READ_BY_PEOPLE else []), refused
 
 
 def compare_lines(

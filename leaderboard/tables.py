@@ -10,23 +10,26 @@ from leaderboard.board import Leaderboard
 from leaderboard.export import board_csv, board_json
 from leaderboard.numbers import NOTHING, duration, flops, interval, p_value, plain, score, signed
 from leaderboard.rows import BASE, STAGES, Row
-from leaderboard.verdicts import NO_EVIDENCE, footnotes, marks, title, verdicts
+from leaderboard.verdicts import NO_EVIDENCE, footnotes, marks, title, verdict, verdicts
 
-Format = Literal["terminal", "md", "csv", "json", "latex"]
+Format = Literal["terminal", "md", "brief", "csv", "json", "latex"]
 
 OTHER_METRICS = ("precision_good@10", "precision_any@10", "recall@10", "ndcg@10", "recall@50")
 """Shown beside the board's metric, as means, where defined; precision on the retrieval track."""
 
+SHOWN = ("better", "worse")
+"""Verdicts on a difference that is shown."""
 Cells = list[str]
 
 
 def render(board: Leaderboard, form: Format = "terminal") -> str:
-    """`board` in the given form, ending in a newline."""
+    """`board` in the given form, ending in a newline; "brief" is Markdown with scores alone."""
     if form == "csv":
         return board_csv(board)
     if form == "json":
         return board_json(board)
-    return {"terminal": _terminal, "md": _markdown, "latex": _latex}[form](board)
+    forms = {"terminal": _terminal, "md": _markdown, "brief": _brief, "latex": _latex}
+    return forms[form](board)
 
 
 def _name(row: Row) -> str:
@@ -204,17 +207,36 @@ def _terminal(board: Leaderboard) -> str:
 
 def _markdown(board: Leaderboard) -> str:
     """The board as GitHub-flavoured Markdown."""
-    parts = [f"### {title(board)}", ""]
-    if not board.evidence:
-        parts += [f"**{NO_EVIDENCE}**", ""]
+    parts = _markdown_head(board)
     for header, body in (score_table(board), rows_table(board), learning_table(board)):
         if body:
-            align = _aligned(header, len(header))
-            grid = tabulate(body, header, "github", disable_numparse=True, colalign=align)
-            parts += [grid, ""]
+            parts += [_markdown_table(header, body), ""]
     parts += [f"- {sentence}" for sentence in verdicts(board)]
     parts += ["", *(f"<sub>{note}</sub>  " for note in [*footnotes(board), *_table_notes(board)])]
     return "\n".join(parts) + "\n"
+
+
+def _brief(board: Leaderboard) -> str:
+    """Scores alone as Markdown, and in words the differences that are shown."""
+    parts = [*_markdown_head(board), _markdown_table(*score_table(board)), ""]
+    tested = [row for row in board.rows if row.kind == "cell" and row.difference is not None]
+    shown = [row for row in tested if row.difference and row.difference.verdict in SHOWN]
+    parts += [f"- {sentence}" for row in shown if (sentence := verdict(row)) is not None]
+    if others := [row.key for row in tested if row not in shown]:
+        parts.append(f"- No difference from {BASE} can be shown for {', '.join(others)}.")
+    parts += ["", *(f"<sub>{note}</sub>  " for note in footnotes(board))]
+    return "\n".join(parts) + "\n"
+
+
+def _markdown_head(board: Leaderboard) -> list[str]:
+    """Title, and a warning where the board is no evidence."""
+    return [f"### {title(board)}", "", *([] if board.evidence else [f"**{NO_EVIDENCE}**", ""])]
+
+
+def _markdown_table(header: Cells, body: list[Cells]) -> str:
+    """A table in GitHub's flavour."""
+    align = _aligned(header, len(header))
+    return tabulate(body, header, "github", disable_numparse=True, colalign=align)
 
 
 _LATEX = {

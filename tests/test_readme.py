@@ -19,7 +19,7 @@ def test_the_board_in_the_readme_is_the_one_the_committed_records_make():
     assert not found.refused
     (board,) = found.boards
     shown = README.partition("-->\n")[2].partition("\n<!-- end of board -->")[0]
-    assert shown.strip() == render(board, "md").strip()
+    assert shown.strip() == render(board, "brief").strip()
 
 
 def test_the_committed_records_pass_verification():

@@ -123,6 +123,21 @@ def test_csv_and_json_hold_every_digit(board: Any) -> None:
     assert content["notes"][0] == NO_EVIDENCE
 
 
+def test_the_brief_form_is_the_first_table_of_markdown_and_who_can_be_told_from_mean(
+    board: Any,
+) -> None:
+    whole, brief = (render(board, form).split("\n\n") for form in ("md", "brief"))
+    assert brief[: len(brief) - 2] == whole[: len(brief) - 2]
+    assert sum(part.startswith("| method") for part in brief) == 1
+    *told, untold = [line for line in brief[-2].splitlines() if line.startswith("- ")]
+    cells = [row.key for row in board.rows if row.kind == "cell" and row.key != "mean"]
+    named = [line.removeprefix("- ").split()[0] for line in told]
+    untold = untold.partition("can be shown for ")[2].rstrip(".")
+    assert sorted(named + untold.split(", ")) == sorted(cells)
+    assert "Holm-corrected" in brief[-1]
+    assert "Learning" not in brief[-1]
+
+
 def test_markdown_has_one_column_count_per_table(board: Any) -> None:
     tables = [block for block in render(board, "md").split("\n\n") if block.startswith("|")]
     assert len(tables) == 3
