@@ -13,7 +13,16 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from benchmarks import cli_reading
-from benchmarks.cli_types import RESULTS, RESULTS_PLAIN, AsJson, Offline, Results, SettingName, say
+from benchmarks.cli_types import (
+    RESULTS,
+    RESULTS_PLAIN,
+    AsJson,
+    Offline,
+    ReaderGoneError,
+    Results,
+    SettingName,
+    say,
+)
 
 
 def installed_version() -> str:
@@ -292,6 +301,8 @@ def exit_code(arguments: list[str]) -> int:
         return _complain(str(error), 2)
     except KeyboardInterrupt:
         return _complain("interrupted; finished cells are kept", 130)
+    except ReaderGoneError:
+        return 141  # as a shell has it of a program that SIGPIPE ends
     except ModuleNotFoundError as error:
         if debug:
             raise

@@ -1,6 +1,9 @@
 """The command line's manners: names, exit codes, and commands that need no run."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -85,3 +88,13 @@ def test_doctor_tells_about_the_machine(gti_bench, tmp_path):
     assert done.returncode == 0, done.stderr
     for word in ("processor", "torch", "cache", "ml-100k-nano"):
         assert word in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly():
+    command = [sys.executable, "-m", "benchmarks.cli", "list", "methods"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == b""
