@@ -10,6 +10,7 @@ from gti.decoding import Trie
 from gti.semantic_ids import SemanticIds
 
 NODES = "one row of a table per prefix, and a sort of the items per level"
+REST = f"histories of {HISTORY} items"
 HEAD = "FLOPs: the head grows with its rows, the body does not"
 
 
@@ -98,8 +99,9 @@ def _sized(shape: Callable[[int], tuple[int, int]]) -> tuple[Piece, ...]:
     )
 
 
-def _axes() -> tuple[Axis, ...]:
-    items = (
+def _items() -> Axis:
+    """The catalogue grows."""
+    pieces_of_it = (
         Piece(
             "trie",
             "run",
@@ -139,7 +141,17 @@ def _axes() -> tuple[Axis, ...]:
             tensors=False,
         ),
     )
-    history = (
+    return Axis(
+        "items",
+        f"4 × 256 codes (k-means 4 × 64), {REST}",
+        (1_000, 3_162, 10_000, 31_623, 100_000),
+        pieces_of_it,
+    )
+
+
+def _history() -> Axis:
+    """What a user has seen grows."""
+    pieces_of_it = (
         Piece(
             f"beam {BEAM}",
             "user",
@@ -162,7 +174,27 @@ def _axes() -> tuple[Axis, ...]:
             2.0,
         ),
     )
-    beam = (
+    return Axis(
+        "history", f"{ITEMS:,} items, 4 × 256 codes", (5, 10, 20, 50, 100, 200), pieces_of_it
+    )
+
+
+def _levels() -> Axis:
+    """Semantic IDs get longer."""
+    pieces_of_it = _sized(lambda levels: (levels, 64))
+    return Axis("levels", f"64 codes, {ITEMS:,} items, {REST}", (2, 3, 4, 6, 8), pieces_of_it)
+
+
+def _codes() -> Axis:
+    """Levels get wider."""
+    values = (16, 32, 64, 128, 256, 512, 1_024)
+    pieces_of_it = _sized(lambda codes: (3, codes))
+    return Axis("codes", f"3 levels, {ITEMS:,} items, {REST}", values, pieces_of_it)
+
+
+def _beam() -> Axis:
+    """More prefixes are kept at each level."""
+    pieces_of_it = (
         Piece(
             "beam search",
             "user",
@@ -171,7 +203,17 @@ def _axes() -> tuple[Axis, ...]:
             1.0,
         ),
     )
-    vocabulary = (
+    return Axis(
+        "beam",
+        f"{ITEMS:,} items, 4 × 256 codes, {REST}",
+        (5, 10, 20, 50, 100, 200),
+        pieces_of_it,
+    )
+
+
+def _vocabulary() -> Axis:
+    """The matrix grows."""
+    pieces_of_it = (
         Piece("head", "target", _of_rows(lambda nano, _: pieces.applying_head(nano)), HEAD, 1.0),
         Piece(
             "SFT",
@@ -183,38 +225,14 @@ def _axes() -> tuple[Axis, ...]:
         Piece("grounding", "pair", _of_rows(lambda nano, _: pieces.grounding(nano)), HEAD, 1.0),
         Piece(f"beam {BEAM}", "user", _of_rows(pieces.searching), HEAD, 1.0),
     )
-    rest = f"histories of {HISTORY} items"
-    return (
-        Axis(
-            "items",
-            f"4 × 256 codes (k-means 4 × 64), {rest}",
-            (1_000, 3_162, 10_000, 31_623, 100_000),
-            items,
-        ),
-        Axis("history", f"{ITEMS:,} items, 4 × 256 codes", (5, 10, 20, 50, 100, 200), history),
-        Axis("levels", f"64 codes, {ITEMS:,} items, {rest}", (2, 3, 4, 6, 8), _sized(_by_levels)),
-        Axis(
-            "codes",
-            f"3 levels, {ITEMS:,} items, {rest}",
-            (16, 32, 64, 128, 256, 512, 1_024),
-            _sized(_by_codes),
-        ),
-        Axis("beam", f"{ITEMS:,} items, 4 × 256 codes, {rest}", (5, 10, 20, 50, 100, 200), beam),
-        Axis(
-            "vocabulary",
-            f"rows of the matrix; 1,682 items, 3 × 64 codes, {rest}, windows of {WINDOW}",
-            (8_384, 16_384, 32_768, 65_536, 150_000),
-            vocabulary,
-        ),
+    return Axis(
+        "vocabulary",
+        f"rows of the matrix; 1,682 items, 3 × 64 codes, {REST}, windows of {WINDOW}",
+        (8_384, 16_384, 32_768, 65_536, 150_000),
+        pieces_of_it,
     )
 
 
-def _by_levels(levels: int) -> tuple[int, int]:
-    return levels, 64
-
-
-def _by_codes(codes: int) -> tuple[int, int]:
-    return 3, codes
-
-
-AXES: dict[str, Axis] = {axis.name: axis for axis in _axes()}
+AXES: dict[str, Axis] = {
+    axis.name: axis for axis in (_items(), _history(), _levels(), _codes(), _beam(), _vocabulary())
+}
