@@ -28,7 +28,7 @@ def test_the_committed_records_pass_verification():
     assert verify(ROOT / "leaderboard" / "results") == []
 
 
-def test_every_committed_cell_is_past_popularity():
+def test_every_committed_cell_of_the_cpu_boards_is_past_popularity():
     from leaderboard.record import find_records, read_record
 
     records = [read_record(path) for path in find_records(ROOT / "leaderboard" / "results")]
@@ -37,7 +37,9 @@ def test_every_committed_cell_is_past_popularity():
         for record in records
         if record.method.key == "popularity"
     }
-    cells = [record for record in records if record.kind == "cell"]
+    # A board on a sample of users shows that a path works; its cells learn next to nothing.
+    whole = [record for record in records if record.setting.dataset.sample_users is None]
+    cells = [record for record in whole if record.kind == "cell"]
     assert cells
     for record in cells:
         assert record.metrics["test"]["recall@10"] > floors[record.setting.name]
