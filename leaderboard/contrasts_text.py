@@ -27,7 +27,8 @@ def verdict(answer: Answer) -> str:
         return f"{', '.join(answer.weak)} under-trained"
     if not answer.shown:
         return "not shown"
-    return "better" if answer.estimate.mean > 0 else "worse"
+    found = "better" if answer.estimate.mean > 0 else "worse"
+    return found if answer.estimate.num_seeds > 1 else f"{found} at one seed"
 
 
 def contrast_lines(found: Answers, style: str = "text") -> list[str]:

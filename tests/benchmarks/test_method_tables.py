@@ -94,14 +94,12 @@ def test_numbers_read_as_people_write_them(value, written):
         ("[method.mean_two_phase]\ngrounding_learning_rate = 1e-3", "has no grounding_learning"),
     ],
 )
-def test_tables_that_would_do_nothing_are_refused(table, message):
-    text = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8")
+def test_tables_that_would_do_nothing_are_refused(bare, table, message):
     with pytest.raises(SettingError, match=message):
-        check_method_tables(parse_setting(f"{text}\n{table}\n", "mine.toml"))
+        check_method_tables(parse_setting(f"{bare}\n{table}\n", "mine.toml"))
 
 
-def test_tables_of_what_methods_have_are_taken():
-    text = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8")
+def test_tables_of_what_methods_have_are_taken(bare):
     gti = "[method.gti]\ngrounding_learning_rate = 1e-3"
     lc_rec = "[method.lc_rec]\nauxiliary_loss_weight = 2.0"
-    check_method_tables(parse_setting(f"{text}\n{gti}\n{lc_rec}\n", "mine.toml"))
+    check_method_tables(parse_setting(f"{bare}\n{gti}\n{lc_rec}\n", "mine.toml"))

@@ -122,9 +122,10 @@ def without_nulls(value):
 def test_a_method_table_changes_the_methods_hash_and_not_the_settings():
     text = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8")
     plain = parse_setting(text, "plain")
-    tuned = parse_setting(text + "\n[method.gti]\nsft_learning_rate = 2e-3\n", "tuned")
+    tuned = parse_setting(text + "\n[method.mine]\nsft_learning_rate = 2e-3\n", "tuned")
     assert plain.setting.hash == tuned.setting.hash
-    assert tuned.parameters("gti").sft_learning_rate == 2e-3
+    assert plain.parameters("mine").sft_learning_rate is None
+    assert tuned.parameters("mine").sft_learning_rate == 2e-3
     assert tuned.parameters("mean") == plain.parameters("mean")
 
 

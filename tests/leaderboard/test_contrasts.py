@@ -11,7 +11,7 @@ from benchmarks.cli import exit_code
 from leaderboard.compare import compare
 from leaderboard.comparisons import holm
 from leaderboard.contrasts import CONTRASTS, contrasts_of, load_contrasts
-from leaderboard.contrasts_text import contrast_lines, contrasts_json
+from leaderboard.contrasts_text import contrast_lines, contrasts_json, verdict
 from leaderboard.scores import LeaderboardError, load_cells
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -101,8 +101,17 @@ def test_the_command_prints_it_and_refuses_what_is_not_scored(some: Path, capsys
     assert "not scored at ndcg@7" in capsys.readouterr().err
 
 
-def test_the_page_in_docs_shows_what_the_committed_records_say() -> None:
+def test_with_one_seed_a_verdict_is_that_seeds(factory: Any) -> None:
+    for method, skill in (("mean", 0.2), ("gti", 0.9)):
+        factory.write(method, 0, skill=skill, users=300)
+    found, _ = load_contrasts([[factory.root]], "toy")
+    assert verdict(found.answers[0]) == "better at one seed"
+
+
+@pytest.mark.parametrize("setting", ["ml-100k-nano", "ml-100k-search-nano"])
+def test_the_page_in_docs_shows_what_the_committed_records_say(setting: str) -> None:
     page = (DOCS / "grounding_or_compute.md").read_text(encoding="utf-8")
-    shown = page.partition("-->\n")[2].partition("\n<!-- end of contrasts -->")[0]
-    found, _ = load_contrasts([[DOCS.parent / "leaderboard" / "results"]], "ml-100k-nano")
+    shown = page.partition(f"<!-- contrasts of {setting}:")[2].partition("-->\n")[2]
+    shown = shown.partition("\n<!-- end of contrasts -->")[0]
+    found, _ = load_contrasts([[DOCS.parent / "leaderboard" / "results"]], setting)
     assert shown.strip() == "\n".join(contrast_lines(found, "md")).strip()
