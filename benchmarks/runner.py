@@ -175,7 +175,7 @@ class Worker:
         )
         self.errors: list[str] = []
         assert self.process.stdin is not None
-        line = json.dumps({**job, **cell.job()})
+        line = json.dumps({**job, **cell.job(), "parent": os.getpid()})
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()

@@ -10,7 +10,9 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,8 @@ def main() -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if sys.platform == "linux" and os.getppid() != job.get("parent", os.getppid()):
+        return 3  # it died before it could be asked for its signal
     try:
         path = work(job, report)
     except Exception as error:
@@ -119,7 +123,13 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stderr.flush()
-    # Skips the interpreter's slow teardown of torch; everything is on disk.
+    code = 1
+    try:
+        code = main()
+    except Exception:
+        with suppress(OSError):  # nobody reads it once the parent is gone
+            traceback.print_exc()
+    with suppress(OSError):
+        sys.stderr.flush()
+    # Skips the interpreter's slow teardown of torch, which can hang; everything is on disk.
     os._exit(code)
