@@ -191,6 +191,15 @@ def test_killing_the_run_ends_its_workers_and_keeps_what_is_finished(undisturbed
     assert {record.kind for record in finished_records} == {"cell", "reference"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the closed pipe alone ends it")
+def test_a_worker_whose_parent_died_before_it_asked_for_its_signal_ends_at_once():
+    command = [sys.executable, "-m", "benchmarks.worker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, cwd=ROOT) as worker:
+        worker.stdin.write(json.dumps({"parent": 1}) + "\n")
+        worker.stdin.flush()
+        assert worker.wait(timeout=60) == 3  # its input is still open
+
+
 def orphans(results: Path) -> list[str]:
     """Workers of the run into `results` whose parent is gone (Linux tells; elsewhere none)."""
     mark = f"GTI_TEST_RUN={results}".encode()
