@@ -10,7 +10,7 @@ from tabulate import tabulate
 from leaderboard.compare import Comparison
 from leaderboard.numbers import NOTHING, interval, p_value, score, signed
 from leaderboard.record import PROTOCOL_VERSION
-from leaderboard.verdicts import NO_EVIDENCE, extent
+from leaderboard.verdicts import LARGEST, NO_EVIDENCE, extent, what_it_would_take
 
 SCOPES = {
     "seeds and users": "over seeds and {asks} (crossed)",
@@ -47,20 +47,14 @@ def sentence(comparison: Comparison) -> str:
     else:
         better, worse = (a, b) if comparison.verdict == "a better" else (b, a)
         text = f"{better} is better than {worse}: {a} − {b} = {figures}"
-    if comparison.smallest is not None:
+    if comparison.smallest is not None and comparison.smallest < LARGEST:
         text += (
             f". The smallest difference that could be seen is about {score(comparison.smallest)}"
         )
-    if comparison.verdict == "not shown" and found.num_seeds > 1 and found.mean != 0:
-        needed = comparison.seeds_needed
-        text += (
-            f"; one of this size needs more {asks}, not only more seeds"
-            if needed is None
-            else f"; one of this size would take {needed} seeds"
-            if needed > found.num_seeds
-            else ""
-        )
-    return f"{text}."
+    elif comparison.smallest is not None and comparison.verdict == "not shown":
+        text += f". {extent(found, asks)} can show no difference here"
+    needed = what_it_would_take(found, comparison.seeds_needed, asks)
+    return f"{text}; {needed}." if needed and comparison.verdict == "not shown" else f"{text}."
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
@@ -93,7 +87,10 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     ]
     header = ["slice", "with", asks, f"{a} − {b}", "95 % interval", "p"]
     lines += [_grid(header, rows, words=2), ""]
-    lines.append(f"The interval is 95 %, {scope_of(comparison)}; p is of this one comparison.")
+    lines.append(
+        f"The interval is 95 %, {scope_of(comparison)}; it and p are of this one comparison,"
+        " uncorrected: a board corrects over its methods."
+    )
     lines.append("p of a slice is Holm-corrected over the slices; each interval is of its own.")
     return lines + [f"Note: {note}." for note in comparison.notes]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from leaderboard.board import Leaderboard
 from leaderboard.rows import DIAGNOSTICS, STAGES, Row
+from leaderboard.statistics import Components, Estimate
 from leaderboard.verdicts import NO_EVIDENCE, footnotes, verdict, verdicts
 
 
@@ -27,6 +28,7 @@ def board_content(board: Leaderboard) -> dict[str, Any]:
         "provisional": board.provisional,
         "rows": [_row_content(row) for row in board.rows],
         "learning": [dataclasses.asdict(each) for each in board.learning],
+        "pace": None if board.pace is None else dataclasses.asdict(board.pace),
         "verdicts": verdicts(board),
         "notes": [*([] if board.evidence else [NO_EVIDENCE]), *footnotes(board)],
     }
@@ -58,6 +60,13 @@ def board_csv(board: Leaderboard) -> str:
     return buffer.getvalue()
 
 
+def _components(found: Estimate | None, prefix: str = "") -> dict[str, float | None]:
+    """The parts of a figure's variance as columns, empty where seeds and users are not apart."""
+    parts = None if found is None else found.components
+    names = [field.name for field in dataclasses.fields(Components)]
+    return {prefix + name: None if parts is None else getattr(parts, name) for name in names}
+
+
 def _flat(board: Leaderboard, row: Row) -> dict[str, Any]:
     """One row as a flat mapping of column to value."""
     flat: dict[str, Any] = {
@@ -73,6 +82,7 @@ def _flat(board: Leaderboard, row: Row) -> dict[str, Any]:
         "low": row.score.low if row.score else None,
         "high": row.score.high if row.score else None,
         "scope": row.score.scope if row.score else None,
+        **_components(row.score),
     }
     difference = row.difference
     flat |= {
@@ -84,6 +94,7 @@ def _flat(board: Leaderboard, row: Row) -> dict[str, Any]:
         "verdict": difference.verdict if difference else None,
         "smallest_visible": difference.smallest if difference else None,
         "seeds_needed": difference.seeds_needed if difference else None,
+        **_components(difference.estimate if difference else None, "difference_"),
     }
     for name, mean in row.means.items():
         flat |= {name: mean, f"{name} sd": row.seed_sds[name]}

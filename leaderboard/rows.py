@@ -8,7 +8,7 @@ tests.
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -44,12 +44,13 @@ class Difference:
     Args:
         base: key of the method subtracted.
         seeds: those compared on.
-        estimate: mean difference, interval, uncorrected p.
+        estimate: mean difference, interval, uncorrected p; without the p for references.
         p: corrected by Holm over the methods of the board; None for references.
         smallest: smallest true difference that would be shown four times in five, at the level
-            that the strictest of the corrected comparisons needs.
+            that the strictest of the corrected comparisons needs; None for references.
         seeds_needed: seeds at which a true difference as large as this one would be shown so
-            often, at the same level; None where unknown or more seeds would not do.
+            often, at the same level; None where unknown or more seeds would not do, and for
+            references.
         verdict: whether the method is better than `base`, as far as can be shown; references and
             differences without a p are not tested.
     """
@@ -172,9 +173,16 @@ def differences_from_base(
     level = LEVEL / max(len(tested), 1)
     seeds = {key: common_seeds(scores, key if key in methods else BASE, BASE) for key in found}
     return {
-        key: _difference(matrix, seeds[key], estimates[key], corrected.get(key), level)
+        key: _difference(matrix, seeds[key], estimates[key], corrected[key], level)
+        if key in corrected
+        else _untested(seeds[key], estimates[key])
         for key, matrix in found.items()
     }
+
+
+def _untested(seeds: Sequence[int], found: Estimate) -> Difference:
+    """The difference of a reference: how large it is, and nothing of a test."""
+    return Difference(BASE, tuple(seeds), replace(found, p=None), None, None, None, "not tested")
 
 
 def _difference(

@@ -9,8 +9,17 @@ from tabulate import SEPARATING_LINE, tabulate
 from leaderboard.board import Leaderboard
 from leaderboard.export import board_csv, board_json
 from leaderboard.numbers import NOTHING, duration, flops, interval, p_value, plain, score, signed
+from leaderboard.pace import pace_note
 from leaderboard.rows import BASE, STAGES, Row
-from leaderboard.verdicts import NO_EVIDENCE, footnotes, marks, title, verdict, verdicts
+from leaderboard.verdicts import (
+    NO_EVIDENCE,
+    footnotes,
+    marks,
+    title,
+    variance_notes,
+    verdict,
+    verdicts,
+)
 
 Format = Literal["terminal", "md", "brief", "csv", "json", "latex"]
 
@@ -111,8 +120,9 @@ def _stages(row: Row, name: str, write: Callable[[float | None], str]) -> str:
 
 
 STAGES_NOTE = (
-    "init → (grounding →) SFT; means over seeds. Time and FLOPs are per cell; FLOPs are nominal"
-    " (the plain form's), `of it extra` is what was spent of the extra budget."
+    "init → (grounding →) SFT; means over seeds. Time and FLOPs are per cell; time is as measured,"
+    " whatever else the machine had to do; FLOPs are nominal (the plain form's), `of it extra` is"
+    " what was spent of the extra budget."
 )
 
 
@@ -135,11 +145,16 @@ def learning_table(board: Leaderboard) -> tuple[Cells, list[Cells]]:
                 plain(each.steps, 0),
                 flops(each.nominal_flops),
                 flops(each.nominal_flops_in_all),
-                NOTHING if each.seconds is None else duration(each.seconds),
-                NOTHING if each.seconds_in_all is None else duration(each.seconds_in_all),
+                _lasting(each.paced_seconds),
+                _lasting(each.paced_seconds_in_all),
             ]
         )
     return header, body
+
+
+def _lasting(seconds: float | None) -> str:
+    """A duration, where it is known."""
+    return NOTHING if seconds is None else duration(seconds)
 
 
 def learning_note(board: Leaderboard) -> str:
@@ -152,6 +167,7 @@ def learning_note(board: Leaderboard) -> str:
         f" Steps, nominal FLOPs and time are until a curve first reaches what {BASE} of the same"
         " seed scores at its end: linear between points, means over the seeds that reached it;"
         f" {BASE} is timed by the same rule. `in all` includes the stages before SFT."
+        f"{pace_note(board.pace)}"
     )
 
 
@@ -181,8 +197,9 @@ def _wrapped(sentence: str) -> str:
 
 
 def _table_notes(board: Leaderboard) -> list[str]:
-    """What the tables under the board show, for those that are there."""
-    notes = [STAGES_NOTE] if any(row.kind == "cell" for row in board.rows) else []
+    """What lies behind the board's figures, and what the tables under it show."""
+    notes = variance_notes(board)
+    notes += [STAGES_NOTE] if any(row.kind == "cell" for row in board.rows) else []
     return notes + ([learning_note(board)] if board.learning else [])
 
 

@@ -6,6 +6,9 @@ from leaderboard.rows import BASE, FLOOR, FLOOR_METRIC, Row
 from leaderboard.standing import standing_notes
 from leaderboard.statistics import Estimate
 
+LARGEST = 1.0
+"""No two methods differ by more: every metric of a board lies between 0 and 1."""
+
 NO_EVIDENCE = "This board shows that the harness works; it is no evidence about GTI."
 UNDER_TRAINED = "†"
 PROVISIONAL = "‡"
@@ -30,7 +33,7 @@ def verdict(row: Row) -> str | None:
         sentence += f"; {extent(found, row.asks)}"
     else:
         sentence = f"No difference between {row.key} and {difference.base} can be shown: {figures}"
-        sentence += _what_could_be_seen(row)
+        sentence += f"; {seen}" if (seen := _what_could_be_seen(row)) else ""
     if found.scope == "conditional on one seed":
         # First and last: a sentence is quoted by its beginning.
         sentence = f"At {_seeds(difference.seeds)} alone: {sentence}"
@@ -46,15 +49,25 @@ def _what_could_be_seen(row: Row) -> str:
     if difference is None or difference.smallest is None:
         return ""
     found = difference.estimate
-    text = (
-        f"; with {extent(found, row.asks)} the smallest difference that could be seen is about"
-        f" {score(difference.smallest)}"
-    )
-    if difference.seeds_needed is not None and difference.seeds_needed > found.num_seeds:
-        text += f", and a difference of this size would take {difference.seeds_needed} seeds"
-    elif found.num_seeds > 1 and found.mean != 0 and difference.seeds_needed is None:
-        text += f", and a difference of this size needs more {row.asks}, not only more seeds"
-    return text
+    if difference.smallest < LARGEST:
+        text = (
+            f"with {extent(found, row.asks)} the smallest difference that could be seen is about"
+            f" {score(difference.smallest)}"
+        )
+    else:
+        text = f"{extent(found, row.asks)} can show no difference here after correction"
+    needed = what_it_would_take(found, difference.seeds_needed, row.asks)
+    return f"{text}, and {needed}" if needed else text
+
+
+def what_it_would_take(found: Estimate, seeds_needed: int | None, asks: str) -> str:
+    """How many seeds would show a difference as large as `found`; empty where these would do."""
+    if seeds_needed is not None:
+        more = f"one as large as that found would take {seeds_needed} seeds"
+        return more if seeds_needed > found.num_seeds else ""
+    if found.num_seeds > 1 and found.mean != 0:
+        return f"one as large as that found needs more {asks}, not only more seeds"
+    return ""
 
 
 def verdicts(board: Leaderboard) -> list[str]:
@@ -96,7 +109,8 @@ def footnotes(board: Leaderboard) -> list[str]:
     if any(row.difference for row in board.rows):
         notes.append(
             f"Differences are from {BASE}, paired by seed and {one}; p is Holm-corrected over the"
-            " methods; methods that share a letter cannot be told apart (Holm over all pairs)."
+            " methods, each interval is of one comparison, uncorrected; methods that share a"
+            " letter cannot be told apart (Holm over all pairs)."
         )
     if any(row.kind == "reference" for row in board.rows):
         notes.append("References are set in parentheses and are not tested.")
@@ -104,9 +118,42 @@ def footnotes(board: Leaderboard) -> list[str]:
     return [*notes, *(f"Note: {note}." for note in board.notes)]
 
 
+def variance_notes(board: Leaderboard) -> list[str]:
+    """What makes the first method's figure uncertain; none where seeds and users are not apart."""
+    found = {
+        row.key: row.score.components
+        for row in board.rows
+        if row.kind == "cell" and row.score is not None and row.score.components is not None
+    }
+    shares = {key: c.share_seeds for key, c in found.items() if c.share_seeds is not None}
+    if not shares:
+        return []
+    first = next(iter(shares))
+    parts = found[first]
+    text = (
+        f"Of the variance of {first}'s {board.metric}, {_percent(parts.share_seeds)} comes from"
+        f" seeds, {_percent(parts.share_users)} from {board.setting.asks} and"
+        f" {_percent(parts.share_residual)} from neither alone"
+    )
+    if len(shares) > 1:
+        low, high = min(shares.values()), max(shares.values())
+        text += f"; over all methods seeds make {_percent(low)} to {_percent(high)}"
+    return [f"{text}. CSV and JSON have the parts of every figure."]
+
+
+def _percent(share: float | None) -> str:
+    """`12 %`."""
+    return f"{100 * (share or 0.0):.0f} %"
+
+
 def _seeds(seeds: tuple[int, ...]) -> str:
     """`seed 0`, `seeds 1, 2`."""
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def board_name(board: Leaderboard) -> str:
+    """The setting's name; with the short hash where another of this name stands beside it."""
+    return board.setting.name + (f" ({board.setting_hash[:8]})" if board.named_twice else "")
 
 
 def title(board: Leaderboard) -> str:
@@ -115,7 +162,7 @@ def title(board: Leaderboard) -> str:
     state = " · provisional" if board.provisional else ""
     part = f" · slice {board.slice_name} ({board.slice_extent})" if board.slice_name else ""
     return (
-        f"{board.setting.name} · test {board.metric}{part} · {board.num_users:,}"
+        f"{board_name(board)} · test {board.metric}{part} · {board.num_users:,}"
         f" {board.setting.asks} · seeds {', '.join(map(str, seeds)) or 'none'} ·"
         f" protocol {board.protocol}{state}"
     )

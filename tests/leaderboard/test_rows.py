@@ -19,4 +19,5 @@ def test_a_reference_with_seeds_enters_with_their_mean() -> None:
     found = differences_from_base(scores, ["other", "mean"], ["mean"])["other"]
     # By hand: the reference's users hold 0.6 and 0.6, those of mean 0.15 and 0.35.
     assert found.estimate.mean == pytest.approx(0.35)
-    assert found.p is None
+    assert (found.p, found.estimate.p) == (None, None)
+    assert (found.smallest, found.seeds_needed, found.verdict) == (None, None, "not tested")

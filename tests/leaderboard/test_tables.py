@@ -14,7 +14,7 @@ from leaderboard.board import load_leaderboards
 from leaderboard.explain import explain
 from leaderboard.scores import LeaderboardError
 from leaderboard.tables import latex_text, render
-from leaderboard.verdicts import NO_EVIDENCE, verdicts
+from leaderboard.verdicts import NO_EVIDENCE, verdict, verdicts
 
 
 @pytest.fixture
@@ -98,6 +98,34 @@ def test_a_verdict_on_one_seed_begins_with_the_seed(factory: Any) -> None:
     assert sentence.endswith("; conditional on one seed: it says nothing about another.")
 
 
+def test_what_cannot_be_seen_at_all_is_not_given_a_size(board: Any) -> None:
+    row = board.row("gti")
+    for smallest, needed, expected in (
+        (
+            0.04,
+            6,
+            "could be seen is about .0400, and one as large as that found would take 6 seeds.",
+        ),
+        (1.35, 6, "can show no difference here after correction, and one as large as that found"),
+        (0.04, None, ", and one as large as that found needs more users, not only more seeds."),
+        (0.04, row.difference.estimate.num_seeds, "could be seen is about .0400."),
+    ):
+        unseen = dataclasses.replace(
+            row.difference, verdict="not shown", smallest=smallest, seeds_needed=needed
+        )
+        sentence = verdict(dataclasses.replace(row, difference=unseen, under_trained=()))
+        assert expected in sentence
+        assert "1.35" not in sentence
+
+
+def test_the_parts_of_the_variance_are_told_under_the_whole_board_only(board: Any) -> None:
+    first = next(row for row in board.rows if row.kind == "cell")
+    share = 100 * first.score.components.share_users
+    assert f"Of the variance of {first.key}'s ndcg@10, " in render(board, "md")
+    assert f" {share:.0f} % from users" in render(board, "md")
+    assert "Of the variance" not in render(board, "brief")
+
+
 def test_marks_are_explained(factory: Any) -> None:
     factory.write("popularity", skill=0.8)
     factory.write("mean", 0, skill=0.1)
@@ -120,6 +148,14 @@ def test_csv_and_json_hold_every_digit(board: Any) -> None:
         if row.difference is not None:
             assert float(line["difference_low"]) == row.difference.estimate.low
             assert stored["difference"]["smallest"] == row.difference.smallest
+        if row.kind == "reference":
+            empty = ("p", "p_corrected", "smallest_visible", "seeds_needed")
+            assert [line[name] for name in empty] == [""] * 4
+        parts = row.score.components
+        found = line["share_seeds"], line["difference_sd_users"]
+        assert stored["score"]["components"] == (parts and dataclasses.asdict(parts))
+        assert found[0] == ("" if parts is None else str(parts.share_seeds))
+        assert (found[1] == "") == (row.difference is None or not row.difference.seeds)
     assert content["notes"][0] == NO_EVIDENCE
 
 
