@@ -35,10 +35,11 @@ def table(
     lines, refused = table_lines(
         setting, metric, form, explain, results, slice_name, verify_too=verify_too
     )
+    # First what is not shown: below the committed boards they would look like the answer.
+    for line in refused:
+        print(f"gti-bench: {line}", file=sys.stderr, flush=True)
     for line in lines:
         say(line)
-    for line in refused:
-        print(f"gti-bench: {line}", file=sys.stderr)
     return 1 if refused else 0
 
 
@@ -124,11 +125,12 @@ def verify(
     as_json: AsJson = False,
 ) -> int:
     """Check records without their author: schema, digests, every derivable figure."""
+    from benchmarks.shipped import shipped
     from leaderboard.findings import findings_json
     from leaderboard.processes import cores
     from leaderboard.verify import verify as verify_records
 
-    findings = verify_records(path, cores())
+    findings = verify_records(path, cores(), shipped())
     if as_json:
         say(findings_json(findings))
     else:
@@ -164,12 +166,12 @@ def check_results(
     import json
     from dataclasses import asdict
 
-    from benchmarks.catalogue import COMMITTED_RESULTS, find_setting, setting_names
+    from benchmarks.catalogue import COMMITTED_RESULTS
+    from benchmarks.shipped import shipped
     from leaderboard.processes import cores
     from leaderboard.submission import check_submission, submission_lines
 
-    shipped = {name: find_setting(name).setting.hash for name in setting_names()}
-    found = check_submission(results or COMMITTED_RESULTS, base, shipped, cores())
+    found = check_submission(results or COMMITTED_RESULTS, base, shipped(), cores())
     if as_json:
         say(json.dumps(asdict(found), indent=2, ensure_ascii=False))
     else:

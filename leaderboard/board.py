@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leaderboard.learning import Learning, learning_of
 from leaderboard.metrics import MAIN_METRIC
+from leaderboard.pace import Pace, pace_of
 from leaderboard.processes import share
 from leaderboard.record import Record, find_records
 from leaderboard.rows import (
@@ -41,9 +42,12 @@ MANY_RECORDS = 64
 class Leaderboard:
     """All rows of one setting, best first by test `metric`.
 
-    `learning` follows the methods' order; it is empty where `mean` has no curve of `metric`.
+    `learning` follows the methods' order; it is empty where `mean` has no curve of `metric`. Its
+    times are at `pace`.
     `slice_name`: the slice whose users alone the scores are of, None for all; `num_users` counts
     them, `slice_extent` says what they have in common.
+    `named_twice`: another board of this setting's name but another hash stands beside it, so that
+    its heading tells the hash.
     """
 
     setting: Setting
@@ -59,6 +63,8 @@ class Leaderboard:
     notes: tuple[str, ...]
     slice_name: str | None = None
     slice_extent: str | None = None
+    pace: Pace | None = None
+    named_twice: bool = False
 
     def row(self, key: str) -> Row:
         """The row of method `key`."""
@@ -131,6 +137,14 @@ def with_verified(board: Leaderboard, failing: Collection[str]) -> Leaderboard:
     return replace(board, rows=tuple(rows))
 
 
+def told_apart(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
+    """`boards` to be shown together: those of one setting's name but unlike hashes know it."""
+    hashes: dict[str, set[str]] = {}
+    for board in boards:
+        hashes.setdefault(board.setting.name, set()).add(board.setting_hash)
+    return [replace(b, named_twice=len(hashes[b.setting.name]) > 1) for b in boards]
+
+
 def boards_of(
     cells: Iterable[Cell],
     notes: Iterable[str] = (),
@@ -181,6 +195,7 @@ def build(
         for key in order
     )
     first = cells[0].record
+    pace = pace_of([cell.record for key in methods for cell in by_method[key]])
     if slice_name is not None and scores is None:
         raise LeaderboardError(
             f"{metric} of setting {first.setting.name} is null: its cutoff lies beyond the beam"
@@ -195,10 +210,11 @@ def build(
         seeds=seeds,
         provisional=any(row.missing_seeds for row in rows),
         rows=rows,
-        learning=_learning(by_method, methods, metric) if slice_name is None else (),
+        learning=_learning(by_method, methods, metric, pace) if slice_name is None else (),
         notes=_notes(scores, rows, metric),
         slice_name=slice_name,
         slice_extent=None if slice_name is None else _extent(first, slice_name),
+        pace=pace,
     )
 
 
@@ -208,11 +224,12 @@ def _extent(record: Record, slice_name: str) -> str:
 
 
 def _learning(
-    by_method: dict[str, list[Cell]], methods: Sequence[str], metric: str
+    by_method: dict[str, list[Cell]], methods: Sequence[str], metric: str, pace: Pace | None
 ) -> tuple[Learning, ...]:
     """How each method learns against `mean`; nothing where `mean` is the only one."""
     records = {key: {cell.record.seed: cell.record for cell in by_method[key]} for key in methods}
-    found = (learning_of(key, records[key], records.get(BASE, {}), metric) for key in methods)
+    base = records.get(BASE, {})
+    found = (learning_of(key, records[key], base, metric, pace) for key in methods)
     return tuple(each for each in found if each is not None)
 
 

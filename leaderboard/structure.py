@@ -18,7 +18,8 @@ Holm's correction runs over the numbers tested on the same cells.
 A correlation over methods is no effect: those with more structure differ in other things as well.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,7 +51,7 @@ class Points:
 
     Args:
         metric: the test metric that `scores` are of.
-        settings: [n] name of each cell's setting.
+        settings: [n] what each cell's setting is called (`labels_of`).
         methods: [n] key of its method.
         seeds: [n] its seed.
         scores: [n] its score.
@@ -78,7 +79,7 @@ class Association:
     """How one number of the rows goes with the score.
 
     Args:
-        setting: whose cells; None: all, pooled by ranks within each.
+        setting: whose cells, as `Points` calls it; None: all, pooled by ranks within each.
         stage: init, grounding or sft.
         number: which diagnostic.
         num_methods: M, those with the number.
@@ -106,8 +107,16 @@ class Association:
     ]
 
 
+def labels_of(records: Iterable[Record]) -> dict[str, str]:
+    """Setting hash → the setting's name, with the hash's start where several have that name."""
+    names = {record.setting_hash: record.setting.name for record in records}
+    often = Counter(names.values())
+    return {key: f"{name} [{key[:8]}]" if often[name] > 1 else name for key, name in names.items()}
+
+
 def points_of(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Points:
-    """The points that `cells`, of any settings, give."""
+    """The points that `cells`, of any settings, give; all cells of a setting's name at once."""
+    labels = labels_of(cell.record for cell in cells)
     by_setting: dict[str, list[Cell]] = {}
     for cell in cells:
         by_setting.setdefault(cell.record.setting_hash, []).append(cell)
@@ -117,7 +126,7 @@ def points_of(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Points:
     for group in by_setting.values():
         floor = [cell for cell in group if cell.record.method.key == FLOOR]
         if not floor:
-            unjudged.append(group[0].record.setting.name)
+            unjudged.append(labels[group[0].record.setting_hash])
         for record in (cell.record for cell in group):
             if record.kind == "reference":
                 references += 1
@@ -130,7 +139,7 @@ def points_of(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Points:
     keys = [(stage, number) for stage in STAGES for number in NUMBERS]
     return Points(
         metric=metric,
-        settings=tuple(record.setting.name for record in kept),
+        settings=tuple(labels[record.setting_hash] for record in kept),
         methods=tuple(record.method.key for record in kept),
         seeds=tuple(record.seed for record in kept),
         scores=np.array([record.metrics["test"][metric] for record in kept], dtype=np.float64),

@@ -8,7 +8,7 @@ line under "Numbers changed" in CHANGELOG.md that names its SETTING/METHOD.
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from leaderboard.findings import Finding, Report
 from leaderboard.metrics import MAIN_METRIC
 from leaderboard.record import RecordError, read_record
+from leaderboard.shipped import Shipped
 from leaderboard.verify import verify
 
 MEBIBYTE = 2**20
@@ -138,7 +139,7 @@ def _merge_base(root: Path, base: str | None) -> str:
 def check_submission(
     results: Path,
     base: str | None = None,
-    shipped: Mapping[str, str] | None = None,
+    shipped: Shipped | None = None,
     processes: int = 1,
 ) -> Submission:
     """Checks what this checkout does to the records under `results`.
@@ -146,7 +147,7 @@ def check_submission(
     Args:
         results: a results directory in a git checkout.
         base: the branch or commit it is to be merged into; None: the first of `BASES`.
-        shipped: name → hash of the settings that come with the code; None: unknown.
+        shipped: the settings and methods that come with the code; None: unknown.
         processes: of `verify`.
 
     Raises:
@@ -171,7 +172,7 @@ def check_submission(
         _check_number(tree, path, announced, gone=path in removed)
     _check_sidecars_kept(tree, touched & before, {*changed, *removed})
     for path in (*added, *changed):
-        _check_origin(tree, path, shipped or {})
+        _check_origin(tree, path, shipped)
     tree.findings += _verified(results, touched, processes)
     return Submission(
         tree.base,
@@ -282,16 +283,17 @@ def _check_sidecars_kept(tree: _Tree, touched: set[str], records: set[str]) -> N
             tree.report(path).error("", f"{len(lost)} reproductions fewer", wanted)
 
 
-def _check_origin(tree: _Tree, path: str, shipped: Mapping[str, str]) -> None:
-    """A record is of committed code that anyone can run, and of its setting as it is shipped."""
+def _check_origin(tree: _Tree, path: str, shipped: Shipped | None) -> None:
+    """A record is of committed code that anyone can run, setting and method as they are shipped."""
     try:
         record = read_record(tree.results / path)
     except (RecordError, UnicodeDecodeError):
         return  # `verify` says what is wrong with it
-    expected = shipped.get(record.setting.name, record.setting_hash)
-    if record.setting_hash != expected:
-        wanted = f"{expected}, of the setting {record.setting.name} as it is shipped; run it again"
-        tree.report(path).error("setting_hash", record.setting_hash, wanted)
+    if shipped is not None:
+        for field, found, wanted in shipped.differences(
+            record.setting.name, record.setting_hash, record.method, record.method_hash
+        ):
+            tree.report(path).error(field, found, f"{wanted}; run it again")
     if record.code.plain:
         wanted = "a run without --plain, which only checks the everyday forms"
         tree.report(path).error("code.plain", True, wanted)

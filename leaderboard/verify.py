@@ -17,13 +17,28 @@ from leaderboard.record import (
     record_digest,
 )
 from leaderboard.reproductions import reproductions_path
+from leaderboard.shipped import Shipped
 from leaderboard.trial import find_trials
-from leaderboard.verify_across import Facts, TargetsHash, compare, facts_of
+from leaderboard.verify_across import (
+    Facts,
+    TargetsHash,
+    compare,
+    compare_with_shipped,
+    facts_of,
+)
 from leaderboard.verify_curve import check_curve, check_steps, check_tasks
 from leaderboard.verify_diagnostics import check_diagnostics
 from leaderboard.verify_fits import check_fits
 from leaderboard.verify_inputs import check_artefact
 from leaderboard.verify_manifest import check_manifest
+from leaderboard.verify_plausible import (
+    check_code,
+    check_curve_metrics,
+    check_last_point,
+    check_popularity,
+    check_positions,
+    check_speed,
+)
 from leaderboard.verify_record import (
     check_accounting,
     check_identity,
@@ -46,7 +61,8 @@ MEASURED = (
 )
 """Numbers that were measured and never come out the same; a change is found by the digest alone.
 
-Their signs and the order of the curve's seconds are checked.
+Their signs and the order of the curve's seconds are checked, that no stage is faster than its
+device, and none smaller than the weights it holds.
 """
 
 DIGEST_ALONE = {
@@ -63,7 +79,8 @@ DIGEST_ALONE = {
     "diagnostics.*.rsa_*": "-1 to 1; derived as the cosines, where those vary as float32 shows",
     "diagnostics.*.text_affinity": "at least that to the text rows that are stored",
     "fits.*": "epochs and the epoch kept; the library's own figures are not ours to derive",
-    "learning_curve.*.metrics.*": "0 to 1: ranks are kept of the last step alone",
+    "learning_curve.*.metrics.*": "0 to 1, rising with k, MRR up to NDCG up to recall, of whole"
+    " targets; the last near the validation ranks'; no two cells' alike",
     "learning_curve.*.nominal_flops": "multiples of 6, rising; the last is SFT's",
     "learning_curve.*.train_loss": "the last is SFT's",
     "manifest.cosine_to_text_mean": "-1 to 1",
@@ -93,7 +110,7 @@ RECORDS_PER_TASK = 16
 """Read by one process in a row, so that it can use what the last record left."""
 
 
-def verify(path: Path, processes: int = 1) -> list[Finding]:
+def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> list[Finding]:
     """All findings about the records and trials under `path`; none if all is well.
 
     Of each record only what others must agree with is kept, so memory does not grow with them.
@@ -103,6 +120,8 @@ def verify(path: Path, processes: int = 1) -> list[Finding]:
             `tuning`, or one record or trial.
         processes: how many share the work where there is enough of it. With more than one the
             calling script must be importable (`if __name__ == "__main__":`), as `spawn` demands.
+        shipped: settings and methods as they come with the code: records of other ones under their
+            names are warned of; None: unknown.
     """
     trials = _trials(path)
     records = [] if path in trials else list(_records(path))
@@ -116,6 +135,8 @@ def verify(path: Path, processes: int = 1) -> list[Finding]:
         findings += found
         checked += facts
     compare(checked, findings)
+    if shipped is not None:
+        compare_with_shipped(checked, shipped, findings)
     findings += verify_trials(trials)
     if path.is_dir():
         _find_orphans(path, findings)
@@ -140,7 +161,7 @@ def _verify_some(records: Sequence[Path]) -> tuple[list[Finding], list[Facts]]:
     for file in records:
         record, ranks = _verify_one(Report(str(file), findings), file)
         if record is not None:
-            checked.append(facts_of(file, record, "" if ranks is None else targets.of(ranks)))
+            checked.append(facts_of(file, record, ranks, targets))
     return findings, checked
 
 
@@ -179,6 +200,7 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None
         return None, None
     check_identity(report, record, path.resolve())
     check_inputs(report, record)
+    check_code(report, record)
     check_parts(report, record)
     check_accounting(report, record)
     check_manifest(report, record)
@@ -186,12 +208,18 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None
     check_fits(report, record)
     check_tasks(report, record)
     check_curve(report, record)
+    check_curve_metrics(report, record)
     check_steps(report, record)
     check_cost(report, record)
+    check_speed(report, record)
     check_trainable(report, record)
     check_budget(report, record)
     artefact = check_artefact(report, record, path)
     ranks = check_ranks(report, record, path)
+    if ranks is not None:
+        check_positions(report, record, ranks)
+        check_popularity(report, record, ranks)
+        check_last_point(report, record, ranks)
     check_diagnostics(report, record, path, artefact)
     check_reproductions(report, record, path, ranks)
     return record, ranks

@@ -10,10 +10,19 @@ MEAN_ROWS = {"mean", "lc_rec", "mean_matched", "mean_two_phase"} | {
     key for key in STAGES if key.startswith("gti") and key != "gti_from_description"
 }
 """Methods whose first rows are all equal."""
+DESCRIPTION_ROWS = {"description", "gti_from_description"}
+"""Methods whose first rows are means of the words of items; they have no seed either."""
 DRAWN_ROWS = {"random", "random_matched", "gaussian"}
 """Methods whose first rows are drawn one by one, hence differ."""
 ROUNDING = 1e-6
 """Of norms and cosines, which are taken in float32."""
+
+
+def start_of(method: str) -> str | None:
+    """What the first rows of `method` are, where several methods start alike at every seed."""
+    if method in MEAN_ROWS:
+        return "mean"
+    return "description" if method in DESCRIPTION_ROWS else None
 
 
 def check_manifest(report: Report, record: Record) -> None:

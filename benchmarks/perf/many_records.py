@@ -1,9 +1,10 @@
 """Writes a results directory of many honest records, to time what reads records.
 
 Settings × methods × seeds, each with users of its own. What a cell leaves beside its ranks (proofs,
-costs, curve, diagnostics) is that of the committed records of `ml-100k-nano`, under other names;
-ranks are drawn, and every figure is computed from them as for any cell, so that `gti-bench verify`
-finds nothing. `python -m benchmarks.perf.many_records DIR` writes 1,000 records of 22,000 users.
+costs, diagnostics) is that of the committed records of `ml-100k-nano`, under other names and with
+longer rows after SFT; ranks are drawn, and every figure is computed from them as for any cell, so
+that `gti-bench verify` finds nothing. `python -m benchmarks.perf.many_records DIR` writes 1,000
+records of 22,000 users.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.catalogue import COMMITTED_RESULTS
-from leaderboard.canonical import digest_of
+from leaderboard.canonical import digest_of, file_sha256
 from leaderboard.metrics import metrics, num_users, raw_recall, slices
 from leaderboard.ranks import Ranks, concatenate, write_ranks
 from leaderboard.record import (
@@ -59,6 +60,7 @@ class Targets:
     Attributes:
         user: [U] ids.
         item: [U] ids of the targets.
+        of_items: [I] training interactions of all items.
         popularity: [U] training interactions of the target.
         history: [U] items the model could see.
         ease: [U] how much likelier than on average a hit is.
@@ -66,6 +68,7 @@ class Targets:
 
     user: NDArray[np.str_]
     item: NDArray[np.str_]
+    of_items: NDArray[np.int32]
     popularity: NDArray[np.int32]
     history: NDArray[np.int32]
     ease: NDArray[np.float64]
@@ -118,13 +121,14 @@ def _targets(number: int, split: str, users: int) -> Targets:
     """Whom setting `number` asks for what in `split`."""
     shared = np.random.default_rng([number])
     names, items = _ids(shared, users, 14), _ids(shared, 1682, 10)
-    popularity = np.floor(4000 / np.arange(1, len(items) + 1)).astype(np.int32) - 2
+    popularity = np.maximum(np.floor(4000 / np.arange(1, len(items) + 1)).astype(np.int32) - 2, 0)
     generator = np.random.default_rng([number, len(split)])
     chosen = (len(items) * generator.random(users) ** 3).astype(np.int64)
     return Targets(
         names,
         items[chosen],
-        np.maximum(popularity[chosen], 0),
+        popularity,
+        popularity[chosen],
         np.minimum(2 + generator.geometric(0.15, users), 19).astype(np.int32),
         shared.normal(0, 0.1, users),
     )
@@ -141,6 +145,11 @@ def _ranks(stream: list[int], targets: dict[str, Targets], skill: float, beam: i
         better = near if beam else np.where(inside, near, generator.integers(100, 1600, users))
         tied = generator.integers(1, 4, users) * (generator.random(users) < 0.02)
         ranked = inside | (beam is None)
+        if beam is None and split == "validation":  # where popularity ranks by what the file lists
+            ordered = np.sort(asked.of_items)
+            below = np.searchsorted(ordered, asked.popularity, side="right")
+            better = len(ordered) - below
+            tied = below - np.searchsorted(ordered, asked.popularity, side="left") - 1
         parts.append(
             Ranks(
                 split=np.full(users, split),
@@ -156,6 +165,37 @@ def _ranks(stream: list[int], targets: dict[str, Targets], skill: float, beam: i
             )
         )
     return concatenate(parts)
+
+
+def _curve(
+    curve: list[dict[str, Any]], validation: Ranks, setting: Setting
+) -> list[dict[str, Any]]:
+    """The template's `curve` with metrics of users more of whom are learned at each point."""
+    sample = validation.where(np.arange(len(validation)) < setting.evaluation.validation_users)
+    columns = {name: getattr(sample, name) for name in sample.__dataclass_fields__}
+    points = []
+    for place, point in enumerate(curve):
+        learned = sample.in_beam & (np.arange(len(sample)) % (len(curve) - 1) < place)
+        counts = {name: columns[name] * learned for name in ("num_better", "num_tied")}
+        scored = Ranks(**{**columns, **counts, "in_beam": learned})
+        found = metrics(scored, setting.evaluation.cutoffs, setting.decoding.beam)
+        points.append(point | {"metrics": found})
+    return points
+
+
+def _own_rows(content: dict[str, Any], template: Path, path: Path, longer: float) -> None:
+    """Gives the cell at `path` the template's rows after SFT, each `longer` by that factor."""
+    with np.load(diagnostics_path(template)) as file:
+        arrays = dict(file)
+    for name in ("sft/singular_values", "sft/singular_values_centred"):
+        arrays[name] = (arrays[name] * longer).astype(np.float32)
+    np.savez_compressed(diagnostics_path(path), **arrays)
+    rows = content["diagnostics"]["sft"]
+    rows = rows | {"norm_mean": rows["norm_mean"] * longer}
+    content["diagnostics"] = content["diagnostics"] | {"sft": rows}
+    *before, last = content["proofs"]
+    content["proofs"] = [*before, last | {"new_rows_sha256": digest_of(str(path))}]
+    content["files"] = content["files"] | {"diagnostics": file_sha256(diagnostics_path(path))}
 
 
 def _write(
@@ -184,7 +224,9 @@ def _write(
         content["accounting"] = content["accounting"] | {"raw_recall": raw}
         template = record_path(COMMITTED_RESULTS, TEMPLATE, like, seed % TEMPLATE_SEEDS)
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(diagnostics_path(template), diagnostics_path(path))
+        _own_rows(content, template, path, 1 + 1e-3 * (100 * place + seed))
+        curve = _curve(content["learning_curve"], parts["validation"], setting)
+        content["learning_curve"] = curve
     content |= {
         "setting": setting.model_dump(mode="json"),
         "setting_hash": setting.hash,

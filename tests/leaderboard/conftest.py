@@ -12,7 +12,7 @@ from scipy import stats
 
 from gti.semantic_ids import SemanticIds
 from leaderboard.canonical import file_sha256
-from leaderboard.metrics import metric_names, metrics, num_users, raw_recall, slices
+from leaderboard.metrics import metrics, num_users, raw_recall, slices
 from leaderboard.ranks import Ranks, concatenate, write_ranks
 from leaderboard.record import (
     PROTOCOL_VERSION,
@@ -25,9 +25,11 @@ from leaderboard.record import (
     write_record,
 )
 from leaderboard.setting import MethodParameters, Setting
+from leaderboard.verify_manifest import start_of
 
 CUTOFFS = (1, 5, 10, 20)
 BEAM = 20
+VALIDATION_USERS = 20
 LEVELS, CODES, WIDTH = 2, 6, 8
 ITEMS, TEXT_ROWS, BODY = 97, 100, 104
 SFT_FLOPS, EXTRA_FLOPS = 999_999_996.0, 250_000_008.0
@@ -91,7 +93,7 @@ def setting_of(**changes: Any) -> Setting:
         "evaluation": {
             "cutoffs": CUTOFFS,
             "wordings": 1,
-            "validation_users": 20,
+            "validation_users": VALIDATION_USERS,
             "curve_points": 2,
         },
     }
@@ -101,21 +103,27 @@ def setting_of(**changes: Any) -> Setting:
 def ranks_of(method: str, seed: int, users: int, skill: float, reference: bool) -> Ranks:
     """Test and validation ranks; the chance of a hit grows with `skill` and the user's ease."""
     ease = np.random.default_rng(11).normal(0, 0.15, size=users)
-    popularity = np.random.default_rng(12).geometric(0.05, size=users) - 1
+    of_item = np.random.default_rng(12).geometric(0.05, size=ITEMS) - 1
+    of_item[[4, 11, 18]] = 0  # what the first users are asked for in test: never seen in training
     stream = list(f"{method}/{seed}".encode())
     generator = np.random.default_rng(stream)
     parts = []
     for split in ("test", "validation"):
+        items = (7 * np.arange(users) + len(split)) % ITEMS
+        popularity = of_item[items]
         inside = generator.random(users) < np.clip(ease + skill, 0, 1)
         ranked = inside | reference
         better = np.where(inside, generator.integers(0, BEAM, users), 25)
         tied = generator.integers(0, 3, users) * (generator.random(users) < 0.2)
+        if method == "popularity" and split == "validation":  # its scores, which it ranks by
+            better = (of_item > popularity[:, None]).sum(axis=1)
+            tied = (of_item == popularity[:, None]).sum(axis=1) - 1
         parts.append(
             Ranks(  # type: ignore[arg-type]
                 split=[split] * users,
                 user=[f"user-{i:03d}" for i in range(users)],
                 wording=np.zeros(users, dtype=int),
-                item=[f"item-{(7 * i + len(split)) % 97}" for i in range(users)],
+                item=[f"item-{item}" for item in items],
                 grade=np.ones(users, dtype=int),
                 in_beam=ranked,
                 num_better=np.where(ranked, better, 0),
@@ -221,8 +229,8 @@ def cost_of(
     }
 
 
-def proof_of(stage: str, moved_text: bool) -> dict[str, Any]:
-    """The proof of a stage in which the text rows moved or not."""
+def proof_of(stage: str, moved_text: bool, cell: str) -> dict[str, Any]:
+    """The proof of a stage of `cell` in which the text rows moved or not."""
     return {
         "stage": stage,
         "trainable_parameters": BODY + WIDTH * (TEXT_ROWS + LEVELS * CODES)
@@ -233,8 +241,8 @@ def proof_of(stage: str, moved_text: bool) -> dict[str, Any]:
         "new_rows_changed": LEVELS * CODES,
         "text_rows_changed": TEXT_ROWS if moved_text else 0,
         "backbone_changed": moved_text,
-        "new_rows_sha256": sha(f"new after {stage}"),
-        "text_rows_sha256": sha(f"text after {stage}") if moved_text else sha("text"),
+        "new_rows_sha256": sha(f"new after {stage} {cell}"),
+        "text_rows_sha256": sha(f"text after {stage} {cell}") if moved_text else sha("text"),
     }
 
 
@@ -270,21 +278,25 @@ def manifest_of(method: str, seed: int, rows: np.ndarray, cosine: float) -> dict
         "pairwise_cosine_mean": cosine,
         "identical_rows": method != "random",
         "new_rows_sha256_before": None,
-        "new_rows_sha256_after": sha(f"new {method} {seed}"),
+        "new_rows_sha256_after": sha(f"new {start_of(method) or f'{method} {seed}'}"),
         "text_rows_sha256_before": sha("text"),
         "text_rows_sha256_after": sha("text"),
     }
 
 
-def point_of(step: int, sft_flops: float) -> dict[str, Any]:
-    """A point of the learning curve after `step` of 20 steps."""
+def point_of(step: int, sft_flops: float, sample: Ranks) -> dict[str, Any]:
+    """A point of the learning curve after `step` of 20 steps, as many rows of `sample` learned."""
+    learned = sample.in_beam & (np.arange(len(sample)) % 20 < step)
+    columns = {name: getattr(sample, name) for name in sample.__dataclass_fields__}
+    counts = {name: columns[name] * learned for name in ("num_better", "num_tied")}
+    scored = Ranks(**{**columns, **counts, "in_beam": learned})
     return {
         "step": step,
         "passes": step / 20,
         "nominal_flops": sft_flops * step / 20,
         "seconds": step * 0.1 + 1,
         "train_loss": None if step == 0 else 5.0 / step,
-        "metrics": dict.fromkeys(metric_names(CUTOFFS), 0.001 * step),
+        "metrics": metrics(scored, CUTOFFS, BEAM),
     }
 
 
@@ -296,7 +308,7 @@ def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> di
     diagnostics = {}
     first = np.zeros((LEVELS * CODES, WIDTH))
     for stage in stages:
-        generator = np.random.default_rng([seed, len(method), len(stage)])
+        generator = np.random.default_rng([seed, *method.encode(), *stage.encode()])
         rows = generator.normal(size=(LEVELS * CODES, WIDTH)) + 0.5
         if stage == "init" and method != "random":
             rows = np.ones((LEVELS * CODES, WIDTH)) * 0.5
@@ -305,7 +317,8 @@ def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> di
         arrays |= {f"{stage}/{name}": array for name, array in found.items()}
     np.savez_compressed(diagnostics_path(path), **arrays)
     ranks: Ranks = values["ranks"]
-    test = ranks.of_split("test")
+    test, validation = ranks.of_split("test"), ranks.of_split("validation")
+    sample = validation.where(np.arange(len(validation)) < VALIDATION_USERS)
     beside = method == "lc_rec"
     sft_flops = SFT_FLOPS + (EXTRA_FLOPS if beside else 0.0)
     extra = EXTRA_FLOPS if grounded or beside else 0.0
@@ -319,14 +332,14 @@ def cell_parts(method: str, seed: int, path: Path, values: dict[str, Any]) -> di
         costs["grounding"] = cost_of(9.0, 5, 300, 100, extra, rows_alone=True)
     return {
         "accounting": {**ACCOUNTING, "raw_recall": raw_recall(test, CUTOFFS, BEAM)},
-        "learning_curve": [point_of(step, sft_flops) for step in (0, 10, 20)],
+        "learning_curve": [point_of(step, sft_flops, sample) for step in (0, 10, 20)],
         "tasks": {
             "retrieval": 320,
             **({"title_to_sid": 40, "sid_to_title": 39} if grounded else {}),
             **({"item2index.title": 30} if beside else {}),
         },
         "manifest": manifest_of(method, seed, first, diagnostics["init"]["cosine_mean"]),
-        "proofs": [proof_of(stage, stage == "sft") for stage in stages[1:]],
+        "proofs": [proof_of(stage, stage == "sft", f"{method} {seed}") for stage in stages[1:]],
         "diagnostics": diagnostics,
         "cost": costs,
         "budget": {

@@ -189,6 +189,22 @@ def test_references_and_under_trained_cells_are_left_out_and_counted(factory: An
     assert s.points_of([c for c in cells if c.record.kind == "cell"]).unjudged == ("toy",)
 
 
+def test_two_settings_of_one_name_are_two_groups(
+    factory: Any, toy_setting: Any, tmp_path: Path
+) -> None:
+    factory.write("gti", skill=0.9)
+    assert set(s.points_of(load_cells([factory.root])[0]).settings) == {"toy"}
+    own = toy_setting()
+    other = own.model_copy(update={"sft": own.sft.model_copy(update={"weight_decay": 0.5})})
+    factory.write("gti", skill=0.9, root=tmp_path / "other", setting=other)
+    cells, _ = load_cells([factory.root, tmp_path / "other"])
+    labels = [f"toy [{own.hash[:8]}]", f"toy [{other.hash[:8]}]"]
+    points = s.points_of(cells)
+    assert sorted(points.settings) == sorted(points.unjudged) == sorted(labels)
+    groups = list(dict.fromkeys(each.setting for each in s.associations(points)))
+    assert groups == [*sorted(labels), None]
+
+
 @pytest.mark.parametrize("names", [("a",), ("a", "b")])
 def test_text_json_and_figure_say_the_same(names: tuple[str, ...]) -> None:
     points = board(6, 2, 0.8, 4, names)

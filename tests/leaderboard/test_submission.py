@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from benchmarks.cli import exit_code
-from leaderboard.record import record_digest
+from leaderboard.record import read_record, record_digest
+from leaderboard.shipped import Shipped
 from leaderboard.submission import Submission, SubmissionError, check_submission, submission_lines
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -202,9 +203,30 @@ def test_code_that_nobody_else_can_run_is_refused(
 def test_a_shipped_settings_name_stands_for_the_shipped_setting(checkout: Any) -> None:
     path = checkout.write("random", 0)
     own = json.loads(path.read_text())["setting_hash"]
-    assert check_submission(checkout.root, shipped={"toy": own}).findings == ()
-    (finding,) = check_submission(checkout.root, shipped={"toy": "0" * 64}).findings
+
+    def found(setting_hash: str) -> tuple[Any, ...]:
+        shipped = Shipped({"toy": setting_hash}, lambda *_: None)
+        return check_submission(checkout.root, shipped=shipped).findings
+
+    assert found(own) == ()
+    (finding,) = found("0" * 64)
     assert (finding.file, finding.field, finding.found) == (str(path), "setting_hash", own)
+    assert finding.level == "error"
+
+
+def test_a_shipped_methods_name_stands_for_its_shipped_rates_and_words(checkout: Any) -> None:
+    path = checkout.write("random", 0)
+    record = read_record(path)
+
+    def found(**changes: Any) -> list[tuple[str, str]]:
+        card = record.method.model_copy(update=changes)
+        shipped = Shipped({"toy": record.setting_hash}, lambda *_: card)
+        return fields_of(check_submission(checkout.root, shipped=shipped))
+
+    tuned = record.method.parameters.model_copy(update={"sft_learning_rate": 0.5})
+    assert found() == []
+    assert found(parameters=tuned) == [("seed-0.json", "method_hash")]
+    assert found(source="elsewhere") == [("seed-0.json", "method.source")]
 
 
 def test_reproductions_are_added_to_and_never_taken_away(checkout: Any) -> None:
