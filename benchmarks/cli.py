@@ -103,7 +103,7 @@ def plan(
     offline: Offline = False,
 ) -> int:
     """Show the cells of a run, which are done, and what the rest will cost; run nothing."""
-    from benchmarks.commands import plan_lines
+    from benchmarks.plan_command import plan_lines
 
     for line in plan_lines(setting, methods, seeds, workers, device, results, offline=offline):
         say(line)

@@ -1,11 +1,12 @@
-"""What the longer commands do: plan, run, table, diagnose."""
+"""What `gti-bench run` does, and what it shares with other commands: seeds, workers, cells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.catalogue import COMMITTED_RESULTS, find_setting
+from benchmarks.inputs import Inputs, ReadData, load_inputs, read_if_here
 from benchmarks.mixture import check_for_cells
-from benchmarks.plan import PlannedCell, estimate, past_seconds, plan_cells
+from benchmarks.plan import PlannedCell, past_seconds, plan_cells
 from benchmarks.preparing import Say
 from benchmarks.reporting import boards, relative
 from benchmarks.runner import (
@@ -16,12 +17,16 @@ from benchmarks.runner import (
     run_cells,
     write_references,
 )
+from benchmarks.same_inputs import (
+    check_neighbours,
+    has_unpinned,
+    known_hashes,
+    version_note,
+    with_inputs_compared,
+)
 from benchmarks.stages import StageClock
-from leaderboard.numbers import duration
 from leaderboard.setting import SettingFile
 from leaderboard.tables import render
-
-GIB = 1 << 30
 
 
 class CommandError(ValueError):
@@ -57,60 +62,24 @@ def resolve_device(device: str) -> str:
     return str(choose_device(device).type)
 
 
-def _planned(
+def planned_cells(
     file: SettingFile, methods: str, seeds: str | None, results: Path, *, plain: bool = False
 ) -> list[PlannedCell]:
+    """The cells that a command names, with their states.
+
+    Args:
+        file: the setting.
+        methods: keys and groups, comma-separated.
+        seeds: as for `parse_seeds`.
+        results: where records lie.
+        plain: of the slow forms.
+    """
     from baselines.registry import select_methods
     from benchmarks.method_tables import check_method_tables
 
     check_method_tables(file)
     chosen = select_methods(methods)
     return plan_cells(file, chosen, parse_seeds(seeds, file), results, plain=plain)
-
-
-def plan_lines(
-    setting: str,
-    methods: str,
-    seeds: str | None,
-    workers: int | None,
-    device: str,
-    results: Path,
-    *,
-    offline: bool,
-) -> list[str]:
-    """The cells with their states, and what the missing ones will cost here."""
-    from benchmarks.backbones import backbone_card, load_backbone
-    from benchmarks.inputs import load_inputs
-
-    file = find_setting(setting)
-    cells = _planned(file, methods, seeds, results)
-    kind = resolve_device(device)
-    side_by_side = check_workers(workers, kind)
-    lines = [f"{file.setting.name}: {len(cells)} cells"]
-    words = {
-        "done": "done",
-        "missing": "to run",
-        "other": "another hash lies there (--replace)",
-        "damaged": "damaged: unreadable, changed or without a sidecar (--replace)",
-    }
-    lines += [f"  {cell.label:<24} {words[cell.state]}" for cell in cells]
-    todo = [cell for cell in cells if cell.state != "done"]
-    inputs = load_inputs(file.setting, offline=offline)
-    check_for_cells(file.setting, inputs, todo)
-    parameters = backbone_card(file.setting.backbone.name).parameters
-    if parameters is None:
-        model = load_backbone(file.setting.backbone.name, offline=offline).model
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-    past = [results, COMMITTED_RESULTS]
-    each = estimate(file.setting, inputs, kind, past, parameters)
-    rounds = -(-len(todo) // side_by_side)
-    lines += [
-        f"a cell    about {duration(each.seconds)} ({each.basis})",
-        f"all       about {duration(each.seconds * rounds)} with {side_by_side} workers on {kind}",
-        f"memory    about {each.memory_bytes * side_by_side / GIB:.1f} GiB in all",
-        f"disk      about {each.disk_bytes * len(todo) / 1e6:.0f} MB of records",
-    ]
-    return lines
 
 
 def run_setting(
@@ -134,18 +103,30 @@ def run_setting(
             " --plain; leave --results out, and they go to results-plain"
         )
     file = find_setting(setting)
-    cells = _planned(file, methods, seeds, results, plain=plain)
-    todo = check_states(cells, replace=replace)
+    cells = planned_cells(file, methods, seeds, results, plain=plain)
+    clock, data = StageClock("data"), None
+    if has_unpinned(file.setting):
+        data, _ = read_if_here(file.setting, offline=offline)
+        version = version_note(file.setting, data.dataset) if data else None
+        if version is not None:
+            say(f"note: {version}")
+    todo = _to_run(file, cells, data, results, replace=replace)
     check_results_writable(results)
     if todo:
         kind = resolve_device(device)
         side_by_side = min(check_workers(workers, kind), len(todo))
+        inputs = _load(file, todo, data, clock, offline=offline)
+        # Once more, now that Semantic IDs that no hash pins have been made.
+        todo = _to_run(file, cells, inputs, results, replace=replace)
+        clock.enter("references")
+        write_references(file.setting, inputs, results)
         failures = _run_missing(
             file,
             todo,
             results,
             side_by_side,
             kind,
+            once=clock.close(),
             offline=offline,
             plain=plain,
             debug=debug,
@@ -165,6 +146,43 @@ def run_setting(
     return 1 if failures or refused else 0
 
 
+def _to_run(
+    file: SettingFile,
+    cells: Sequence[PlannedCell],
+    data: ReadData | None,
+    results: Path,
+    *,
+    replace: bool,
+) -> list[PlannedCell]:
+    """The cells to run; none beside records of other inputs, where these are not pinned."""
+    if data is None or not has_unpinned(file.setting):
+        return check_states(cells, replace=replace)
+    here = known_hashes(file.setting, data)
+    cells = with_inputs_compared(cells, here)
+    todo = check_states(cells, replace=replace)
+    if todo:
+        check_neighbours(file.setting, cells, here, results)
+    return todo
+
+
+def _load(
+    file: SettingFile,
+    todo: Sequence[PlannedCell],
+    data: ReadData | None,
+    clock: StageClock,
+    *,
+    offline: bool,
+) -> Inputs:
+    """All inputs, made where they are not there yet, so that workers find them."""
+    from benchmarks.backbones import prepare_backbone
+
+    inputs = load_inputs(file.setting, offline=offline, enter=clock.enter, data=data)
+    check_for_cells(file.setting, inputs, todo)
+    clock.enter("backbone")
+    prepare_backbone(file.setting.backbone.name, offline=offline)
+    return inputs
+
+
 def _run_missing(
     file: SettingFile,
     todo: Sequence[PlannedCell],
@@ -172,22 +190,12 @@ def _run_missing(
     workers: int,
     device: str,
     *,
+    once: Mapping[str, float],
     offline: bool,
     plain: bool,
     debug: bool,
     say: Say,
 ) -> list[Failure]:
-    from benchmarks.backbones import prepare_backbone
-    from benchmarks.inputs import load_inputs
-
-    clock = StageClock("data")
-    inputs = load_inputs(file.setting, offline=offline, enter=clock.enter)
-    check_for_cells(file.setting, inputs, todo)
-    clock.enter("backbone")
-    prepare_backbone(file.setting.backbone.name, offline=offline)
-    clock.enter("references")
-    write_references(file.setting, inputs, results)
-    once = clock.close()
     say(
         f"{file.setting.name}: {len(todo)} cells to run, {workers} at a time on {device}; records"
         f" go to {relative(results)}" + (" (plain forms: slow)" if plain else "")

@@ -6,13 +6,14 @@ import shutil
 from pathlib import Path
 
 from benchmarks.assets import ASSETS
-from benchmarks.backbones import backbone_card
+from benchmarks.backbone_sizes import backbone_size
 from benchmarks.cache import cache_root
 from benchmarks.catalogue import COMMITTED_RESULTS, find_setting, setting_names
+from benchmarks.cost_estimate import estimate
 from benchmarks.environment import package_versions, processor_name
-from benchmarks.inputs import load_inputs
-from benchmarks.plan import estimate
+from benchmarks.inputs import load_data, semantic_ids_here
 from benchmarks.runner import default_workers
+from benchmarks.workload import workload_of
 from leaderboard.numbers import duration
 
 GIB = 1 << 30
@@ -81,13 +82,18 @@ def _here(name: str) -> str:
     has_gpu = torch.cuda.is_available()
     if setting.backbone.dtype == "bfloat16" and not has_gpu:
         return "needs a GPU with bfloat16"
+    absent = f"runs here; data or Semantic IDs are not: gti-bench prepare {name}"
     try:
-        inputs = load_inputs(setting, offline=True)
+        data = load_data(setting, offline=True)
+        sids = semantic_ids_here(setting, data.dataset)
     except (RuntimeError, ValueError):
-        return f"runs here; data or Semantic IDs are not: gti-bench prepare {name}"
-    parameters = backbone_card(setting.backbone.name).parameters
-    if parameters is None:
+        return absent
+    if sids is None:
+        return absent
+    size = backbone_size(setting.backbone.name)
+    if size is None:
         return "runs here"
     device = "cuda" if has_gpu else "cpu"
-    cost = estimate(setting, inputs, device, [Path("results"), COMMITTED_RESULTS], parameters)
+    work = workload_of(setting, data, sids[0])
+    cost = estimate(setting, work, device, [Path("results"), COMMITTED_RESULTS], size)
     return f"runs here; a cell takes about {duration(cost.seconds)} ({cost.basis})"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.assets import AssetError
 from benchmarks.cache import cache_root, publish_file
-from benchmarks.datasets import load_dataset, published_index
+from benchmarks.datasets import MissingDataError, load_dataset, published_index
 from benchmarks.datasets.versions import sizes_against_card
 from benchmarks.stages import Enter, unheard
 from gti.dataset import (
@@ -28,6 +29,9 @@ from leaderboard.setting import Setting
 if TYPE_CHECKING:
     from gti.quantiser_report import QuantiserReport
 
+NO_ENCODER = "none"
+"""In a setting with published indices: there is no encoder, and so there are no codebooks."""
+
 COMMITTED_SIDS = Path(__file__).parent / "semantic_ids"
 
 
@@ -35,14 +39,13 @@ class InputError(RuntimeError):
     """An input that is not what the setting names; the message gives both hashes."""
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Everything that all cells of a setting share, but the backbone.
+@dataclass(frozen=True, kw_only=True)
+class ReadData:
+    """What a setting's cells read of the data themselves: all that takes seconds to have.
 
     Attributes:
         dataset: items, texts, histories.
         split: leave-one-out.
-        semantic_ids: the shared artefact.
         popularity: [num_items] training interactions; on the retrieval track training queries
             that the item is good for.
         queries: of the retrieval track; null for next-item recommendation.
@@ -50,9 +53,19 @@ class Inputs:
 
     dataset: Dataset
     split: Split
-    semantic_ids: SemanticIds
     popularity: IntArray
     queries: QuerySet | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(ReadData):
+    """Everything that all cells of a setting share, but the backbone.
+
+    Attributes:
+        semantic_ids: the shared artefact.
+    """
+
+    semantic_ids: SemanticIds
 
 
 def load_checked_dataset(setting: Setting, *, offline: bool = False) -> Dataset:
@@ -102,12 +115,18 @@ def encoder_texts(setting: Setting, dataset: Dataset) -> list[str]:
 def compute_semantic_ids(
     setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = unheard
 ) -> tuple[SemanticIds, "QuantiserReport | None"]:
-    """Makes the setting's Semantic IDs from its texts; no report for published indices."""
+    """Makes the setting's Semantic IDs from its texts; no report for published indices.
+
+    Published codes get codebooks where the setting names an encoder, whose vectors they average.
+    """
     spec = setting.semantic_ids
+    published = None
     if spec.quantiser == "published":
-        return published_index(setting.dataset.name, num_codes=spec.codes, offline=offline), None
+        published = published_index(setting.dataset.name, num_codes=spec.codes, offline=offline)
+        if spec.encoder == NO_ENCODER:
+            return published, None
     from benchmarks.tokenizer_report import train_rq_vae
-    from gti.quantisers import residual_kmeans
+    from gti.quantisers import residual_kmeans, with_mean_residuals
 
     enter("encoding")
     _, embeddings = item_embeddings(setting, dataset, offline=offline)
@@ -118,6 +137,8 @@ def compute_semantic_ids(
         "dataset": dataset.full_sha256,
         "text": ", ".join((setting.dataset.title_field, *setting.dataset.detail_fields)),
     }
+    if published is not None:
+        return with_mean_residuals(published, embeddings, description), None
     if spec.rq_vae is not None:
         return train_rq_vae(embeddings, spec, spec.rq_vae, description)
     return residual_kmeans(embeddings, spec.levels, spec.codes, spec.seed, description)
@@ -156,6 +177,49 @@ def recipe(setting: Setting, dataset: Dataset) -> str:
     return digest_of([dataset.full_sha256, fields, spec])
 
 
+def find_semantic_ids(setting: Setting, dataset: Dataset | None) -> tuple[SemanticIds, str] | None:
+    """The setting's Semantic IDs where they lie on this machine, and where: makes nothing.
+
+    Args:
+        setting: which.
+        dataset: that they are made of; null: it is not here, and only pinned ones can be found.
+
+    Returns:
+        Them and "committed" or "cached"; null where they have to be made (or, if published, read).
+
+    Raises:
+        InputError: they are of another shape than the setting and its dataset.
+    """
+    wanted = setting.semantic_ids.sha256
+    pinned = wanted != "unpinned"
+    # Nothing that could be cached says whether a published index is still the same.
+    if not pinned and (dataset is None or setting.semantic_ids.quantiser == "published"):
+        return None
+    cached = _cached(wanted if dataset is None or pinned else recipe(setting, dataset))
+    for path, place in (
+        (COMMITTED_SIDS / sids_file_name(setting), "committed"),
+        (cached, "cached"),
+    ):
+        if path.is_file() and (pinned or path == cached):
+            found = SemanticIds.from_file(path)
+            if found.sha256 == wanted or not pinned:
+                return (found if dataset is None else _fitting(found, setting, dataset)), place
+    return None
+
+
+def _cached(key: str) -> Path:
+    """Where Semantic IDs of this hash or recipe lie once they are made."""
+    return cache_root() / "semantic_ids" / f"{key}.npz"
+
+
+def semantic_ids_here(setting: Setting, dataset: Dataset | None) -> tuple[SemanticIds, str] | None:
+    """As `find_semantic_ids`; those published with the data are read from its folder."""
+    found = find_semantic_ids(setting, dataset)
+    if found is None and dataset is not None and setting.semantic_ids.quantiser == "published":
+        return load_semantic_ids(setting, dataset, offline=True), "published with the data"
+    return found
+
+
 def load_semantic_ids(
     setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = unheard
 ) -> SemanticIds:
@@ -164,14 +228,11 @@ def load_semantic_ids(
     Raises:
         InputError: what was found or made has another hash than the setting names.
     """
+    there = find_semantic_ids(setting, dataset)
+    if there is not None:
+        return there[0]
     wanted = setting.semantic_ids.sha256
     pinned = wanted != "unpinned"
-    cached = cache_root() / "semantic_ids" / f"{wanted if pinned else recipe(setting, dataset)}.npz"
-    for path in (COMMITTED_SIDS / sids_file_name(setting), cached):
-        if path.is_file() and (pinned or path == cached):
-            found = SemanticIds.from_file(path)
-            if found.sha256 == wanted or not pinned:
-                return _fitting(found, setting, dataset)
     made, _ = compute_semantic_ids(setting, dataset, offline=offline, enter=enter)
     if pinned and made.sha256 != wanted:
         raise InputError(
@@ -180,7 +241,7 @@ def load_semantic_ids(
             " sets, so fetch the artefact that the setting's author committed, or name the new"
             " hash in a setting of another name"
         )
-    publish_file(cached, made.to_bytes())
+    publish_file(_cached(wanted if pinned else recipe(setting, dataset)), made.to_bytes())
     return _fitting(made, setting, dataset)
 
 
@@ -222,12 +283,37 @@ def load_queries(setting: Setting, dataset: Dataset) -> QuerySet | None:
     return made
 
 
+def load_data(setting: Setting, *, offline: bool = False) -> ReadData:
+    """Loads and checks dataset, split and queries of `setting`.
+
+    Raises:
+        InputError: another version of them than the setting names.
+        MissingDataError, AssetError: the dataset is not here; says how to get it.
+    """
+    dataset = load_checked_dataset(setting, offline=offline)
+    check_fields(setting, dataset)
+    split = leave_one_out(dataset, setting.dataset.min_interactions)
+    queries = load_queries(setting, dataset)
+    count = dataset.num_items
+    counted = queries.popularity(count) if queries else popularity(split, count)
+    return ReadData(dataset=dataset, split=split, popularity=counted, queries=queries)
+
+
+def read_if_here(setting: Setting, *, offline: bool) -> tuple[ReadData | None, str]:
+    """As `load_data`; where the data are not to be had null, and how to get them."""
+    try:
+        return load_data(setting, offline=offline), ""
+    except (MissingDataError, AssetError) as problem:
+        return None, str(problem)
+
+
 def load_inputs(
     setting: Setting,
     *,
     offline: bool = False,
     semantic_ids: SemanticIds | None = None,
     enter: Enter = unheard,
+    data: ReadData | None = None,
 ) -> Inputs:
     """Loads and checks all shared inputs of `setting`.
 
@@ -236,18 +322,15 @@ def load_inputs(
         offline: touch no network.
         semantic_ids: the very ones to take.
         enter: told when texts are encoded and Semantic IDs made, where they are not there yet.
+        data: what `load_data` gave before; null: it is read here.
     """
-    dataset = load_checked_dataset(setting, offline=offline)
-    check_fields(setting, dataset)
-    split = leave_one_out(dataset, setting.dataset.min_interactions)
-    queries = load_queries(setting, dataset)
-    count = dataset.num_items
+    data = data or load_data(setting, offline=offline)
     if semantic_ids is None:
-        semantic_ids = load_semantic_ids(setting, dataset, offline=offline, enter=enter)
+        semantic_ids = load_semantic_ids(setting, data.dataset, offline=offline, enter=enter)
     return Inputs(
-        dataset=dataset,
-        split=split,
-        semantic_ids=_fitting(semantic_ids, setting, dataset),
-        popularity=queries.popularity(count) if queries else popularity(split, count),
-        queries=queries,
+        dataset=data.dataset,
+        split=data.split,
+        semantic_ids=_fitting(semantic_ids, setting, data.dataset),
+        popularity=data.popularity,
+        queries=data.queries,
     )

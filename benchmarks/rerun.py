@@ -143,9 +143,11 @@ def _context_before(subject: Subject, device: str) -> tuple[str, ...]:
     else:
         from benchmarks.environment import describe_environment
         from benchmarks.worker import choose_device
+        from gti.devices import computed_dtype
 
-        dtype = record.setting.backbone.dtype
-        environment = describe_environment(choose_device(device), dtype, deterministic=True)
+        chosen = choose_device(device)
+        dtype, _ = computed_dtype(chosen, record.setting.backbone.dtype)
+        environment = describe_environment(chosen, dtype, deterministic=True)
         environment["threads"] = record.environment.threads
     here = Origin(
         Code.model_validate(describe_code()),

@@ -20,12 +20,13 @@ from benchmarks.plan import PlannedCell, cell_state
 from benchmarks.progress import Display, Running, Tally
 from benchmarks.query_references import QUERY_REFERENCES, QueryReference, query_counts
 from benchmarks.references import PARTS, REFERENCES, Reference
+from benchmarks.same_inputs import known_hashes, other_inputs
 from benchmarks.saving import as_ranks, save_reference
 from benchmarks.stages import stage_table
 from leaderboard.canonical import write_atomically
 from leaderboard.numbers import duration
 from leaderboard.ranks import Ranks, concatenate
-from leaderboard.record import MethodCard, cell_hash, record_path
+from leaderboard.record import MethodCard, cell_hash, read_record, record_path
 from leaderboard.setting import MethodParameters, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,25 +63,26 @@ def check_states(cells: Sequence[PlannedCell], *, replace: bool) -> list[Planned
     Raises:
         RunError: names the first such record.
     """
-    blocked = [cell for cell in cells if cell.state in ("other", "damaged")]
+    blocked = [cell for cell in cells if cell.state in ("other", "inputs", "damaged")]
     if blocked and not replace:
         first = blocked[0]
-        why = (
-            "holds another setting, method version, rate or protocol than this run's, or was made"
-            " with --plain where this run is not (or the other way round)"
-            if first.state == "other"
-            else "cannot be read, was changed, or lacks a sidecar (`gti-bench verify` says which)"
-        )
+        reasons = {
+            "other": "holds another setting, method version, rate or protocol than this run's, or"
+            " was made with --plain where this run is not (or the other way round)",
+            "inputs": f"was {first.why}",
+            "damaged": "cannot be read, was changed, or lacks a sidecar (`gti-bench verify` says"
+            " which)",
+        }
         more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
         raise RunError(
-            f"{first.path} {why}{more}; --replace runs it anew over it, --results DIR writes"
-            " elsewhere"
+            f"{first.path} {reasons[first.state]}{more}; --replace runs it anew over it,"
+            " --results DIR writes elsewhere"
         )
     return [cell for cell in cells if cell.state != "done"]
 
 
 def write_references(setting: Setting, inputs: Inputs, results: Path) -> list[Path]:
-    """The track's references as records; those that stand already are left alone.
+    """The track's references as records; those of these inputs that stand already are left alone.
 
     They rank all items: none are written for a setting that takes seen items out, where they
     would play by another rule than the methods.
@@ -91,14 +93,21 @@ def write_references(setting: Setting, inputs: Inputs, results: Path) -> list[Pa
     for name in _references(inputs):
         card = reference_card(name, inputs)
         path = record_path(results, setting.name, name, 0)
-        if cell_state(path, cell_hash(setting.hash, card.hash, 0)) != "done":
+        own = cell_hash(setting.hash, card.hash, 0)
+        stands = cell_state(path, own) == "done"
+        if not stands or other_inputs(read_record(path), known_hashes(setting, inputs)):
             written.append(write_reference(name, setting, inputs, results))
     return written
 
 
+def references_of(*, queries: bool) -> Mapping[str, Reference | QueryReference]:
+    """The references of the retrieval track (`queries`), or of next-item recommendation."""
+    return QUERY_REFERENCES if queries else REFERENCES
+
+
 def _references(inputs: Inputs) -> Mapping[str, Reference | QueryReference]:
     """The references of the inputs' track."""
-    return REFERENCES if inputs.queries is None else QUERY_REFERENCES
+    return references_of(queries=inputs.queries is not None)
 
 
 def reference_card(name: str, inputs: Inputs) -> MethodCard:
@@ -110,10 +119,15 @@ def reference_card(name: str, inputs: Inputs) -> MethodCard:
     known = _references(inputs)
     if name not in known:
         raise RunError(f"no reference {name!r} here; there are {', '.join(known)}")
+    return card_of_reference(name, known[name])
+
+
+def card_of_reference(name: str, reference: Reference | QueryReference) -> MethodCard:
+    """The card that records of `reference`, by its `name`, have."""
     return MethodCard(
         key=name,
-        summary=known[name].summary,
-        source=known[name].source,
+        summary=reference.summary,
+        source=reference.source,
         version=1,
         group="reference",
         spends={},

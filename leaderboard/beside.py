@@ -117,8 +117,9 @@ def metrics_wanted(tables: Sequence[ClaimsTable], setting: str) -> dict[str, set
     for table in (table for table in tables if setting in table.file.settings):
         metrics = {claim.metric for claim in table.claims()}
         for row in table.file.rows:
-            if row.method is not None:
-                wanted.setdefault(row.method, set()).update(metrics)
+            method = row.method_of(setting)
+            if method is not None:
+                wanted.setdefault(method, set()).update(metrics)
         wanted.setdefault(FLOOR, set()).update(metrics)
     return wanted
 
@@ -132,7 +133,8 @@ def beside_setting(
     """
     if setting not in table.file.settings:
         return None
-    methods = {row.method for row in table.file.rows if row.method is not None}
+    found_here = (row.method_of(setting) for row in table.file.rows)
+    methods = {method for method in found_here if method is not None}
     group, more = _group(cells, methods)
     if not group:
         return None
@@ -226,11 +228,11 @@ def _beside(
     keys = []
     for name in (claim.name, claim.base):
         if name is not None:
-            row = table.file.row(name)
-            if row.method is None or row.method not in scores.values:
-                missing = f"no record yet of {row.method} in {setting}"
+            method = table.file.row(name).method_of(setting)
+            if method is None or method not in scores.values:
+                missing = f"no record yet of {method} in {setting}"
                 return _absent(table, claim, missing)
-            keys.append(row.method)
+            keys.append(method)
     records = {key: [c.record for c in group if c.record.method.key == key] for key in keys}
     try:
         ours = _ours(scores, records, keys)

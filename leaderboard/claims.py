@@ -52,6 +52,7 @@ class Reported(Frozen):
     Args:
         name: the method as it is called there.
         method: the same method or reference here; null where there is none.
+        method_in: setting → the method there, where it is another than `method`.
         why_not: why there is none.
         base: the row that gains are relative to; null for scores.
         values: metric → what is reported; gains are in per cent.
@@ -59,6 +60,7 @@ class Reported(Frozen):
 
     name: str
     method: Name | None = None
+    method_in: dict[Name, Name] = Field(default_factory=dict)
     why_not: str | None = None
     base: str | None = None
     values: dict[str, float]
@@ -71,7 +73,13 @@ class Reported(Frozen):
             parse_metric(metric)
         if self.method is not None and self.why_not is not None:
             raise ValueError("method and why_not exclude each other")
+        if self.method is None and self.method_in:
+            raise ValueError("method_in goes with method, which holds for the other settings")
         return self
+
+    def method_of(self, setting: str) -> str | None:
+        """The same method or reference in `setting`; null where there is none."""
+        return self.method_in.get(setting, self.method)
 
 
 class ClaimsFile(Frozen):
@@ -116,6 +124,9 @@ class ClaimsFile(Frozen):
         for row in self.rows:
             if self.settings and row.method is None and row.why_not is None:
                 raise ValueError(f"row {row.name!r} needs a method of ours, or why_not")
+            unnamed = sorted(set(row.method_in) - set(self.settings))
+            if unnamed:
+                raise ValueError(f"row {row.name!r}: method_in names {unnamed[0]!r}, no setting")
         return self
 
     @model_validator(mode="after")

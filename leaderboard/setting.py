@@ -83,6 +83,7 @@ class SemanticIdsSpec(Frozen):
 
     `pca_dim`: dimensions the embeddings are reduced to first; 0 takes them as they are. On raw
     embeddings the later levels of residual k-means use their codes unevenly.
+    `encoder`: of the item texts; "none" for published indices that have none and so no codebooks.
     `encoder_max_tokens`: longer texts are cut there; absent: at the encoder's own limit.
     """
 

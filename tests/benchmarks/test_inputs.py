@@ -3,10 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks import encoders
 from benchmarks.datasets import DATA_VARIABLE, load_dataset
-from benchmarks.inputs import InputError, load_checked_dataset
+from benchmarks.inputs import (
+    InputError,
+    compute_semantic_ids,
+    encoder_texts,
+    load_checked_dataset,
+)
 from leaderboard.setting import Setting, parse_setting
 
 OPTIONS = 'options = { unit = "group", orders = "activity", duplicates = "drop", k_core = 1 }'
@@ -80,3 +87,34 @@ def test_options_of_the_setting_reach_the_loader(
     assert found.item_ids == ("g0", "g1")
     dataset = load_checked_dataset(changed(text, name='"vibrent"', sha256=f'"{found.sha256}"'))
     assert dataset.provenance.options == setting.dataset.options
+
+
+def test_published_codes_get_codebooks_where_the_setting_names_an_encoder(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = parse_setting(tiny, "tiny.toml").setting
+    dataset = load_checked_dataset(setting)
+    without, _ = compute_semantic_ids(setting, dataset)
+    assert setting.semantic_ids.encoder == "none"
+    assert without.codebooks is None
+    assert without.sha256 == setting.semantic_ids.sha256
+    read: list[str] = []
+    made = np.random.default_rng(0).normal(size=(dataset.num_items, 5)).astype(np.float32)
+
+    def embed(texts: list[str], encoder: str, **_: object) -> np.ndarray:
+        read.extend([encoder, *texts])
+        return made
+
+    monkeypatch.setattr(encoders, "embed_texts", embed)
+    named = changed(tiny, encoder='"made-up"')
+    found, report = compute_semantic_ids(named, dataset)
+    assert report is None
+    assert read == ["made-up", *encoder_texts(named, dataset)]
+    assert found.codes.tolist() == without.codes.tolist()
+    assert found.codebooks is not None
+    first = without.codes[:, 0] == without.codes[0, 0]
+    np.testing.assert_allclose(
+        found.codebooks[0, without.codes[0, 0]], made[first].mean(axis=0), rtol=1e-3, atol=1e-3
+    )
+    assert found.description["encoder"] == "made-up"
+    assert found.description["file_sha256"] == without.description["file_sha256"]

@@ -1,16 +1,15 @@
 """The settings that come with gti-bench: complete, hashed, and with their Semantic IDs."""
 
 import os
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from baselines.registry import methods
 from benchmarks.catalogue import COMMITTED_RESULTS, SETTINGS, find_setting, setting_names
+from benchmarks.cost_estimate import tokens_per_pass
 from benchmarks.datasets import CARDS
 from benchmarks.inputs import COMMITTED_SIDS, load_inputs, sids_file_name
-from benchmarks.plan import prefixes_scored
+from benchmarks.workload import Workload
 from gti.semantic_ids import SemanticIds
 from gti.wordings import ALIGNMENT_TASKS
 from leaderboard.canonical import digest_of
@@ -97,11 +96,12 @@ def test_exact_decoding_is_another_setting_and_the_beam_written_out_is_not():
 
 def test_exact_decoding_is_planned_with_every_prefix_and_a_beam_with_its_width():
     setting = find_setting("ml-100k-nano").setting
-    codes = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0], [2, 1, 0]])
-    inputs = SimpleNamespace(semantic_ids=SimpleNamespace(codes=codes))
     exact = setting.decoding.model_copy(update={"method": "exact"})
-    assert prefixes_scored(setting, inputs) == 2 * setting.decoding.beam
-    assert prefixes_scored(setting.model_copy(update={"decoding": exact}), inputs) == 2 + 3
+    work = Workload(train_lengths=[3, 5], num_items=4, text_tokens=5.0, prefixes=2 + 3)
+    _, by_beam = tokens_per_pass(setting, work)
+    _, by_item = tokens_per_pass(setting.model_copy(update={"decoding": exact}), work)
+    users, parts = 2, 2
+    assert by_beam - by_item == users * parts * (2 * setting.decoding.beam - (2 + 3))
 
 
 def test_committed_records_still_hash_to_what_they_say():

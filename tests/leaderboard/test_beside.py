@@ -125,6 +125,11 @@ def test_ours_are_the_boards_figures(whole_board: Path) -> None:
     assert reference.num_seeds == 3
 
 
+def test_a_row_is_the_method_that_it_is_in_that_setting(whole_board: Path) -> None:
+    elsewhere = {'method = "gti"': 'method = "absent"\nmethod_in = { toy = "gti" }'}
+    assert one(whole_board, table(**elsewhere)).claims == one(whole_board).claims
+
+
 def test_what_has_no_method_here_says_why(whole_board: Path) -> None:
     found = by_claim(one(whole_board))
     for key in (("TIGER", None, "ndcg@10"), ("GTI", "TIGER", "ndcg@10")):

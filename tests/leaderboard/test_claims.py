@@ -56,6 +56,8 @@ def test_claims_are_the_numbers_and_then_the_differences() -> None:
         ('method = "gti"', "", "row 'B' needs a method of ours, or why_not"),
         ('method = "gti"', 'method = "gti"\nwhy_not = "x"', "exclude each other"),
         ('method = "gti"', 'method = "gti"\nbase = "A"', "scores have none"),
+        ('method = "gti"', 'method = "gti"\nmethod_in = { "toi" = "x" }', "'toi', no setting"),
+        ('method = "gti"', 'why_not = "x"\nmethod_in = { "toy" = "x" }', "goes with method"),
         ('unit = "score"', 'unit = "gain in %"', "gains have a base"),
         ("0.3 }", "1.3 }", "a score lies between 0 and 1"),
         ("0.3 }", "nan }", "finite number"),
@@ -102,7 +104,30 @@ def test_rows_with_a_method_name_one_of_ours() -> None:
 
     known = {*methods(), "recbole-sasrec"}
     for table in load_claims():
-        assert {row.method for row in table.file.rows} - {None} <= known
+        named = {row.method for row in table.file.rows}
+        named |= {method for row in table.file.rows for method in row.method_in.values()}
+        assert named - {None} <= known
+
+
+def test_a_row_may_be_another_method_in_a_setting_of_another_schedule() -> None:
+    text = TEXT.replace('["toy"]', '["toy", "toy-2"]')
+    text = text.replace(
+        'method = "gti"', 'method = "gti"\nmethod_in = { "toy-2" = "gti_two_phase" }'
+    )
+    row = parse_claims(text, "toy").file.row("B")
+    assert [row.method_of(name) for name in ("toy", "toy-2")] == ["gti", "gti_two_phase"]
+
+
+def test_the_papers_gti_is_the_schedule_that_the_setting_has() -> None:
+    from baselines.registry import methods
+
+    file = next(table.file for table in load_claims() if table.key == "gti-vibrent")
+    for name in file.settings:
+        key = file.row("GTI + SFT").method_of(name)
+        two_phases = find_setting(name).setting.extra.free_steps is not None
+        plan = methods()[key].grounding()
+        assert (0 < plan.frozen_share < 1) == two_phases, name
+        assert file.row("mean + SFT").method_of(name) == "mean"
 
 
 def vibrent() -> dict[str, Any]:
