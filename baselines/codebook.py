@@ -28,7 +28,7 @@ class Codebook(Method):
             raise MethodError(
                 "method 'codebook' needs codebook vectors, and these Semantic IDs have none"
                 " (published indices hold codes alone): leave the method out, or take a setting"
-                " whose quantiser is residual_kmeans or rq_vae"
+                " that names an encoder of the item texts, whose vectors then give codebooks"
             )
         vectors = torch.from_numpy(start.semantic_ids.codebooks).double().flatten(0, 1)
         rows = lift(vectors, start.width, start.generator)

@@ -91,17 +91,24 @@ def list_backbones() -> Rows:
 def list_datasets(*, offline: bool = False) -> Rows:
     """One row per dataset and listed choice of its options: those here with their statistics.
 
+    `expected` are the sizes that its files are known to have, `content_sha256` the content's hash
+    that shipped settings name; null where nothing is known.
+
     Nothing large is fetched: only assets, and not those where `offline`.
     """
     from benchmarks.assets import AssetError
     from benchmarks.datasets import CARDS, MissingDataError, load_dataset
     from benchmarks.datasets.statistics import dataset_statistics
 
+    pins = _pinned_contents()
     rows: Rows = []
     for name, card in CARDS.items():
-        about = {field: getattr(card, field) for field in ("title", "source", "licence", "obtain")}
+        fields = ("title", "source", "licence", "obtain", "addresses", "get")
+        about = {field: getattr(card, field) for field in fields}
+        about["expected"] = None if card.expected is None else asdict(card.expected)
         for options in card.listed:
-            row: dict[str, Any] = {"name": name, "options": options, **about, "get": card.get}
+            row: dict[str, Any] = {"name": name, "options": options, **about}
+            row["content_sha256"] = pins.get((name, json.dumps(options, sort_keys=True)))
             try:
                 dataset = load_dataset(name, options=options, offline=offline or card.asset is None)
                 found = asdict(dataset_statistics(dataset))
@@ -112,6 +119,16 @@ def list_datasets(*, offline: bool = False) -> Rows:
             except (RuntimeError, ValueError) as error:
                 rows.append({**row, "here": False, "get": str(error)})
     return rows
+
+
+def _pinned_contents() -> dict[tuple[str, str], str]:
+    """Dataset and options (as sorted JSON) → the content's hash that shipped settings name."""
+    specs = [find_setting(name).setting.dataset for name in setting_names()]
+    return {
+        (spec.name, json.dumps(spec.options or {}, sort_keys=True)): spec.sha256
+        for spec in specs
+        if spec.sha256 != "unpinned"
+    }
 
 
 def dataset_lines(rows: Rows, width: int) -> str:
@@ -134,7 +151,7 @@ def dataset_lines(rows: Rows, width: int) -> str:
             " users whose last two interactions share a timestamp.",
             width,
         )
-    absent = {row["name"]: row["get"] for row in rows if not row["here"]}
+    absent = [row for row in rows if not row["here"]]
     if absent:
         lines += [*([""] if lines else []), "not here:"]
         lines += _absent(absent, width)
@@ -175,21 +192,44 @@ def _statistics(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _absent(absent: dict[str, str], width: int) -> list[str]:
-    """One line per dataset that is not here; the categories of a family share one."""
+def _absent(absent: Rows, width: int) -> list[str]:
+    """Each dataset that is not here: what to get, where, and what it should then be.
+
+    The categories of a family stand together.
+    """
     family = "amazon-2023-"
-    categories = [name.removeprefix(family) for name in absent if name.startswith(family)]
-    shown = {name: get for name, get in absent.items() if not name.startswith(family)}
+    categories = [row for row in absent if row["name"].startswith(family)]
+    shown = [(row["name"], row["get"], _published(row)) for row in absent if row not in categories]
     if categories:
-        shown[f"{family}…"] = (
-            absent[family + categories[0]] + "; categories: " + ", ".join(categories)
-        )
-    indent = 4 + max(map(len, shown))
+        names = ", ".join(row["name"].removeprefix(family) for row in categories)
+        get = f"{categories[0]['get']}; categories: {names}"
+        shown.append((f"{family}…", get, _published(categories[0])))
+    indent = 4 + max(len(name) for name, *_ in shown)
     lines: list[str] = []
-    for name, get in shown.items():
+    for name, get, published in shown:
         head = f"  {name}".ljust(indent)
         lines += wrap(head + get, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+        lines += wrap(
+            published,
+            width,
+            initial_indent="      ",
+            subsequent_indent="      ",
+            break_on_hyphens=False,
+        )
     return lines
+
+
+def _published(row: dict[str, Any]) -> str:
+    """Where a dataset is published, and the known sizes and hash of its content."""
+    facts = list(row["addresses"])
+    known = row["expected"]
+    if known is not None:
+        about = "about " if known["rounded"] else ""
+        sizes = [f"{known[what]:,} {what}" for what in ("users", "items", "interactions")]
+        facts.append(about + ", ".join(sizes))
+    if row["content_sha256"] is not None:
+        facts.append(f"content {row['content_sha256'][:12]}")
+    return " · ".join(facts)
 
 
 def entry_lines(rows: Rows, width: int) -> str:

@@ -1,10 +1,14 @@
 """What a reader of a cell should know beside its numbers: the warnings of its record."""
 
+from typing import Any
+
 from benchmarks.inputs import Inputs
 from benchmarks.mixture import mixture_notes
 from gti.method import Method
 from gti.prompts import Prompter
-from gti.quantiser_report import COLLAPSED_BELOW
+from gti.quantiser_report import COLLAPSED, COLLAPSED_BELOW
+from gti.reading import why_whole
+from gti.semantic_ids import SemanticIds
 from leaderboard.setting import Setting
 
 
@@ -23,11 +27,33 @@ def notes_on(setting: Setting, inputs: Inputs, prompter: Prompter, method: Metho
     if dropped:
         least = setting.dataset.min_interactions
         notes.append(f"users with fewer than {least} interactions, left out: {dropped}")
-    sids = inputs.semantic_ids
-    notes += [
+    notes += _collapsed(inputs.semantic_ids)
+    return notes + (mixture_notes(setting) if method.alignment else [])
+
+
+def _collapsed(sids: SemanticIds) -> list[str]:
+    """A sentence for each level that collapsed.
+
+    By the nearest codes, which the quantiser wrote down, and for other levels and published indices
+    by the codes that items have in the end: those of the last level are spread so that items are
+    told apart, however few were nearest to any.
+    """
+    made = sids.description.get(COLLAPSED, "")
+    notes = [f"Semantic IDs: {warning}" for warning in made.split("; ") if warning]
+    return notes + [
         f"level {level} of the Semantic IDs collapsed: items use {used} of its {sids.num_codes}"
         " codes"
         for level, used in enumerate(sids.used_per_level)
-        if used < COLLAPSED_BELOW * sids.num_codes
+        if used < COLLAPSED_BELOW * sids.num_codes and f"level {level} collapsed" not in made
     ]
-    return notes + (mixture_notes(setting) if method.alignment else [])
+
+
+def reading_note(model: Any) -> str | None:
+    """Why prompts are read with calls of the whole `model`; null where layer by layer."""
+    reason = why_whole(model)
+    if reason is None:
+        return None
+    return (
+        "score: prompts were read with calls of the whole model, which costs time and changes"
+        f" nothing else: {reason}"
+    )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from gti.semantic_ids import SemanticIds
 
 COLLAPSED_BELOW = 0.1
 """A level whose nearest codes use less than this share of its codes is reported as collapsed."""
+COLLAPSED = "collapsed"
+"""Key of a description under which Semantic IDs carry the warnings of such levels."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,16 @@ def make_report(outcome: Outcome) -> QuantiserReport:
         ),
         seconds=None if outcome.began is None else time.perf_counter() - outcome.began,
     )
+
+
+def with_warnings(ids: SemanticIds, report: QuantiserReport) -> SemanticIds:
+    """`ids` with the report's warnings in their description; as they are where there are none.
+
+    Which codes were nearest cannot be told from the codes: the last level is assigned anew.
+    """
+    if not report.warnings:
+        return ids
+    return replace(ids, description={**ids.description, COLLAPSED: "; ".join(report.warnings)})
 
 
 def report_of_codes(ids: SemanticIds, embeddings: NDArray[np.float32]) -> QuantiserReport:

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gti.dataset import DataError, IntArray
-from gti.quantiser_report import Outcome, QuantiserReport, make_report
+from gti.quantiser_report import Outcome, QuantiserReport, make_report, with_warnings
 from gti.semantic_ids import SemanticIds
 
 ITERATIONS = 50
@@ -64,7 +65,8 @@ def residual_kmeans(
     final = nearest.copy()
     final[:, -1] = assign_distinct(residual, nearest[:, :-1], centroids[-1])
     ids = SemanticIds(final, codes, as_float16(centroids), {**description, **own})
-    return ids, _report(embeddings, centroids, nearest, ids, began)
+    report = _report(embeddings, centroids, nearest, ids, began)
+    return with_warnings(ids, report), report
 
 
 def principal_components(embeddings: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
@@ -161,6 +163,27 @@ def mean_residual_codebooks(
         codebooks[level] /= np.maximum(counts, 1)[:, None]
         residual -= codebooks[level][column]
     return as_float16(codebooks)
+
+
+def with_mean_residuals(
+    ids: SemanticIds, embeddings: NDArray[np.float32], description: dict[str, str]
+) -> SemanticIds:
+    """Codes that came without codebooks, with those of `mean_residual_codebooks`.
+
+    Args:
+        ids: the codes.
+        embeddings: [num_items, dim] float32, of the same items in the same order.
+        description: facts about the embeddings to keep with them.
+
+    Raises:
+        DataError: as `mean_residual_codebooks`.
+        ValueError: `description` uses a key of theirs.
+    """
+    own = {**ids.description, "codebooks": "mean residuals"}
+    if clash := sorted(own.keys() & description.keys()):
+        raise ValueError(f"description must leave {', '.join(clash)} to the codes")
+    codebooks = mean_residual_codebooks(ids.codes, ids.num_codes, embeddings)
+    return replace(ids, codebooks=codebooks, description={**description, **own})
 
 
 def check_request(

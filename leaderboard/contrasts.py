@@ -13,9 +13,15 @@ from leaderboard.comparisons import LEVEL, holm
 from leaderboard.metrics import MAIN_METRIC
 from leaderboard.record import Record
 from leaderboard.rows import FLOOR, under_trained
-from leaderboard.scores import Cell, LeaderboardError, ScoresReader, load_cells, read_scores
+from leaderboard.scores import Cell, Floats, LeaderboardError, ScoresReader, load_cells, read_scores
 from leaderboard.setting import Setting
-from leaderboard.statistics import Estimate, estimate, mean_squares, smallest_difference
+from leaderboard.statistics import (
+    Estimate,
+    estimate,
+    mean_squares,
+    seeds_needed,
+    smallest_difference,
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,10 @@ class Answer:
         contrast: the pair.
         estimate: of a - b, over the seeds that both have and all users.
         p: corrected by Holm over the contrasts that could be tested; null where undefined.
-        smallest: the smallest true difference that would be shown four times in five, uncorrected.
+        smallest: the smallest true difference that would be shown four times in five, at the level
+            that the strictest of the corrected tests needs, as on a board.
+        seeds_needed: seeds at which a true difference as large as this one would be shown so
+            often, at the same level; None where unknown or more seeds would not do.
         weak: those of the two that lie below popularity at some seed: they support no claim.
     """
 
@@ -81,6 +90,7 @@ class Answer:
     estimate: Estimate
     p: float | None
     smallest: float | None
+    seeds_needed: int | None
     weak: tuple[str, ...]
 
     @property
@@ -96,12 +106,14 @@ class Answers:
     Args:
         setting: whose records.
         metric: on the test split.
+        level: what the smallest p is held against, Holm's first step.
         answers: in the order of `CONTRASTS`.
         missing: contrasts without a seed that both methods have.
     """
 
     setting: Setting
     metric: str
+    level: float
     answers: tuple[Answer, ...]
     missing: tuple[Contrast, ...]
 
@@ -160,7 +172,8 @@ def contrasts_of(
     for cell in own:
         records.setdefault(cell.record.method.key, []).append(cell.record)
     weak = {key for key, found in records.items() if under_trained(found, floor)}
-    tested, missing = [], []
+    tested: list[tuple[Contrast, Floats]] = []
+    missing: list[Contrast] = []
     for contrast in CONTRASTS:
         sides = [scores.values.get(key, {}) if scores else {} for key in (contrast.a, contrast.b)]
         seeds = sorted(set(sides[0]) & set(sides[1]))
@@ -168,26 +181,34 @@ def contrasts_of(
             missing.append(contrast)
             continue
         matrix = scores.matrix(contrast.a, seeds) - scores.matrix(contrast.b, seeds)
-        tested.append((contrast, estimate(matrix), smallest_difference(mean_squares(matrix))))
+        tested.append((contrast, matrix))
     if not tested:
         raise LeaderboardError(
             f"setting {setting.name}: no seed of two methods that a contrast sets against each"
             f" other; it has {', '.join(sorted(records)) or 'no cells'}, and `gti-bench run"
             f" {setting.name} --methods all` makes them"
         )
-    corrected = holm([found.p for _, found, _ in tested])
-    return Answers(
-        setting,
-        metric,
-        tuple(
+    level = LEVEL / len(tested)
+    return Answers(setting, metric, level, _answers(tested, level, weak), tuple(missing))
+
+
+def _answers(
+    tested: Sequence[tuple[Contrast, Floats]], level: float, weak: set[str]
+) -> tuple[Answer, ...]:
+    """What each [seeds, users] matrix of differences says, corrected over all of them."""
+    estimates = [estimate(matrix) for _, matrix in tested]
+    corrected = holm([found.p for found in estimates])
+    answers = []
+    for (contrast, matrix), found, p in zip(tested, estimates, corrected, strict=True):
+        squares = mean_squares(matrix)
+        answers.append(
             Answer(
                 contrast,
                 found,
                 p,
-                smallest,
+                smallest_difference(squares, level),
+                seeds_needed(squares, found.mean, level),
                 tuple(key for key in (contrast.a, contrast.b) if key in weak),
             )
-            for (contrast, found, smallest), p in zip(tested, corrected, strict=True)
-        ),
-        tuple(missing),
-    )
+        )
+    return tuple(answers)

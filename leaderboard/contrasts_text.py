@@ -9,14 +9,14 @@ from tabulate import tabulate
 from leaderboard.contrasts import Answer, Answers
 from leaderboard.numbers import interval, p_value, score, signed
 from leaderboard.record import PROTOCOL_VERSION
-from leaderboard.verdicts import NO_EVIDENCE, extent
+from leaderboard.verdicts import LARGEST, NO_EVIDENCE, extent
 
 HEADER = ("question", "difference", "what it isolates", "", "95 % interval", "p", "verdict")
 SEEDS = "seeds"
 NOTES = (
     "Intervals are 95 %, over seeds and {asks} (crossed), each of its own; p is Holm-corrected over"
     " the {count} differences. `not shown` is no proof of equality: with these seeds and {asks} the"
-    " smallest differences that could be seen are {low} to {high}.",
+    " smallest differences that could be seen{tested} are {low} to {high}.",
     "With one seed an interval is over {asks}, given that seed.",
 )
 
@@ -86,7 +86,11 @@ def notes_on(found: Answers) -> list[str]:
     notes = []
     if smallest:
         words = {"low": score(min(smallest)), "high": score(max(smallest))}
-        notes.append(NOTES[0].format(asks=asks, count=len(found.answers), **words))
+        if max(smallest) >= LARGEST:
+            words["high"] = "more than any two methods can differ by"
+        count = len(found.answers)
+        words["tested"] = f", {count} being tested together," if count > 1 else ""
+        notes.append(NOTES[0].format(asks=asks, count=count, **words))
     if any(each.estimate.num_seeds == 1 for each in found.answers):
         notes.append(NOTES[1].format(asks=asks))
     if found.missing:
@@ -103,12 +107,14 @@ def contrasts_json(found: Answers) -> str:
             "setting_hash": found.setting.hash,
             "metric": found.metric,
             "evidence": found.setting.evidence,
+            "level": found.level,
             "contrasts": [
                 {
                     **asdict(each.contrast),
                     **asdict(each.estimate),
                     "p_corrected": each.p,
                     "smallest": each.smallest,
+                    "seeds_needed": each.seeds_needed,
                     "verdict": verdict(each),
                 }
                 for each in found.answers

@@ -7,13 +7,15 @@ noisy curve crosses its own final score before its end, and were `mean` timed at
 alone would make every other method look faster.
 
 A stage before SFT costs FLOPs and time, so both are given twice: from the start of SFT, and with
-all that the cell spent before.
+all that the cell spent before. Time is given as measured and at one pace (`leaderboard.pace`): only
+the latter compares methods.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from leaderboard.pace import Pace
 from leaderboard.record import Record
 
 BEFORE_SFT = ("init", "grounding", "grounding_free")
@@ -28,6 +30,7 @@ class Spent:
         steps: optimiser steps of SFT, fractional where interpolated.
         nominal_flops, seconds: since the start of SFT; scoring takes no time here.
         nominal_flops_before, seconds_before: in the stages before SFT.
+        paced, paced_before: the seconds at one pace; null where it or the FLOPs are unknown.
     """
 
     steps: float
@@ -35,6 +38,8 @@ class Spent:
     seconds: float
     nominal_flops_before: float
     seconds_before: float
+    paced: float | None
+    paced_before: float | None
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,9 @@ class Learning:
         num_seeds: seeds with a target: both have a curve and `mean` ended above 0.
         num_reached: those of them at which the target was reached; the rest is over these alone.
         steps: of SFT until the target; null where no seed reached it, as the following.
-        nominal_flops, seconds: since the start of SFT.
+        nominal_flops, seconds: since the start of SFT; seconds as measured.
         nominal_flops_in_all, seconds_in_all: with the stages before SFT.
+        paced_seconds, paced_seconds_in_all: the seconds at one pace.
     """
 
     key: str
@@ -67,6 +73,8 @@ class Learning:
     seconds: float | None
     nominal_flops_in_all: float | None
     seconds_in_all: float | None
+    paced_seconds: float | None
+    paced_seconds_in_all: float | None
 
 
 def flops_before_sft(record: Record) -> float:
@@ -78,6 +86,11 @@ def flops_before_sft(record: Record) -> float:
 def seconds_before_sft(record: Record) -> float:
     """Seconds of the stages before SFT; loading the backbone is none of them."""
     return math.fsum(record.cost[s].seconds for s in BEFORE_SFT if s in record.cost)
+
+
+def paced_before_sft(record: Record, pace: Pace) -> float | None:
+    """The seconds of the stages before SFT at `pace`; null where one of them is unknown."""
+    return _total([pace.seconds(s, record.cost[s]) for s in BEFORE_SFT if s in record.cost])
 
 
 def crossing(values: Sequence[float], target: float) -> float | None:
@@ -98,7 +111,7 @@ def curve_of(record: Record, metric: str) -> list[float] | None:
     return known if known and len(known) == len(values) else None
 
 
-def spent_at(record: Record, place: float) -> Spent:
+def spent_at(record: Record, place: float, pace: Pace | None = None) -> Spent:
     """What `record`'s cell had spent at the fractional index `place` of its curve."""
     points = record.learning_curve
     low = min(int(place), len(points) - 1)
@@ -108,12 +121,15 @@ def spent_at(record: Record, place: float) -> Spent:
         first, second = (float(getattr(points[i], name)) for i in (low, high))
         return first + (place - low) * (second - first)
 
+    nominal_flops = between("nominal_flops")
     return Spent(
         steps=between("step"),
-        nominal_flops=between("nominal_flops"),
+        nominal_flops=nominal_flops,
         seconds=between("seconds") - points[0].seconds,
         nominal_flops_before=flops_before_sft(record),
         seconds_before=seconds_before_sft(record),
+        paced=None if pace is None else nominal_flops / pace.rates["sft"],
+        paced_before=None if pace is None else paced_before_sft(record, pace),
     )
 
 
@@ -121,8 +137,24 @@ def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
+def _total(values: Sequence[float | None]) -> float | None:
+    """The sum; null where a part of it is."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if len(known) == len(values) else None
+
+
+def _known_mean(values: Sequence[float | None]) -> float | None:
+    """The mean; null where a value is, or there is none."""
+    known = [value for value in values if value is not None]
+    return _mean(known) if len(known) == len(values) else None
+
+
 def learning_of(
-    key: str, own: Mapping[int, Record], base: Mapping[int, Record], metric: str
+    key: str,
+    own: Mapping[int, Record],
+    base: Mapping[int, Record],
+    metric: str,
+    pace: Pace | None = None,
 ) -> Learning | None:
     """How the cells `own` learn against those of `mean`.
 
@@ -131,6 +163,7 @@ def learning_of(
         own: seed → record of the method.
         base: seed → record of `mean`.
         metric: of the validation sample.
+        pace: of the board; null where it has none.
 
     Returns:
         null where no seed has both curves with `metric`.
@@ -150,7 +183,7 @@ def learning_of(
             targets += 1
             place = crossing(curve, target)
             if place is not None:
-                reached.append(spent_at(own[seed], place))
+                reached.append(spent_at(own[seed], place, pace))
     start, end, difference = _mean(starts), _mean(ends), _mean(differences)
     if start is None or end is None or difference is None:
         return None
@@ -170,4 +203,6 @@ def learning_of(
         seconds=_mean([spent.seconds for spent in reached]),
         nominal_flops_in_all=_mean([s.nominal_flops + s.nominal_flops_before for s in reached]),
         seconds_in_all=_mean([s.seconds + s.seconds_before for s in reached]),
+        paced_seconds=_known_mean([s.paced for s in reached]),
+        paced_seconds_in_all=_known_mean([_total([s.paced, s.paced_before]) for s in reached]),
     )

@@ -75,6 +75,7 @@ class DatasetCard:
         source: where the data comes from.
         licence: under which terms.
         obtain: how to get it.
+        addresses: of the pages or repositories that publish it, the files' own first.
         order: what the order of a history rests on.
         texts: how the text fields are made.
         layout: which loader reads it.
@@ -91,6 +92,7 @@ class DatasetCard:
     source: str
     licence: str
     obtain: str
+    addresses: tuple[str, ...]
     order: str
     texts: str
     layout: Layout

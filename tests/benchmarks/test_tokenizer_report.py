@@ -1,11 +1,15 @@
 """Tokenizers compared: what is trained is kept with its report, and errors are of one scale."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.catalogue import find_setting
+from benchmarks.inputs import COMMITTED_SIDS, item_embeddings, load_checked_dataset
 from benchmarks.tokenizer_report import (
     kept_report,
     of_all_variance,
@@ -15,9 +19,10 @@ from benchmarks.tokenizer_report import (
     train_rq_vae,
     variance_kept,
 )
-from gti.quantiser_report import report_of_codes
+from gti.quantiser_report import QuantiserReport, perplexity, report_of_codes
 from gti.quantisers import principal_components, residual_kmeans
 from gti.semantic_ids import SemanticIds
+from leaderboard.numbers import duration
 from leaderboard.setting import RqVaeSpec, SemanticIdsSpec
 
 RQ_VAE = RqVaeSpec(
@@ -44,6 +49,8 @@ SPEC = SemanticIdsSpec(
     sha256="0" * 64,
     rq_vae=RQ_VAE,
 )
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def embeddings(items: int = 40, dim: int = 12) -> np.ndarray:
@@ -106,3 +113,65 @@ def test_table_holds_a_row_per_tokenizer_and_a_dash_for_what_is_not_known() -> N
     assert " → 2.50% → " in lines[2]
     assert "8/8" in lines[2]
     assert lines[3].split()[-2:] == ["–", "–"]
+
+
+def documented(report: QuantiserReport) -> list[str]:
+    """A report as the table in docs/tokenizers.md words it, but for the time."""
+    rates = (
+        report.collision_rate_nearest,
+        report.collision_rate_balanced,
+        report.collision_rate,
+    )
+    return [
+        " ".join(f"{error:.3f}".removeprefix("0") for error in report.relative_error),
+        " / ".join(map(str, report.used_codes)),
+        " ".join(f"{value:.1f}" for value in report.perplexity),
+        " → ".join(f"{100 * rate:.2f} %" if rate else "0" for rate in rates if rate is not None),
+    ]
+
+
+def table_in_docs() -> dict[str, list[str]]:
+    """Tokenizer → the other cells, as docs/tokenizers.md has them."""
+    text = (DOCS / "tokenizers.md").read_text(encoding="utf-8")
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {name: cells for name, *cells in lines}
+
+
+def test_the_page_says_of_the_rq_vae_what_its_kept_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GTI_BENCH_CACHE", str(tmp_path))
+    ids = SemanticIds.from_file(COMMITTED_SIDS / "ml-100k-rq_vae-3x64-seed0.npz")
+    kept = DOCS / "figures" / "rq-vae-ml-100k.json"
+    tokenizer_file(ids).parent.mkdir()
+    tokenizer_file(ids).write_bytes(kept.read_bytes())
+    report = kept_report(ids)
+    assert report is not None
+    # The file is of the Semantic IDs in git.
+    assert report.used_codes == ids.used_per_level
+    assert report.perplexity == pytest.approx([perplexity(column) for column in ids.codes.T])
+    row = table_in_docs()["RQ-VAE, 500 epochs (`ml-100k-nano-rqvae`)"]
+    assert row == [*documented(report), duration(report.seconds)]
+    curves = json.loads(kept.read_text(encoding="utf-8"))["curves"]
+    text = " ".join((DOCS / "tokenizers.md").read_text(encoding="utf-8").split())
+    at = {epoch: curves["perplexity"][place] for place, epoch in enumerate(curves["epochs"])}
+    assert f"from a perplexity of {at[0][0]:.1f} to {at[1][0]:.1f} of 64" in text
+    assert "After 30 of the 500 epochs {:.1f}, {:.1f} and {:.1f} were".format(*at[30]) in text
+
+
+@pytest.mark.slow
+def test_the_page_says_of_residual_k_means_what_it_gives(
+    movielens_folder: Path, asset_in_cache: Callable[[str], Path]
+) -> None:
+    asset_in_cache("all-MiniLM-L6-v2")
+    setting = find_setting("ml-100k-nano").setting
+    dataset = load_checked_dataset(setting, offline=True)
+    encoded, reduced = item_embeddings(setting, dataset, offline=True)
+    table = table_in_docs()
+    for name, vectors in (
+        ("residual k-means", encoded),
+        ("residual k-means on 32 principal components (`ml-100k-nano`)", reduced),
+    ):
+        _, report = residual_kmeans(vectors, 3, 64, 0, {})
+        told = of_all_variance(report, variance_kept(encoded, vectors))
+        assert table[name][:-1] == documented(told)

@@ -14,7 +14,9 @@ from gti.quantisers import (
     mean_residual_codebooks,
     principal_components,
     residual_kmeans,
+    with_mean_residuals,
 )
+from gti.semantic_ids import SemanticIds
 
 FACTS = {"encoder": "made up"}
 
@@ -55,6 +57,7 @@ def test_planted_hierarchy_is_recovered_level_by_level():
     assert report.relative_error[0] > 0.01 > report.relative_error[1] > report.relative_error[2]
     assert report.collision_rate == 0.0 == 1 - ids.distinct / 48
     assert report.warnings == ()
+    assert "collapsed" not in ids.description
 
 
 def test_first_level_centroids_are_the_means_of_their_members():
@@ -207,11 +210,14 @@ def test_group_over_capacity_keeps_the_nearest_code_and_is_counted():
 
 def test_collapsed_level_is_warned_of():
     embeddings = np.ones((5, 2), dtype=np.float32)
-    _, report = residual_kmeans(embeddings, 2, 32, 0, FACTS)
+    ids, report = residual_kmeans(embeddings, 2, 32, 0, FACTS)
     assert report.warnings == (
         "level 0 collapsed: items are nearest to 1 of its 32 codes",
         "level 1 collapsed: items are nearest to 1 of its 32 codes",
     )
+    # The last level is spread, so that the codes alone no longer tell.
+    assert ids.used_per_level == (1, 5)
+    assert ids.description["collapsed"] == "; ".join(report.warnings)
     assert report.collision_rate == 0.0
 
 
@@ -255,6 +261,20 @@ def test_mean_residual_codebooks_agree_with_the_quantisers_own():
     ids, _ = residual_kmeans(embeddings, 3, 4, 0, FACTS)
     codebooks = mean_residual_codebooks(ids.codes, 4, embeddings)
     np.testing.assert_allclose(codebooks[:2], ids.codebooks[:2], rtol=2e-3, atol=5e-3)
+
+
+def test_codes_without_codebooks_get_them_and_say_from_what():
+    published = SemanticIds(np.array([[0], [0], [2]]), 3, None, {"quantiser": "published"})
+    embeddings = np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 5.0]], dtype=np.float32)
+    filled = with_mean_residuals(published, embeddings, FACTS)
+    assert filled.codebooks is not None
+    assert filled.codebooks.tolist() == [[[2.0, 0.0], [0.0, 0.0], [0.0, 5.0]]]
+    assert filled.codes.tolist() == published.codes.tolist()
+    own = {"quantiser": "published", "codebooks": "mean residuals"}
+    assert filled.description == {**FACTS, **own}
+    assert filled.sha256 != published.sha256
+    with pytest.raises(ValueError, match="leave quantiser to the codes"):
+        with_mean_residuals(published, embeddings, {"quantiser": "mine"})
 
 
 def test_mean_residual_codebooks_need_one_embedding_per_item():

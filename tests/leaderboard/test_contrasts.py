@@ -4,17 +4,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import norm, t
 
 from baselines.registry import methods
 from benchmarks.cli import exit_code
+from leaderboard.board import load_leaderboards
 from leaderboard.compare import compare
 from leaderboard.comparisons import holm
 from leaderboard.contrasts import CONTRASTS, contrasts_of, load_contrasts
 from leaderboard.contrasts_text import contrast_lines, contrasts_json, verdict
-from leaderboard.scores import LeaderboardError, load_cells
+from leaderboard.scores import LeaderboardError, load_cells, read_scores
 
 DOCS = Path(__file__).parents[2] / "docs"
+RESULTS = DOCS.parent / "leaderboard" / "results"
 
 
 @pytest.fixture
@@ -41,10 +45,33 @@ def test_figures_are_those_of_compare_and_p_is_corrected_over_all_pairs(some: Pa
     assert pairs == [("gti", "mean"), ("random", "mean")]
     singles = [compare([[some]], "toy", a, b)[0] for a, b in pairs]
     assert [each.estimate for each in found.answers] == [one.estimate for one in singles]
-    assert [each.smallest for each in found.answers] == [one.smallest for one in singles]
     assert [each.p for each in found.answers] == holm([one.estimate.p for one in singles])
     assert len(found.missing) == len(CONTRASTS) - 2
     assert found.answers[0].shown
+
+
+def test_what_could_be_seen_is_what_the_board_says_with_as_many_tests(some: Path) -> None:
+    found, _ = load_contrasts([[some]], "toy")
+    (board,) = load_leaderboards([some]).boards
+    differences = [board.row(each.contrast.a).difference for each in found.answers]
+    assert len(differences) == 2
+    assert [each.smallest for each in found.answers] == [one.smallest for one in differences]
+    assert [each.seeds_needed for each in found.answers] == [
+        one.seeds_needed for one in differences
+    ]
+
+
+def test_with_one_seed_what_could_be_seen_follows_from_student_s_t(factory: Any) -> None:
+    for method, skill in (("mean", 0.2), ("random", 0.25), ("gti", 0.9)):
+        factory.write(method, 0, skill=skill, users=300)
+    found, _ = load_contrasts([[factory.root]], "toy")
+    scores = read_scores(load_cells([factory.root], "toy")[0], "ndcg@10")
+    assert found.level == 0.05 / 2
+    for each in found.answers:
+        a, b = (scores.values[key][0] for key in (each.contrast.a, each.contrast.b))
+        error = np.std(a - b, ddof=1) / np.sqrt(300)
+        expected = error * (t.isf(0.05 / 2 / 2, 299) + norm.ppf(0.8))
+        assert each.smallest == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_table_says_what_is_shown_what_could_be_seen_and_what_is_lacking(some: Path) -> None:
@@ -54,12 +81,15 @@ def test_the_table_says_what_is_shown_what_could_be_seen_and_what_is_lacking(som
     assert first.split()[-1] == "better"
     assert "2 seeds × 300 users" in text
     assert "no proof of equality" in text
+    assert "2 being tested together" in " ".join(text.split())
     assert "No records for: mean_matched − mean" in text
     table = [line for line in contrast_lines(found, "md") if line.startswith("| ")]
     assert len(table) == 1 + 2
     content = json.loads(contrasts_json(found))
     assert content["contrasts"][0]["mean"] == found.answers[0].estimate.mean
     assert content["contrasts"][0]["verdict"] == "better"
+    assert content["contrasts"][0]["seeds_needed"] == found.answers[0].seeds_needed
+    assert content["level"] == 0.05 / 2
 
 
 def test_contrasts_of_unlike_seeds_say_how_many_they_have(some: Path, factory: Any) -> None:
@@ -108,10 +138,17 @@ def test_with_one_seed_a_verdict_is_that_seeds(factory: Any) -> None:
     assert verdict(found.answers[0]) == "better at one seed"
 
 
+def test_no_committed_difference_is_both_large_enough_to_be_seen_and_not_shown() -> None:
+    found, _ = load_contrasts([[RESULTS]], "ml-100k-nano")
+    for each in found.answers:
+        seen = each.smallest is not None and abs(each.estimate.mean) >= each.smallest
+        assert each.shown or each.weak or not seen, each.contrast
+
+
 @pytest.mark.parametrize("setting", ["ml-100k-nano", "ml-100k-search-nano"])
 def test_the_page_in_docs_shows_what_the_committed_records_say(setting: str) -> None:
     page = (DOCS / "grounding_or_compute.md").read_text(encoding="utf-8")
     shown = page.partition(f"<!-- contrasts of {setting}:")[2].partition("-->\n")[2]
     shown = shown.partition("\n<!-- end of contrasts -->")[0]
-    found, _ = load_contrasts([[DOCS.parent / "leaderboard" / "results"]], setting)
+    found, _ = load_contrasts([[RESULTS]], setting)
     assert shown.strip() == "\n".join(contrast_lines(found, "md")).strip()

@@ -15,9 +15,18 @@ def test_card_says_all_that_a_reader_needs(card):
     for field in ("title", "source", "licence", "obtain", "order", "texts", "stem", "get"):
         assert getattr(card, field)
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", card.name)
+    assert card.addresses
+    assert all(re.fullmatch(r"https://[\w.-]+/[\w./~-]+", address) for address in card.addresses)
     assert card.listed
     for choice in card.listed:
         assert card.check_options(choice) == choice
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.name)
+def test_a_card_whose_files_one_brings_names_them_and_where_they_are(card):
+    if card.layout in ("lcrec", "amazon-2014", "vibrent"):
+        assert any(address in card.obtain for address in card.addresses)
+        assert all(name in card.obtain for name in card.get.split(" (")[0].split(", "))
 
 
 def test_cuts_of_the_same_name_have_titles_of_their_own():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.datasets.versions import sizes_against_card
+from benchmarks.datasets.versions import differs_from_card, sizes_against_card
 from gti.dataset import Dataset, Provenance
 
 
@@ -37,5 +37,17 @@ def test_sizes_are_those_of_the_files_before_any_filter() -> None:
 
 
 def test_without_known_sizes_only_the_found_ones_are_said() -> None:
-    assert "expected" not in sizes_against_card(tiny("arts", {}))
+    assert "expected" not in sizes_against_card(tiny("arts-mql4grec", {}))
     assert "3 interactions" in sizes_against_card(tiny("no-card", {}))
+
+
+def test_rounded_sizes_differ_only_beyond_their_rounding() -> None:
+    counts = {
+        "users in the files": 2_249,
+        "items in the files": 15_750,
+        "interactions in the files": 64_499,
+    }
+    assert not differs_from_card(tiny("vibrent", counts))
+    assert differs_from_card(tiny("vibrent", counts | {"users in the files": 2_300}))
+    assert differs_from_card(tiny("beauty", {}))  # known exactly, to the last interaction
+    assert not differs_from_card(tiny("no-card", {}))
