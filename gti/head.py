@@ -20,13 +20,6 @@ LEAST_CHUNK = 64
 it is trained, writes a gradient as large."""
 
 
-def plain_head_loss(hidden: Tensor, matrix: Tensor, labels: Tensor) -> Tensor:
-    """Summed next-token NLL the plain way: the reference that `head_loss` is tested against."""
-    logits = hidden @ matrix.to(hidden.dtype).T
-    exact = logits if logits.dtype == torch.float64 else logits.float()
-    return torch.nn.functional.cross_entropy(exact, labels, reduction="sum")
-
-
 def head_loss(
     hidden: Tensor,
     trained: Tensor,

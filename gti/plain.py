@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from gti.batches import Batch, MicroBatcher
 from gti.dataset import IntArray
 from gti.decoding import Beams, Trie, beam_search
 from gti.exact_scoring import exact_search
@@ -23,8 +24,6 @@ from gti.flops import ModelShape
 from gti.grounding import ground
 from gti.prompts import Example
 from gti.training import (
-    Batch,
-    MicroBatcher,
     OptimizerSettings,
     Progress,
     StageReport,
@@ -40,15 +39,36 @@ ROWS = 64
 """Items that `plain_exact_search` scores in one forward pass, each as a row of its own."""
 
 
+def labels_at_all_positions(batch: Batch) -> Tensor:
+    """[examples, longest] what each position predicts; `NOT_A_TARGET` outside the answers."""
+    labels = torch.full_like(batch.ids, NOT_A_TARGET)
+    labels[batch.rows, batch.positions] = batch.labels
+    return labels
+
+
+def _summed_nll(logits: Tensor, labels: Tensor) -> Tensor:
+    """Of `labels` […], but for `NOT_A_TARGET`, under [… , vocabulary] logits."""
+    exact = logits if logits.dtype == torch.float64 else logits.float()
+    return cross_entropy(
+        exact.flatten(0, -2), labels.flatten(), ignore_index=NOT_A_TARGET, reduction="sum"
+    )
+
+
+def plain_head_loss(hidden: Tensor, matrix: Tensor, labels: Tensor) -> Tensor:
+    """Summed next-token NLL from all logits at once: what `gti.head.head_loss` gives in pieces.
+
+    Args:
+        hidden: [… , d] hidden states.
+        matrix: [vocabulary, d] of the head.
+        labels: […] token ids; `NOT_A_TARGET` does not count.
+    """
+    return _summed_nll(hidden @ matrix.to(hidden.dtype).T, labels)
+
+
 def plain_loss(model: Any, batch: Batch) -> Tensor:
     """Summed NLL of the answers of `batch`, from the logits of every position, padding included."""
     logits = model(input_ids=batch.ids, use_cache=False).logits
-    exact = logits if logits.dtype == torch.float64 else logits.float()
-    labels = torch.full_like(batch.ids, NOT_A_TARGET)
-    labels[batch.rows, batch.positions] = batch.labels
-    return cross_entropy(
-        exact.flatten(0, 1), labels.flatten(), ignore_index=NOT_A_TARGET, reduction="sum"
-    )
+    return _summed_nll(logits, labels_at_all_positions(batch))
 
 
 def plain_ground(

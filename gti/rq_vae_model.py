@@ -26,7 +26,22 @@ GROUP_ITERATIONS = 5
 
 
 class RqVaeSettings(Protocol):
-    """How an RQ-VAE is made and trained, as the setting's `[semantic_ids.rq_vae]` table has it."""
+    """How an RQ-VAE is made and trained, as the setting's `[semantic_ids.rq_vae]` table has it.
+
+    Attributes:
+        hidden: widths of the encoder's hidden layers; the decoder's are the same, reversed.
+        code_dim: width of the codes.
+        dropout: before each linear layer of encoder and decoder.
+        epochs: passes over the items.
+        batch_size: items per step; 0 takes all of them.
+        learning_rate: AdamW's, constant.
+        weight_decay: AdamW's, on all parameters.
+        commitment: weight of what draws the encoder to the codes (codes to the encoder: 1).
+        diversity: weight of LETTER's term; 0 leaves it out.
+        diversity_groups: groups that the codes of a level are put in for it.
+        sinkhorn_epsilon: of the last level's Sinkhorn; 0 leaves it out.
+        sinkhorn_iterations: of the last level's Sinkhorn.
+    """
 
     @property
     def hidden(self) -> tuple[int, ...]: ...  # noqa: D102
@@ -52,42 +67,6 @@ class RqVaeSettings(Protocol):
     def sinkhorn_epsilon(self) -> float: ...  # noqa: D102
     @property
     def sinkhorn_iterations(self) -> int: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class RqVaeValues:
-    """The same as values, for use without the benchmark's setting files.
-
-    The defaults are the paper's where it has one (widths, code dimension, dropout, epochs), else
-    those of LETTER's public code.
-
-    Attributes:
-        hidden: widths of the encoder's hidden layers; the decoder's are the same, reversed.
-        code_dim: width of the codes.
-        dropout: before each linear layer of encoder and decoder.
-        epochs: passes over the items.
-        batch_size: items per step; 0 takes all of them.
-        learning_rate: AdamW's, constant.
-        weight_decay: AdamW's, on all parameters.
-        commitment: weight of what draws the encoder to the codes (codes to the encoder: 1).
-        diversity: weight of LETTER's term; 0 leaves it out.
-        diversity_groups: groups that the codes of a level are put in for it.
-        sinkhorn_epsilon: of the last level's Sinkhorn; 0 leaves it out.
-        sinkhorn_iterations: of the last level's Sinkhorn.
-    """
-
-    hidden: tuple[int, ...] = (1024, 512, 256)
-    code_dim: int = 32
-    dropout: float = 0.1
-    epochs: int = 20_000
-    batch_size: int = 1024
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    commitment: float = 0.25
-    diversity: float = 1e-4
-    diversity_groups: int = 10
-    sinkhorn_epsilon: float = 0.003
-    sinkhorn_iterations: int = 50
 
 
 def check_rq_vae_settings(settings: RqVaeSettings, width: int, codes: int) -> None:

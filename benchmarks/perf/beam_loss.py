@@ -1,7 +1,8 @@
 """What beam search loses against exact scoring of every item, on the users of a setting.
 
-`python -m benchmarks.perf.beam_loss SETTING` trains one cell in memory, decodes its test users with
-beams of several widths and exactly, and prints the table. It writes no record.
+`python -m benchmarks.perf.beam_loss SETTING` trains one cell in memory with the setting's whole
+budget, decodes its test users with beams of several widths and exactly, and prints the table. It
+writes no record.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tabulate import tabulate
 
 from gti.dataset import IntArray
@@ -18,7 +20,7 @@ from gti.decoding import Beams, ItemRanks, Trie, beam_search, rank_targets
 from gti.exact_scoring import exact_search
 from leaderboard.positions import worth_of_counts
 
-BEAMS = (20, 50, 100)
+BEAMS = (5, 10, 20, 50, 100)
 SHOWN = 10
 
 
@@ -28,11 +30,12 @@ class BeamLoss:
 
     Attributes:
         way: "beam 20" or "exact".
-        same_lists: share of users whose first `SHOWN` Semantic IDs are those of exact scoring, in
-            the same order.
-        kept: mean share of the exact first `SHOWN` that stand in this way's.
+        same_lists: share of users whose first `SHOWN` Semantic IDs (all, in a narrower beam) are
+            the first ones of exact scoring, in the same order.
+        kept: mean share of the exact first `SHOWN` (as above) that stand in this way's.
         ndcg: mean ndcg@10 of the targets.
         lost: exact ndcg@10 less this one.
+        lost_error: standard error of `lost` over the users.
         users_per_second: as timed here.
     """
 
@@ -41,14 +44,17 @@ class BeamLoss:
     kept: float
     ndcg: float
     lost: float
+    lost_error: float
     users_per_second: float
 
 
-def ndcg_at_10(ranks: ItemRanks) -> float:
-    """Mean ndcg@10 of one target per user; 0 outside the beam."""
+def ndcg_at_10(ranks: ItemRanks) -> NDArray[np.float64]:
+    """[users] ndcg@10 of one target each; 0 outside the beam."""
     inside = ranks.num_better >= 0
     better, tied = (each[inside].astype(np.int32) for each in (ranks.num_better, ranks.num_tied))
-    return float(worth_of_counts(better, tied, "ndcg", 10).sum() / len(inside))
+    values = np.zeros(len(inside))
+    values[inside] = worth_of_counts(better, tied, "ndcg", 10)
+    return values
 
 
 def beam_losses(
@@ -66,7 +72,7 @@ def beam_losses(
         trie: of the items that may be named.
         prompts: [users] token ids before the Semantic ID.
         targets: [users] items.
-        beams: widths, `SHOWN` or more.
+        beams: widths.
         max_tokens: in one batch of users.
     """
     found: list[tuple[str, Beams, float]] = []
@@ -75,20 +81,24 @@ def beam_losses(
         began = time.perf_counter()
         lists = search(model, trie, prompts, width, max_tokens=max_tokens)
         found.append((name, lists, time.perf_counter() - began))
-    best = found[-1][1].leaves[:, :SHOWN]
+    best = found[-1][1].leaves
     exact = ndcg_at_10(rank_targets(found[-1][1], trie, targets))
     lines = []
     for name, lists, seconds in found:
         first = lists.leaves[:, :SHOWN]
-        kept = [len(np.intersect1d(*pair)) / SHOWN for pair in zip(first, best, strict=True)]
+        shown = first.shape[1]
+        pairs = zip(first, best[:, :shown], strict=True)
+        kept = [len(np.intersect1d(*pair)) / shown for pair in pairs]
         ndcg = ndcg_at_10(rank_targets(lists, trie, targets))
+        lost = exact - ndcg
         lines.append(
             BeamLoss(
                 way=name,
-                same_lists=float((first == best).all(axis=1).mean()),
+                same_lists=float((first == best[:, :shown]).all(axis=1).mean()),
                 kept=float(np.mean(kept)),
-                ndcg=ndcg,
-                lost=exact - ndcg,
+                ndcg=float(ndcg.mean()),
+                lost=float(lost.mean()),
+                lost_error=float(lost.std() / len(lost) ** 0.5),
                 users_per_second=len(prompts) / seconds,
             )
         )
@@ -97,7 +107,8 @@ def beam_losses(
 
 def table(losses: Sequence[BeamLoss]) -> str:
     """The lines as text."""
-    header = ["", f"same top {SHOWN}", f"of exact top {SHOWN}", "ndcg@10", "lost", "users/s"]
+    header = ["", f"same top {SHOWN}", f"of exact top {SHOWN}", "ndcg@10", "lost", "± s.e."]
+    header.append("users/s")
     rows = [
         [
             each.way,
@@ -105,11 +116,14 @@ def table(losses: Sequence[BeamLoss]) -> str:
             f"{each.kept:.1%}",
             f"{each.ndcg:.4f}",
             f"{each.lost:+.4f}",
+            f"{each.lost_error:.4f}",
             f"{each.users_per_second:.1f}",
         ]
         for each in losses
     ]
-    return tabulate(rows, headers=header, disable_numparse=True, stralign="right")
+    return tabulate(
+        rows, header, tablefmt="pipe", disable_numparse=True, colalign=("left", *["right"] * 6)
+    )
 
 
 def main() -> None:
@@ -125,7 +139,7 @@ def main() -> None:
     parser.add_argument("setting")
     parser.add_argument("--method", default="mean")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--users", type=int, default=200, help="test users, evenly over all")
+    parser.add_argument("--users", type=int, default=300, help="test users, evenly over all")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     file = find_setting(asked.setting)

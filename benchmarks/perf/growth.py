@@ -2,7 +2,8 @@
 
 `python -m benchmarks.perf.growth` measures every axis; `--axis items beam` these two; `--quick` the
 first three values of each, once. Prints, per axis, processor time and peak memory at each value,
-and the slopes on logarithmic scales beside the expected ones. One thread, `nano`, made-up data.
+and the slopes on logarithmic scales beside the expected ones; `--page docs/cost_growth.md` puts
+them between that page's markers. One thread, `nano`, made-up data.
 """
 
 import argparse
@@ -10,16 +11,18 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from benchmarks.perf.growth_axes import AXES, Axis, Piece
 from benchmarks.perf.growth_fit import Growth, Point, points_table, reasons, slopes_table
-from benchmarks.perf.side_by_side import peak_tensor_bytes
+from benchmarks.perf.growth_page import fill, measured_where
+from benchmarks.perf.timing import peak_tensor_bytes
 
 SECONDS = 0.5
 """Processor time after which a piece is not run again at the same value."""
 ROUNDS = 5
 """Runs at one value, at most; the quickest counts."""
-LONGEST = 5.0
+LONGEST = 60.0
 """Seconds of a run beyond which it is not run again for its memory: the count slows it down."""
 QUICK = 3
 """Values of an axis that `--quick` takes."""
@@ -50,10 +53,15 @@ def peak_array_bytes(work: Callable[[], object]) -> int:
 
 
 def grow(piece: Piece, values: Sequence[int], seconds: float = SECONDS) -> Growth:
-    """Measures `piece` at each of `values`, ascending; a line to stderr for each."""
-    points = []
+    """Measures `piece` at each of `values`, ascending; a line to stderr for each.
+
+    It is run once untimed at the least value: what a first run imports and loads is no cost of it.
+    """
+    points: list[Point] = []
     for value in values:
         work = piece.prepare(value)
+        if not points:
+            work.run()
         spent = cpu_seconds(work.run, seconds)
         held = peak_tensor_bytes if piece.tensors else peak_array_bytes
         peak = held(work.run) if spent <= LONGEST else None
@@ -62,12 +70,11 @@ def grow(piece: Piece, values: Sequence[int], seconds: float = SECONDS) -> Growt
     return Growth(piece.name, piece.unit, piece.why, piece.memory_slope, tuple(points))
 
 
-def show(axis: Axis, growths: Sequence[Growth]) -> None:
-    """Prints the tables of one axis."""
-    print(f"\n## {axis.name}: {axis.fixed}\n")
-    print(points_table(axis.name, growths))
-    print(f"\n{slopes_table(growths)}\n")
-    print("\n".join(reasons(growths)), flush=True)
+def report(axis: Axis, growths: Sequence[Growth]) -> str:
+    """The tables of one axis, as Markdown."""
+    fixed = axis.fixed[0].upper() + axis.fixed[1:]
+    tables = f"{points_table(axis.name, growths)}\n\n{slopes_table(growths)}"
+    return f"{fixed}.\n\n{tables}\n\n" + "\n".join(reasons(growths))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -77,15 +84,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--axis", nargs="+", choices=list(AXES), default=list(AXES))
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} values of each, once")
+    parser.add_argument("--page", type=Path, help="a page whose marked sections are replaced")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)  # and deterministic kernels, as cells run
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if asked.page is not None:  # before hours of measuring: a page without markers is refused
+        for name in asked.axis:
+            fill(asked.page.read_text(encoding="utf-8"), name, "")
     for name in asked.axis:
         axis = AXES[name]
         values = axis.values[:QUICK] if asked.quick else axis.values
         seconds = 0.0 if asked.quick else SECONDS
-        show(axis, [grow(piece, values, seconds) for piece in axis.pieces])
+        where = measured_where()
+        body = report(axis, [grow(piece, values, seconds) for piece in axis.pieces])
+        print(f"\n## {axis.name}\n\n{where}\n\n{body}\n", flush=True)
+        if asked.page is not None:
+            text = asked.page.read_text(encoding="utf-8")
+            asked.page.write_text(fill(text, name, f"{where}\n\n{body}"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.perf import growth_pieces as pieces
+from benchmarks.perf.grown import WINDOW, Grown
 from benchmarks.perf.growth_pieces import BEAM, HISTORY, ITEMS, Work, drawn_ids, setup
-from benchmarks.perf.nano import WINDOW, NanoSetup
 from gti.decoding import Trie
 from gti.semantic_ids import SemanticIds
 
@@ -44,11 +44,11 @@ class Axis:
     pieces: tuple[Piece, ...]
 
 
-def _of_items(work: Callable[[NanoSetup, Trie], Work]) -> Callable[[int], Work]:
+def _of_items(work: Callable[[Grown, Trie], Work]) -> Callable[[int], Work]:
     return lambda items: work(*setup(items))
 
 
-def _of_rows(work: Callable[[NanoSetup, Trie], Work]) -> Callable[[int], Work]:
+def _of_rows(work: Callable[[Grown, Trie], Work]) -> Callable[[int], Work]:
     return lambda rows: work(*pieces.setup_of_rows(rows))
 
 
@@ -58,7 +58,7 @@ def _sized(shape: Callable[[int], tuple[int, int]]) -> tuple[Piece, ...]:
     def ids(value: int) -> SemanticIds:
         return drawn_ids(ITEMS, *shape(value))
 
-    def grown(value: int) -> tuple[NanoSetup, Trie]:
+    def grown(value: int) -> tuple[Grown, Trie]:
         return setup(ITEMS, *shape(value))
 
     return (
@@ -227,7 +227,7 @@ def _vocabulary() -> Axis:
     )
     return Axis(
         "vocabulary",
-        f"rows of the matrix; 1,682 items, 3 × 64 codes, {REST}, windows of {WINDOW}",
+        f"rows of the matrix, 1,682 items, 3 × 64 codes, {REST}, windows of {WINDOW}",
         (8_384, 16_384, 32_768, 65_536, 150_000),
         pieces_of_it,
     )

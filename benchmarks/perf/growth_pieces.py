@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from benchmarks.backbones import load_backbone
-from benchmarks.perf.nano import NanoSetup, load_nano
+from benchmarks.perf.grown import Grown, load_grown
+from gti.batches import answer_states, collate
 from gti.dataset import IntArray
 from gti.decoding import Trie, beam_search, build_trie
 from gti.diagnostics import diagnose
@@ -22,7 +23,7 @@ from gti.prompts import Example
 from gti.quantisers import residual_kmeans
 from gti.semantic_ids import SemanticIds
 from gti.streams import numpy_stream
-from gti.training import AdamWSettings, answer_states, collate
+from gti.training import AdamWSettings
 from gti.vocabulary import embedding_matrices, extend_vocabulary, read_rows, write_rows
 
 CPU = torch.device("cpu")
@@ -66,16 +67,16 @@ def drawn_ids(items: int, levels: int, codes: int) -> SemanticIds:
 
 
 @lru_cache(maxsize=8)
-def setup(items: int = ITEMS, levels: int = 4, codes: int = 256) -> tuple[NanoSetup, Trie]:
+def setup(items: int = ITEMS, levels: int = 4, codes: int = 256) -> tuple[Grown, Trie]:
     """`nano` with so many drawn Semantic IDs, prompts of any length, and their trie."""
-    nano = load_nano(drawn_ids(items, levels, codes), max_history=10_000, bounded=False)
+    nano = load_grown(drawn_ids(items, levels, codes), max_history=10_000, bounded=False)
     return nano, build_trie(nano.semantic_ids, nano.vocabulary, CPU)
 
 
 @lru_cache(maxsize=8)
-def setup_of_rows(rows: int) -> tuple[NanoSetup, Trie]:
+def setup_of_rows(rows: int) -> tuple[Grown, Trie]:
     """`nano` with 3 × 64 codes and a matrix of `rows` rows in all, those added drawn."""
-    nano = load_nano()
+    nano = load_grown()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         nano.model.resize_token_embeddings(rows, mean_resizing=False)
@@ -85,7 +86,7 @@ def setup_of_rows(rows: int) -> tuple[NanoSetup, Trie]:
 # Decoding -----------------------------------------------------------------------------------------
 
 
-def search_flops(nano: NanoSetup, length: int, beam: int) -> float:
+def search_flops(nano: Grown, length: int, beam: int) -> float:
     """FLOPs of a beam search for one prompt of `length` tokens."""
     shape, ids = ModelShape.of(nano.model), nano.semantic_ids
     flops = shape.spent_flops([length], 1, "nothing")
@@ -95,14 +96,14 @@ def search_flops(nano: NanoSetup, length: int, beam: int) -> float:
     return flops
 
 
-def searching(nano: NanoSetup, trie: Trie, beam: int = BEAM, items: int = HISTORY) -> Work:
+def searching(nano: Grown, trie: Trie, beam: int = BEAM, items: int = HISTORY) -> Work:
     """Beam search for `USERS` users with histories of `items` items."""
     prompts = [nano.prompter.retrieval_prompt(nano.history(items, user)) for user in range(USERS)]
     flops = search_flops(nano, len(prompts[0]), beam)
     return Work(lambda: beam_search(nano.model, trie, prompts, beam), USERS, USERS * flops)
 
 
-def scoring_all(nano: NanoSetup, trie: Trie) -> Work:
+def scoring_all(nano: Grown, trie: Trie) -> Work:
     """Exact scoring of every item for one user."""
     prompt = nano.prompter.retrieval_prompt(nano.history(HISTORY))
     shape = ModelShape.of(nano.model)
@@ -122,7 +123,7 @@ def building_trie(ids: SemanticIds) -> Work:
 # Training -----------------------------------------------------------------------------------------
 
 
-def tuning(nano: NanoSetup, examples: list[Example], units: int) -> Work:
+def tuning(nano: Grown, examples: list[Example], units: int) -> Work:
     """One SFT step on `examples`, all weights."""
 
     def run() -> float:
@@ -132,7 +133,7 @@ def tuning(nano: NanoSetup, examples: list[Example], units: int) -> Work:
     return Work(run, units, run())
 
 
-def tuning_windows(nano: NanoSetup, items: int, count: int = USERS) -> Work:
+def tuning_windows(nano: Grown, items: int, count: int = USERS) -> Work:
     """One SFT step on sequences of `items` items."""
     windows = [
         example
@@ -145,13 +146,13 @@ def tuning_windows(nano: NanoSetup, items: int, count: int = USERS) -> Work:
 def tuning_chat(items: int) -> Work:
     """One SFT step on the questions of two blocks of `items` targets."""
     ids = drawn_ids(ITEMS, 4, 256)
-    nano = load_nano(ids, style="chat", max_history=items, bounded=False)
+    nano = load_grown(ids, style="chat", max_history=items, bounded=False)
     histories = [nano.history(items + 1, user) for user in range(2)]
     examples = retrieval_examples(nano.prompter, histories, 0, np.random.default_rng(0))
     return tuning(nano, examples, len(histories))
 
 
-def grounding(nano: NanoSetup) -> Work:
+def grounding(nano: Grown) -> Work:
     """One step of grounding on 64 pairs of all six tasks."""
     pairs = nano.grounding_pairs[:64]
 
@@ -161,7 +162,7 @@ def grounding(nano: NanoSetup) -> Work:
     return Work(run, len(pairs), run())
 
 
-def applying_head(nano: NanoSetup) -> Work:
+def applying_head(nano: Grown) -> Work:
     """Loss of the answers of 8 windows, and both gradients."""
     batch = collate(nano.windows(USERS), CPU)
     matrix = nano.model.get_input_embeddings().weight.detach().requires_grad_(True)
@@ -189,7 +190,7 @@ def quantising(items: int, levels: int, codes: int) -> Work:
     return Work(lambda: residual_kmeans(points, levels, codes, 0, {}), 1, cost)
 
 
-def building_pairs(nano: NanoSetup) -> Work:
+def building_pairs(nano: Grown) -> Work:
     """Grounding's examples, six tasks per item, tokenized."""
     plan, shuffle = GroundingPlan(), numpy_stream(0, "shuffle")
     items = nano.semantic_ids.num_items
@@ -211,7 +212,7 @@ def adding_rows(ids: SemanticIds) -> Work:
     return Work(run, 1, weights + ids.num_tokens * model.config.hidden_size)
 
 
-def diagnosing(nano: NanoSetup) -> Work:
+def diagnosing(nano: Grown) -> Work:
     """All diagnostics of one stage's new rows."""
     (matrix,) = embedding_matrices(nano.model)
     vocabulary, ids = nano.vocabulary, nano.semantic_ids

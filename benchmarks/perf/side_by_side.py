@@ -1,11 +1,14 @@
 """Times two ways of doing the same in one run, alternating, and makes a table of the ratios."""
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from torch.profiler import ProfilerActivity, profile
+import torch
+
+from benchmarks.perf.timing import clock_of, peak_bytes
+
+Peaks = tuple[int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -14,10 +17,11 @@ class Comparison:
 
     Attributes:
         what: what is done.
-        plain, fast: units per second of processor time, best of the rounds, the plain way and ours.
+        plain, fast: units per second, best of the rounds, the plain way and ours.
         unit: what is counted.
-        plain_peak, fast_peak: bytes of tensors at the peak, above those held before; null where
-            they were not measured.
+        plain_peak, fast_peak: bytes at the peak, above those held before; null where they were not
+            measured.
+        plain_batches: units per call → units per second, where the plain way had several.
     """
 
     what: str
@@ -26,6 +30,7 @@ class Comparison:
     unit: str
     plain_peak: int | None
     fast_peak: int | None
+    plain_batches: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
@@ -33,82 +38,78 @@ class Comparison:
         return self.fast / self.plain
 
 
-def peak_tensor_bytes(work: Callable[[], object]) -> int:
-    """Most bytes of tensors alive at once during `work`, above those alive before it.
-
-    Counted from the allocator's own events, so the number is the same on a busy machine, and
-    neither Python's memory nor the allocator's reserve is in it.
-    """
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        work()
-    events: Any = profiler.profiler.kineto_results.events()
-    changes = sorted(
-        (event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"
-    )
-    alive = peak = 0
-    for _, change in changes:
-        alive += change
-        peak = max(peak, alive)
-    return peak
-
-
 class SideBySide:
-    """Runs the comparisons of one session and keeps their results."""
+    """Runs the comparisons of one session and keeps their results.
 
-    def __init__(self) -> None:
+    Args:
+        device: where they run.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.clock = device, clock_of(device)
         self.results: list[Comparison] = []
 
     def run(
         self,
         benchmark: Any,
         what: str,
-        plain: Callable[[], object],
+        plain: Callable[[], object] | Mapping[int, Callable[[], object]],
         fast: Callable[[], object],
         *,
         units: int,
         unit: str,
-        plain_units: int | None = None,
         rounds: int = 3,
-        memory: bool = False,
+        warm: bool = True,
+        peaks: Peaks | None = None,
     ) -> None:
         """Times `plain` and `fast` in turn, after one untimed round of both.
 
-        Both run in one thread, so that processor time is what they take on a quiet machine, and
-        the best round counts: what else the machine does can only slow a round down.
+        The best round counts: what else the machine does can only slow a round down. Both run once
+        more for their peak memory.
 
         Args:
             benchmark: pytest-benchmark's fixture; its own table shows `fast`.
-            what: the line's name.
-            plain: the plain way.
+            what: the line's name; "{plain}" in it becomes the units of a call of the plain way.
+            plain: the plain way, or several by how many units one call handles: the quickest per
+                unit counts.
             fast: ours.
             units: how many units one call handles.
             unit: their name.
-            plain_units: how many one call of `plain` handles; default: as many.
             rounds: timed rounds of each.
-            memory: whether to run both once more for their peak memory.
+            warm: whether there is an untimed round; without it what is loaded once counts.
+            peaks: peak memory of both in bytes, where it was measured in another way.
         """
-        seconds: dict[str, list[float]] = {"plain": [], "fast": []}
+        ways = plain if isinstance(plain, Mapping) else {units: plain}
+        seconds: dict[int, list[float]] = {size: [] for size in ways}
+        ours: list[float] = []
 
-        def timed(way: str, work: Callable[[], object]) -> None:
-            began = time.process_time()
+        def timed(times: list[float], work: Callable[[], object]) -> None:
+            began = self.clock()
             work()
-            seconds[way].append(time.process_time() - began)
+            times.append(self.clock() - began)
+
+        def time_plain() -> None:
+            for size, work in ways.items():
+                timed(seconds[size], work)
 
         benchmark.pedantic(
-            lambda: timed("fast", fast),
-            setup=lambda: timed("plain", plain),
+            lambda: timed(ours, fast),
+            setup=time_plain,
             rounds=rounds,
-            warmup_rounds=1,
+            warmup_rounds=int(warm),
         )
         # Under --benchmark-disable there is a single round, and no untimed one before it.
-        best = {way: min(times[1:] or times) for way, times in seconds.items()}
+        rates = {size: size / _best(times, warm) for size, times in seconds.items()}
+        best = max(rates, key=lambda size: rates[size])
+        if peaks is None:
+            peaks = (peak_bytes(ways[best], self.device), peak_bytes(fast, self.device))
         comparison = Comparison(
-            what,
-            (plain_units or units) / best["plain"],
-            units / best["fast"],
+            what.replace("{plain}", str(best)),
+            rates[best],
+            units / _best(ours, warm),
             unit,
-            peak_tensor_bytes(plain) if memory else None,
-            peak_tensor_bytes(fast) if memory else None,
+            *peaks,
+            rates if len(rates) > 1 else {},
         )
         benchmark.extra_info.update(vars(comparison) | {"ratio": comparison.ratio})
         self.results.append(comparison)
@@ -129,13 +130,24 @@ class SideBySide:
             for result in self.results
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-        return [
+        lines = [
             "  ".join(
                 cell.ljust(width) if column < 2 else cell.rjust(width)
                 for column, (cell, width) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
             for row in rows
         ]
+        return lines + [_batches(result) for result in self.results if result.plain_batches]
+
+
+def _best(times: Sequence[float], warm: bool) -> float:
+    return min((times[1:] if warm else times) or times)
+
+
+def _batches(result: Comparison) -> str:
+    """The plain way's rate at every batch size it was given."""
+    rates = (f"{size}: {rate:,.2f}" for size, rate in sorted(result.plain_batches.items()))
+    return f"{result.what}: {result.unit} per second of the plain way by batch: {', '.join(rates)}"
 
 
 def _mebibytes(count: int | None) -> str:

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.perf.nano import WINDOW, NanoSetup
+from benchmarks.perf.grown import WINDOW, Grown
 from benchmarks.perf.side_by_side import SideBySide
+from gti.batches import answer_states, collate, micro_batches
 from gti.head import head_loss
 from gti.prompts import Example
-from gti.training import answer_states, collate, hidden_states, micro_batches
+from gti.training import autocast, hidden_states
 
 SEQUENCES = 2
 MAX_TOKENS = 4096
@@ -26,13 +27,13 @@ def one_prompt_per_target(sequences: list[Example], levels: int) -> list[Example
 
 
 def test_sequences_give_the_gradient_of_one_prompt_per_target(
-    nano: NanoSetup, side_by_side: SideBySide, benchmark: Any
+    grown: Grown, side_by_side: SideBySide, benchmark: Any
 ) -> None:
     """Same loss and gradient of every weight; targets per second and peak memory of both."""
-    sequences = nano.windows(SEQUENCES)
-    prompts = one_prompt_per_target(sequences, nano.semantic_ids.num_levels)
+    sequences = grown.windows(SEQUENCES)
+    prompts = one_prompt_per_target(sequences, grown.semantic_ids.num_levels)
     assert len(prompts) == SEQUENCES * WINDOW
-    model = nano.fresh_model().requires_grad_(True).train()
+    model = grown.fresh_model().requires_grad_(True).train()
     matrix = model.get_input_embeddings().weight
     found: dict[str, tuple[float, list[Tensor]]] = {}
 
@@ -41,23 +42,24 @@ def test_sequences_give_the_gradient_of_one_prompt_per_target(
         total = 0.0
         for piece in micro_batches(examples, MAX_TOKENS):
             batch = collate(piece, matrix.device)
-            hidden = hidden_states(model, input_ids=batch.ids)
-            loss = head_loss(answer_states(hidden, batch), matrix, batch.labels)
+            with autocast(grown.device, grown.dtype):
+                hidden = hidden_states(model, input_ids=batch.ids)
+                loss = head_loss(answer_states(hidden, batch), matrix, batch.labels)
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         found[way] = total, [weight.grad for weight in model.parameters()]
 
     side_by_side.run(
         benchmark,
-        "SFT, sequences against one prompt per target",
+        f"SFT, sequences against one prompt per target{grown.suffix}",
         lambda: train("plain", prompts),
         lambda: train("fast", sequences),
         units=len(prompts),
         unit="target items",
         rounds=2,
-        memory=True,
     )
-    np.testing.assert_allclose(found["fast"][0], found["plain"][0], rtol=1e-5)
+    np.testing.assert_allclose(found["fast"][0], found["plain"][0], **grown.close(1e-5))
     for ours, theirs in zip(found["fast"][1], found["plain"][1], strict=True):
         scale = float(theirs.abs().max())
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * scale)
+        close = grown.close(1e-3, 1e-4)
+        torch.testing.assert_close(ours, theirs, rtol=close["rtol"], atol=close["atol"] * scale)

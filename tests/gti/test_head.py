@@ -10,8 +10,8 @@ from gti.head import (
     log_probabilities,
     others_logsumexp,
     own_rows_loss,
-    plain_head_loss,
 )
+from gti.plain import plain_head_loss
 
 
 def problem(dtype, targets=37, rows=50, width=8):

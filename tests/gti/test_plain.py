@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from gti.batches import collate
 from gti.decoding import beam_search, build_trie
 from gti.exact_scoring import exact_search
 from gti.finetuning import (
@@ -25,7 +26,7 @@ from gti.plain import (
     plain_loss,
     plain_search,
 )
-from gti.training import AdamWSettings, collate
+from gti.training import AdamWSettings
 
 KINDS = ["tied", "untied", "qwen3"]
 SETTINGS = AdamWSettings(learning_rate=0.02, batch_size=6)

@@ -1,7 +1,7 @@
 """RQ-VAE: its loss against slow float64 references, planted structure, determinism."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -13,20 +13,31 @@ from gti.dataset import DataError
 from gti.quantiser_report import report_of_codes
 from gti.quantisers import residual_kmeans
 from gti.rq_vae import rq_vae
-from gti.rq_vae_model import RqVae, RqVaeValues, diversity_loss, group_codes
+from gti.rq_vae_model import RqVae, diversity_loss, group_codes
 from gti.training import TrainingError
 
 FACTS = {"encoder": "made up"}
-SMALL = RqVaeValues(
-    hidden=(24, 16),
-    code_dim=8,
-    dropout=0.1,
-    epochs=60,
-    batch_size=48,
-    learning_rate=3e-3,
-    diversity_groups=3,
-    sinkhorn_iterations=20,
-)
+
+
+@dataclass(frozen=True)
+class Values:
+    """A small RQ-VAE's settings; a setting's file would give them."""
+
+    hidden: tuple[int, ...] = (24, 16)
+    code_dim: int = 8
+    dropout: float = 0.1
+    epochs: int = 60
+    batch_size: int = 48
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    commitment: float = 0.25
+    diversity: float = 1e-4
+    diversity_groups: int = 3
+    sinkhorn_epsilon: float = 0.003
+    sinkhorn_iterations: int = 20
+
+
+SMALL = Values()
 
 
 def nested(copies: int = 6, branches: int = 6, dim: int = 16) -> np.ndarray:
@@ -39,7 +50,7 @@ def nested(copies: int = 6, branches: int = 6, dim: int = 16) -> np.ndarray:
     return (points + 0.05 * rng.standard_normal(points.shape)).astype(np.float32)
 
 
-def untrained(levels: int = 2, codes: int = 6, **changes: object) -> tuple[RqVae, RqVaeValues]:
+def untrained(levels: int = 2, codes: int = 6, **changes: object) -> tuple[RqVae, Values]:
     """A float64 model with random codebooks, and its settings; dropout off."""
     values = replace(SMALL, sinkhorn_epsilon=0.0, **changes)
     generator = torch.Generator().manual_seed(3)

@@ -25,14 +25,28 @@ def test_peak_counts_what_numpy_holds_at_once():
 
 
 def test_a_piece_is_measured_per_unit_at_each_value():
+    runs: list[int] = []
+
     def prepare(value: int) -> Work:
-        return Work(lambda: np.ones(value * 1000).cumsum(), 10, 5.0 * value)
+        def work() -> None:
+            runs.append(value)
+            np.ones(value * 1000).cumsum()
+
+        return Work(work, 10, 5.0 * value)
 
     piece = Piece("sums", "number", prepare, "one addition each", 1.0, tensors=False)
     growth = grow(piece, (10, 20, 40), seconds=0.0)
     assert [point.value for point in growth.points] == [10, 20, 40]
     assert [point.cost for point in growth.points] == [5.0, 10.0, 20.0]
     assert growth.slopes(half=False)[2] == pytest.approx(1.0, abs=0.05)
+    # Untimed, timed and once more for its memory; the larger ones are warm.
+    assert runs == [10, 10, 10, 20, 20, 40, 40]
+
+
+def test_the_memory_of_what_takes_too_long_is_not_asked_for(monkeypatch):
+    monkeypatch.setattr("benchmarks.perf.growth.LONGEST", -1.0)
+    piece = Piece("sums", "number", lambda value: Work(lambda: None, 1, 1.0), "", 1.0)
+    assert [point.peak for point in grow(piece, (1, 2), seconds=0.0).points] == [None, None]
 
 
 @pytest.mark.parametrize("shape", [(3000, 2, 64), (3000, 3, 16), (3000, 8, 64), (9, 2, 3)])

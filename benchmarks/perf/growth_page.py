@@ -1,0 +1,40 @@
+"""Puts what growth measured between the markers of a Markdown page."""
+
+import datetime
+import os
+
+from benchmarks.environment import describe_code, processor_name
+
+
+class PageError(ValueError):
+    """A page that has no place for what was measured."""
+
+
+def fill(text: str, name: str, body: str) -> str:
+    """The page `text` with `body` between `<!-- growth: NAME -->` and `<!-- /growth: NAME -->`.
+
+    Raises:
+        PageError: a marker is missing, or not there exactly once.
+    """
+    begin, end = f"<!-- growth: {name} -->", f"<!-- /growth: {name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise PageError(f'the page must have "{begin}" and, further down, "{end}", each once')
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{body}\n\n{end}{after}"
+
+
+def measured_where() -> str:
+    """One line: when, at which commit, on which processor, and how busy the machine was."""
+    import torch
+
+    code = describe_code()
+    commit = "an unknown commit" if code["commit"] is None else f"commit {code['commit'][:7]}"
+    changed = ", files changed since" if code["dirty"] else ""
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    # A load, where the system has one, counts what wants a core: ours, and what else runs.
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return (
+        f"Measured {day} at {commit}{changed}; {processor_name()}"
+        f" ({torch.backends.cpu.get_cpu_capability()}), {os.cpu_count()} cores{load}."
+    )
