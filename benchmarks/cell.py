@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +15,11 @@ from benchmarks.events import Report, silent
 from benchmarks.inputs import Inputs, method_texts
 from benchmarks.ledger import Ledger
 from benchmarks.mixture import check_setting_mixture
-from benchmarks.notes import notes_on
+from benchmarks.notes import notes_on, reading_note
 from benchmarks.saving import SavedCell, save_cell
 from benchmarks.scoring import Scorer
 from gti.alignment import alignment_stream
+from gti.devices import computed_dtype, describe_attention
 from gti.diagnostics import diagnose
 from gti.finetuning import Step, add_lora, beside, retrieval_batches
 from gti.flops import ModelShape
@@ -78,7 +79,9 @@ class CellRun:
         self.device, self.report = device, report
         self.plain, self.forms = plain, PLAIN if plain else FAST
         self.max_tokens = MAX_TOKENS[device.type]
-        self.ledger = Ledger(device, setting.backbone.dtype)
+        self.dtype, no_dtype = computed_dtype(device, setting.backbone.dtype)
+        self.ledger = Ledger(device, self.dtype)
+        self.ledger.warn(no_dtype)
         self.began = time.perf_counter()
         self._load(offline)
 
@@ -99,6 +102,8 @@ class CellRun:
             stream_key(self.seed, "resize"),
         )
         self.model = model.to(self.device)
+        self.attention, no_flash = describe_attention(self.model, self.dtype)
+        self.ledger.warn(no_flash, None if self.plain else reading_note(self.model))
         self._plain_tokenizer = before
         self.prompter = Prompter(
             self.tokenizer,
@@ -111,13 +116,20 @@ class CellRun:
             max_text_tokens=setting.prompts.max_text_tokens,
             max_history=setting.dataset.max_history,
             context=getattr(self.model.config, "max_position_embeddings", None),
+            item_ids=self.inputs.dataset.item_ids,
         )
         if self.method.alignment:
             check_setting_mixture(setting, self.inputs)
         self.ledger.warnings += notes_on(setting, self.inputs, self.prompter, self.method)
         self.shape = ModelShape.of(self.model)
         self.scorer = Scorer(
-            self.setting, self.inputs, self.prompter, self.vocabulary, self.device, self.forms
+            self.setting,
+            self.inputs,
+            self.prompter,
+            self.vocabulary,
+            self.device,
+            self.forms,
+            self.dtype,
         )
         self.retrieval = self.scorer.track.examples(numpy_stream(self.seed, "wording"))
         self._plan_budget()
@@ -129,15 +141,15 @@ class CellRun:
         self.passes = sft_passes(sft, len(self.retrieval))
         own = retrieval_batches(self.retrieval, sft.batch_size, self.passes, order)
         self.sft_flops = flops_of(self.shape, own)
-        pairs: list[Example] = []
+        self.pairs: list[Example] = []
         if self.setting.extra.share_of_sft is None:
             shuffle = numpy_stream(self.seed, "shuffle")
-            pairs = grounding_examples(self.prompter, GroundingPlan(), shuffle)
+            self.pairs = grounding_examples(self.prompter, GroundingPlan(), shuffle)
         self.extra = extra_budget(
             self.setting.extra,
             self.sft_flops,
             self.shape,
-            pairs,
+            self.pairs,
             self.setting.grounding.batch_size,
         )
         after = self.extra.flops * self.method.spends.get("after", 0.0)
@@ -196,7 +208,9 @@ class CellRun:
         plan = self.method.grounding()
         if plan is None:
             return
-        examples = grounding_examples(self.prompter, plan, numpy_stream(self.seed, "shuffle"))
+        examples = self.pairs if replace(plan, frozen_share=1.0) == GroundingPlan() else []
+        shuffle = numpy_stream(self.seed, "shuffle")
+        examples = examples or grounding_examples(self.prompter, plan, shuffle)
         if not examples:
             raise CellError(
                 f"{self.method.key} on {self.setting.name}: no item has text to ground in"
@@ -221,7 +235,7 @@ class CellRun:
                 frozen,
                 settings,
                 max_tokens=self.max_tokens,
-                dtype=self.setting.backbone.dtype,
+                dtype=self.dtype,
                 progress=self._progress("grounding"),
             )
             self._close_stage("grounding", began, watch, done, frozen)
@@ -234,7 +248,7 @@ class CellRun:
                 self._sft_settings(),
                 seed=self.seed,
                 max_tokens=self.max_tokens,
-                dtype=self.setting.backbone.dtype,
+                dtype=self.dtype,
                 progress=self._progress("grounding_free"),
             )
             self._close_stage("grounding_free", began, watch, done, free)
@@ -266,7 +280,7 @@ class CellRun:
             seed=self.seed,
             auxiliary_weight=weight,
             max_tokens=self.max_tokens,
-            dtype=self.setting.backbone.dtype,
+            dtype=self.dtype,
             progress=self._progress("sft"),
             after_step=lambda step, so_far: self._curve_point(step, so_far, began),
         )
@@ -288,6 +302,7 @@ class CellRun:
         for part in parts:
             scores[part] = self.scorer.ranks(self.model, part, progress=self._progress(part))
         self.ledger.note_cost("score", time.perf_counter() - began, tokens=self.scorer.tokens)
+        self.ledger.note_search(self.scorer.cut_to)
         return scores
 
     # Details ----------------------------------------------------------------------------------
@@ -312,12 +327,11 @@ class CellRun:
                 "metrics": metrics,
             }
         )
-        self._paused += time.perf_counter() - paused
-        self._stage("sft")
+        self._paused += self._stage("sft") - paused
 
     def _diagnose(self, stage: str) -> None:
         matrix = embedding_matrices(self.model)[0]
-        self.report({"event": "stage", "stage": "diagnose"})
+        self._stage("diagnose")
         numbers, arrays = diagnose(
             read_rows(matrix, self.vocabulary.new_ids).numpy(),
             read_rows(matrix, self.vocabulary.text_ids).numpy(),
@@ -338,6 +352,7 @@ class CellRun:
 
     def _stage(self, stage: str) -> float:
         self.report({"event": "stage", "stage": stage})
+        self.ledger.enter("validation" if stage == "curve" else stage)
         return time.perf_counter()
 
     def _progress(self, stage: str) -> Any:
@@ -375,17 +390,8 @@ def run_cell(
     report: Report = silent,
 ) -> Path:
     """Runs one cell and writes its record; returns the record's path."""
-    run = CellRun(
-        setting,
-        parameters,
-        method,
-        seed,
-        inputs,
-        device,
-        offline=offline,
-        plain=plain,
-        report=report,
-    )
+    options: dict[str, Any] = {"offline": offline, "plain": plain, "report": report}
+    run = CellRun(setting, parameters, method, seed, inputs, device, **options)
     saved = run.run()
     report({"event": "stage", "stage": "save"})
     return save_cell(saved, results)

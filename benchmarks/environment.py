@@ -1,5 +1,6 @@
 """Where and with which code a cell ran, for its record."""
 
+import ctypes
 import os
 import platform
 import re
@@ -51,8 +52,17 @@ def gpu_driver() -> str | None:
     return done.stdout.strip().partition("\n")[0] or None
 
 
-def describe_environment(device: Any, dtype: str, *, deterministic: bool) -> dict[str, Any]:
-    """The record's `environment` for computations with torch on `device`."""
+def describe_environment(
+    device: Any, dtype: str, attention: str | None = None, *, deterministic: bool
+) -> dict[str, Any]:
+    """The record's `environment` for computations with torch on `device`.
+
+    Args:
+        device: where it computes.
+        dtype: that it really computes in (`gti.devices.computed_dtype`).
+        attention: the backbone's (`gti.devices.describe_attention`); null before it is known.
+        deterministic: whether the same machine gives the same bits.
+    """
     import torch
 
     cuda = device.type == "cuda"
@@ -64,6 +74,7 @@ def describe_environment(device: Any, dtype: str, *, deterministic: bool) -> dic
         "driver": gpu_driver() if cuda else None,
         "threads": torch.get_num_threads(),
         "dtype": dtype,
+        "attention": attention,
         "deterministic": deterministic,
         "python": platform.python_version(),
         "platform": system_name(),
@@ -130,11 +141,52 @@ def changed_files(commit: str | None) -> int | None:
 
 
 def peak_memory_bytes(device: Any | None = None) -> int | None:
-    """Peak memory: of the device where it is a GPU, else of this process; null if unknown."""
+    """Peak memory: of the device where it is a GPU, else of this process; null if unknown.
+
+    Since `reset_peak_memory` was last called, where that could be done; else since the start.
+    """
     if device is not None and device.type == "cuda":
         import torch
 
         return int(torch.cuda.max_memory_allocated(device))
+    try:
+        return _status_bytes("VmHWM")
+    except (OSError, KeyError):
+        return _lifetime_peak()
+
+
+def reset_peak_memory(device: Any | None = None) -> bool:
+    """From here on `peak_memory_bytes` says anew what is held at most; false where it cannot.
+
+    On Linux what this process keeps without using it goes back to the system first: workers keep
+    big blocks (`KEEP_MEMORY`), and a stage would else start at the last one's peak.
+    """
+    if device is not None and device.type == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    if not sys.platform.startswith("linux"):
+        return False
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    if trim is not None:
+        trim(0)
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _status_bytes(field: str) -> int:
+    """A figure of `/proc/self/status`, which Linux gives in KiB."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return 1024 * int(fields[field].split()[0])
+
+
+def _lifetime_peak() -> int | None:
+    """Peak memory of this process since it started; null if unknown."""
     try:
         import resource
     except ImportError:  # Windows

@@ -211,7 +211,7 @@ def save_cell(saved: SavedCell, results: Path) -> Path:
             "extra_spent_flops": run.ledger.extra_spent,
         },
         "environment": describe_environment(
-            run.device, run.setting.backbone.dtype, deterministic=True
+            run.device, run.dtype, run.attention, deterministic=True
         ),
         "inputs": inputs_of(run),
         "code": describe_code(plain=run.plain),

@@ -34,6 +34,7 @@ class Scorer:
         vocabulary: where the new tokens live.
         device: where to compute.
         forms: how the search is done.
+        dtype: what is computed in; default: the setting's.
     """
 
     def __init__(
@@ -44,13 +45,16 @@ class Scorer:
         vocabulary: Vocabulary,
         device: torch.device,
         forms: Forms = FAST,
+        dtype: str | None = None,
     ) -> None:
         exact = setting.decoding.method == "exact"
         self.search = forms.exact_search if exact else forms.beam_search
         self.setting, self.inputs, self.prompter = setting, inputs, prompter
+        self.dtype = dtype or setting.backbone.dtype
         self.track = track_of(setting, inputs, prompter)
         self.trie = build_trie(inputs.semantic_ids, vocabulary, device)
         self.max_tokens = MAX_TOKENS[device.type]
+        self.cut_to: int | None = None  # tokens per batch, once memory ran out
         count = len(self.track.sizes("validation"))
         size = min(count, setting.evaluation.validation_users)
         # The same sample at every seed: the sample is part of the setting.
@@ -67,8 +71,10 @@ class Scorer:
             prompts,
             self.setting.decoding.beam,
             max_tokens=self.max_tokens,
-            dtype=self.setting.backbone.dtype,
+            dtype=self.dtype,
         )
+        if beams.cut_to is not None:
+            self.max_tokens = self.cut_to = beams.cut_to
         self.tokens += sum(len(prompt) for prompt in prompts)
         relevant = self.track.relevant(part, rows)
         return rank_relevant(beams, self.trie, relevant, self.track.removed(part, rows))

@@ -16,6 +16,8 @@ from gti.prompts import Example, Prompter
 from gti.queries import QuerySet
 from leaderboard.setting import Setting
 
+HELD_OUT = ("validation", "test")
+
 
 class TrackError(RuntimeError):
     """A setting that its track cannot ask; the message names the setting and the way out."""
@@ -29,6 +31,10 @@ class Track(Protocol):
 
     def examples(self, wording: np.random.Generator) -> list[Example]:
         """One pass of the training stream R."""
+        ...
+
+    def check(self, wordings: int) -> None:
+        """Refuses what is asked and does not fit, before anything is trained (PromptError)."""
         ...
 
     def sizes(self, part: str) -> IntArray:
@@ -55,11 +61,19 @@ class NextItem:
 
     def __init__(self, setting: Setting, inputs: Inputs, prompter: Prompter) -> None:
         self.setting, self.split, self.prompter = setting, inputs.split, prompter
+        self.whose = [f"user {inputs.dataset.user_ids[user]!r}" for user in inputs.split.users]
 
     def examples(self, wording: np.random.Generator) -> list[Example]:
         """The users' training histories."""
         window = self.setting.prompts.window
-        return retrieval_examples(self.prompter, self.split.train, window, wording)
+        return retrieval_examples(self.prompter, self.split.train, window, wording, self.whose)
+
+    def check(self, wordings: int) -> None:
+        """Asks for one user with the longest history: all items take equally many tokens."""
+        for part in HELD_OUT:
+            longest = self.sizes(part).argsort(kind="stable")[-1:]
+            for wording in range(wordings):
+                self.prompts(part, longest, wording)
 
     def sizes(self, part: str) -> IntArray:
         """[users] items that the prompt shows."""
@@ -71,8 +85,10 @@ class NextItem:
 
     def prompts(self, part: str, rows: IntArray, wording: int) -> list[IntArray]:
         """What is known of each user."""
-        histories = self._histories(part, rows)
-        return [self.prompter.retrieval_prompt(history, wording) for history in histories]
+        return [
+            self.prompter.retrieval_prompt(history, wording, self.whose[row])
+            for row, history in zip(rows, self._histories(part, rows), strict=True)
+        ]
 
     def relevant(self, part: str, rows: IntArray) -> list[IntArray]:
         """The one held-out item."""
@@ -94,7 +110,18 @@ class Search:
 
     def examples(self, wording: np.random.Generator) -> list[Example]:
         """Training queries with their items."""
-        return query_examples(self.prompter, list(self.queries.pairs()), wording)
+        train = self.queries.train
+        whose = [f"query {query.key!r}" for query in train for _ in query.answers]
+        return query_examples(self.prompter, list(self.queries.pairs()), wording, whose)
+
+    def check(self, wordings: int) -> None:
+        """Asks every query that is too long in bytes to fit for certain."""
+        for wording in range(wordings):
+            room = self.prompter.query_room(wording)
+            for part in HELD_OUT:
+                texts = [query.text.encode() for query in self.queries.of(part)]
+                long = [row for row, text in enumerate(texts) if len(text) > room]
+                self.prompts(part, np.array(long, dtype=np.int64), wording)
 
     def sizes(self, part: str) -> IntArray:
         """[queries] characters of the query."""
@@ -102,8 +129,11 @@ class Search:
 
     def prompts(self, part: str, rows: IntArray, wording: int) -> list[IntArray]:
         """The query in the given wording."""
-        asked = self.queries.of(part)
-        return [self.prompter.query_prompt(asked[row].text, wording) for row in rows]
+        asked = [self.queries.of(part)[row] for row in rows]
+        return [
+            self.prompter.query_prompt(query.text, wording, f"query {query.key!r}")
+            for query in asked
+        ]
 
     def relevant(self, part: str, rows: IntArray) -> list[IntArray]:
         """Good items, then those that may be."""
@@ -120,6 +150,7 @@ def track_of(setting: Setting, inputs: Inputs, prompter: Prompter) -> Track:
 
     Raises:
         TrackError: the setting asks in more wordings than there are.
+        PromptError: a held-out prompt does not fit into the model's context.
     """
     track: Track = NextItem(setting, inputs, prompter)
     if inputs.queries is not None:
@@ -130,4 +161,5 @@ def track_of(setting: Setting, inputs: Inputs, prompter: Prompter) -> Track:
             f"setting {setting.name}: evaluation.wordings = {asked}, but backbone"
             f" {setting.backbone.name} is asked in {known} wording(s); lower it"
         )
+    track.check(asked)
     return track

@@ -134,7 +134,9 @@ def save_trial(
         "learning_curve": run.ledger.curve,
         "cost": run.ledger.cost,
         "seconds": seconds,
-        "environment": describe_environment(run.device, setting.backbone.dtype, deterministic=True),
+        "environment": describe_environment(
+            run.device, run.dtype, run.attention, deterministic=True
+        ),
         "inputs": inputs_of(run),
         "code": describe_code(),
         "ranks": None if ranks is None else write_ranks(ranks_path(path), ranks),

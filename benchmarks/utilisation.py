@@ -2,10 +2,11 @@
 
 Utilisation is actual FLOPs (`gti.flops`: no padding, the head at answers alone, what prompts share
 once) over seconds times that rate. On a CPU the rate is that of a matrix product, measured on the
-threads of this process; on a GPU the vendor's figure for dense products, null for one not listed.
+threads of this process before and after every training stage, the largest so far: what else the
+machine does can only lower one. On a GPU it is the vendor's figure for dense products, null for one
+not listed.
 """
 
-import functools
 import time
 from typing import Any
 
@@ -23,7 +24,10 @@ PUBLISHED = {
 sheets)."""
 
 
-@functools.cache
+LARGEST: dict[str, float] = {}
+"""dtype → the largest rate that was measured in this process."""
+
+
 def product_flops(dtype: str) -> float:
     """FLOP/s of a square matrix product on this process's threads: the best of a few, 0.1 s."""
     import torch
@@ -38,9 +42,13 @@ def product_flops(dtype: str) -> float:
 
 
 def device_flops(device: Any, dtype: str) -> float | None:
-    """FLOP/s that `device` could do in `dtype`; null where nobody has said."""
+    """FLOP/s that `device` could do in `dtype`; null where nobody has said.
+
+    A CPU is measured at every call, and the largest rate so far is returned.
+    """
     if device.type == "cpu":
-        return product_flops(dtype)
+        LARGEST[dtype] = max(product_flops(dtype), LARGEST.get(dtype, 0.0))
+        return LARGEST[dtype]
     import torch
 
     return PUBLISHED.get(torch.cuda.get_device_name(device), {}).get(dtype)

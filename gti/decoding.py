@@ -6,7 +6,7 @@ sequence, each blind to the others (an explicit mask over its ancestors), so tha
 and values are never copied per beam.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,8 @@ from gti.head import log_probabilities
 from gti.reading import knows_layers, read
 from gti.semantic_ids import SemanticIds
 from gti.training import autocast
+from gti.user_batches import run_in_batches
 from gti.vocabulary import Vocabulary
-
-SPREAD, MORE = 1.125, 8
-"""How much longer a batch's longest prompt may be than its shortest, where padding is allowed."""
 
 
 @dataclass(frozen=True)
@@ -83,44 +81,13 @@ class Beams:
         scores: [users, beam] float32 log-probabilities; −inf beside −1.
         trie_mass: [users, levels] probability mass on the codes that the trie allows, along the
             best beam.
+        cut_to: tokens per batch of users after memory ran out; null where it did not.
     """
 
     leaves: IntArray
     scores: NDArray[np.float32]
     trie_mass: NDArray[np.float64]
-
-
-def length_batches(
-    prompts: Sequence[IntArray], max_tokens: int, extra: int, alike: bool = True
-) -> Iterator[IntArray]:
-    """Batches of users whose prompts have the same length, or nearly so, shorter ones first.
-
-    Args:
-        prompts: [users] token ids.
-        max_tokens: tokens in one batch, padding counted; a user alone may have more.
-        extra: tokens that each user has beside its prompt.
-        alike: exactly the same length, so that nothing is padded; else the longest of a batch has
-            at most `SPREAD` times the shortest's tokens, and `MORE`.
-    """
-    lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
-    order = np.argsort(lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        here = lengths[order[start:]]
-        bound = here[0] if alike else SPREAD * here[0] + MORE
-        tokens = np.arange(1, len(here) + 1) * (here + extra)  # both grow, so the first ones fit
-        count = max(1, int(((here <= bound) & (tokens <= max_tokens)).sum()))
-        yield order[start : start + count]
-        start += count
-
-
-def batch_of(prompts: Sequence[IntArray], device: torch.device) -> tuple[Tensor, Tensor]:
-    """[users, longest] token ids, padded on the right with 0, and [users] lengths."""
-    lengths = [len(prompt) for prompt in prompts]
-    ids = np.zeros((len(prompts), max(lengths)), dtype=np.int64)
-    for row, prompt in zip(ids, prompts, strict=True):
-        row[: len(prompt)] = prompt
-    return torch.from_numpy(ids).to(device), torch.tensor(lengths, device=device)
+    cut_to: int | None = None
 
 
 @torch.inference_mode()
@@ -140,25 +107,30 @@ def beam_search(
         trie: of the items that may be named.
         prompts: [users] token ids before the Semantic ID.
         beam: hypotheses kept at each level; never shrunk (a trie with fewer leaves fills less).
-        max_tokens: tokens (prompts and beams) in one batch of users.
+        max_tokens: tokens (prompts and beams) in one batch of users; fewer where memory runs out.
         dtype: "bfloat16" computes in it; log-probabilities are float32 always.
+
+    Raises:
+        SearchMemoryError: not even one user fits into memory.
     """
     users, levels = len(prompts), len(trie.children)
     leaves = np.full((users, beam), -1, dtype=np.int64)
     scores = np.full((users, beam), -np.inf, dtype=np.float32)
     mass = np.zeros((users, levels), dtype=np.float64)
     device = trie.children[0].device
-    alike = not knows_layers(model)
-    for chosen in length_batches(prompts, max_tokens, beam * (levels - 1), alike):
-        ids, lengths = batch_of([prompts[user] for user in chosen], device)
+
+    def search(chosen: IntArray, ids: Tensor, lengths: Tensor) -> None:
         with autocast(device, dtype):
             found = _search(model, trie, ids, lengths, beam)
         width = found[0].shape[1]
         leaves[chosen, :width] = found[0].cpu().numpy()
         scores[chosen, :width] = found[1].cpu().numpy()
         mass[chosen] = found[2].cpu().numpy()
+
+    extra, alike = beam * (levels - 1), not knows_layers(model)
+    cut_to = run_in_batches(search, prompts, max_tokens, extra, alike=alike, device=device)
     leaves[np.isneginf(scores)] = -1
-    return Beams(leaves, scores, mass)
+    return Beams(leaves, scores, mass, cut_to)
 
 
 def code_log_probabilities(model: Any, hidden: Tensor, tokens: Tensor) -> Tensor:

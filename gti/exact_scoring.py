@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from gti.dataset import IntArray
-from gti.decoding import Beams, Trie, batch_of, code_log_probabilities, length_batches
+from gti.decoding import Beams, Trie, code_log_probabilities
 from gti.reading import knows_layers, read
 from gti.training import autocast
+from gti.user_batches import run_in_batches
 
 NODES = 256
 """Prefixes that go through the model side by side, per user."""
@@ -133,27 +134,6 @@ class _Walk:
 
 
 @torch.inference_mode()
-def leaf_scores(
-    model: Any, trie: Trie, ids: Tensor, *, dtype: str = "float32", nodes: int = NODES
-) -> Tensor:
-    """Log-probability of every Semantic ID of the trie after each of some prompts of one length.
-
-    Args:
-        model: a causal LM, in eval mode.
-        trie: of the items that may be named.
-        ids: [users, length] prompts.
-        dtype: "bfloat16" computes in it.
-        nodes: prefixes that go through the model side by side.
-
-    Returns:
-        [users, leaves] sums over the levels, under the full vocabulary; float64 for such a model.
-    """
-    with autocast(ids.device, dtype):
-        lengths = torch.full((len(ids),), ids.shape[1], device=ids.device)
-        return _Walk(model, trie, Edges.of(trie), ids, lengths, nodes).totals[-1]
-
-
-@torch.inference_mode()
 def exact_search(
     model: Any,
     trie: Trie,
@@ -171,9 +151,13 @@ def exact_search(
         trie: of the items that may be named.
         prompts: [users] token ids before the Semantic ID.
         beam: length of the list that is kept of all.
-        max_tokens: tokens (prompts and prefixes) in the cache for one batch of users.
+        max_tokens: tokens (prompts and prefixes) in the cache for one batch of users; fewer where
+            memory runs out.
         dtype: "bfloat16" computes in it; log-probabilities are float32 always.
         nodes: prefixes that go through the model side by side.
+
+    Raises:
+        SearchMemoryError: not even one user fits into memory.
     """
     users, levels = len(prompts), len(trie.children)
     leaves = np.full((users, beam), -1, dtype=np.int64)
@@ -181,13 +165,15 @@ def exact_search(
     mass = np.zeros((users, levels), dtype=np.float64)
     device, edges = trie.children[0].device, Edges.of(trie)
     width = min(beam, trie.num_leaves)
-    alike = not knows_layers(model)
-    for chosen in length_batches(prompts, max_tokens, nodes * (levels - 1), alike):
-        ids, lengths = batch_of([prompts[user] for user in chosen], device)
+
+    def search(chosen: IntArray, ids: Tensor, lengths: Tensor) -> None:
         with autocast(device, dtype):
             walk = _Walk(model, trie, edges, ids, lengths, nodes)
         best, found = walk.totals[-1].topk(width, dim=1, sorted=True)
         leaves[chosen, :width] = found.cpu().numpy()
         scores[chosen, :width] = best.cpu().numpy()
         mass[chosen] = walk.mass_along(found[:, 0]).cpu().numpy()
-    return Beams(leaves, scores, mass)
+
+    extra, alike = nodes * (levels - 1), not knows_layers(model)
+    cut_to = run_in_batches(search, prompts, max_tokens, extra, alike=alike, device=device)
+    return Beams(leaves, scores, mass, cut_to)

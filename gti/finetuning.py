@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gti.batches import Batch, MicroBatcher, answer_states
 from gti.dataset import IntArray
 from gti.flops import ModelShape
 from gti.head import head_loss
@@ -17,13 +19,10 @@ from gti.prompts import Example, Prompter
 from gti.shared_prefixes import cutter
 from gti.streams import stream_key
 from gti.training import (
-    Batch,
-    MicroBatcher,
     OptimizerSettings,
     Progress,
     StageReport,
     adamw,
-    answer_states,
     autocast,
     check_finite,
     hidden_states,
@@ -45,22 +44,36 @@ def retrieval_examples(
     train: Sequence[IntArray],
     window: int,
     wording: np.random.Generator,
+    whose: Sequence[str] | None = None,
 ) -> list[Example]:
     """The retrieval stream R, one pass: the same for every method at a seed.
 
     Style "sequence": histories in windows, every item a target. Style "chat": one question per
     training item after a user's first, in the blocks of `history_blocks`; a question shows what its
     block holds before the item, and one wording is drawn per block.
+
+    Args:
+        prompter: builds the examples.
+        train: [users] histories.
+        window: items per window.
+        wording: stream "wording".
+        whose: [users] what errors call each history.
+
+    Raises:
+        PromptError: a prompt does not fit into the model's context.
     """
+    named = list(zip(train, whose or [""] * len(train), strict=True))
     if prompter.style == "sequence":
-        return [example for history in train for example in prompter.windows(history, window)]
+        return [part for items, who in named for part in prompter.windows(items, window, who)]
     count = len(prompter.tasks["retrieval"].wordings)
-    blocks = [block for history in train for block in history_blocks(history, prompter.max_history)]
+    longest = prompter.max_history
+    blocks = [(block, who) for items, who in named for block in history_blocks(items, longest)]
     examples = []
-    for number, block in enumerate(blocks):
+    for number, (block, who) in enumerate(blocks):
         drawn = int(wording.integers(count))
         for end in range(1, len(block)):
-            example = prompter.example("retrieval", int(block[end]), drawn, block[:end])
+            asked = (int(block[end]), drawn, block[:end])
+            example = prompter.example("retrieval", *asked, whose=who)
             examples.append(replace(example, block=number))
     return examples
 
@@ -76,7 +89,10 @@ def history_blocks(history: IntArray, size: int) -> list[IntArray]:
 
 
 def query_examples(
-    prompter: Prompter, pairs: Sequence[tuple[str, int]], wording: np.random.Generator
+    prompter: Prompter,
+    pairs: Sequence[tuple[str, int]],
+    wording: np.random.Generator,
+    whose: Sequence[str] | None = None,
 ) -> list[Example]:
     """The training stream R of the retrieval track, one pass: one wording drawn per pair.
 
@@ -84,10 +100,15 @@ def query_examples(
         prompter: builds the examples.
         pairs: (query, item), from `gti.queries`.
         wording: stream "wording".
+        whose: [pairs] what errors call each.
+
+    Raises:
+        PromptError: a prompt does not fit into the model's context.
     """
     count = len(prompter.tasks["query"].wordings)
     return [
-        prompter.query_example(text, item, int(wording.integers(count))) for text, item in pairs
+        prompter.query_example(text, item, int(wording.integers(count)), who)
+        for (text, item), who in zip(pairs, whose or [""] * len(pairs), strict=True)
     ]
 
 
@@ -135,15 +156,19 @@ def beside(
 
 
 @contextmanager
-def seeded_dropout(model: Any, seed: int, step: int) -> Iterator[None]:
-    """Forks and seeds the generators around a step, where the model drops anything at all."""
+def seeded_dropout(model: Any, seed: int, step: int) -> Iterator[Callable[[], object]]:
+    """Forks and seeds the generators around a step, where the model drops anything at all.
+
+    Yields what seeds them anew: a second try of a step draws what it would have drawn as the first.
+    """
     if not any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules()):
-        yield
+        yield lambda: None
         return
     device = next(model.parameters()).device
+    start = partial(torch.manual_seed, (stream_key(seed, "dropout") + step) % 2**63)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed((stream_key(seed, "dropout") + step) % 2**63)
-        yield
+        start()
+        yield start
 
 
 def answer_loss(model: Any, batch: Batch) -> Tensor:
@@ -204,15 +229,21 @@ def finetune(
         with autocast(device, dtype):
             return batch_loss(model, batch)
 
+    def backward(parts: Sequence[tuple[list[Example], float]], number: int) -> list[float]:
+        with seeded_dropout(model, seed, number) as seed_again:
+
+            def start_again() -> None:
+                optimizer.zero_grad()
+                seed_again()
+
+            return runner.backward(parts, loss_of, start_again)
+
     if after_step is not None:
         after_step(0, report)
     for number, step in enumerate(steps):
         model.train()
         parts = [(step.retrieval, 1.0), (step.auxiliary, auxiliary_weight)]
-        with seeded_dropout(model, seed, number):
-            losses = runner.backward(
-                [part for part in parts if part[0]], loss_of, optimizer.zero_grad
-            )
+        losses = backward([part for part in parts if part[0]], number)
         for loss in losses:
             check_finite(loss, "the loss", settings, number)
         if number == 0:

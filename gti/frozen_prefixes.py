@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from gti.batches import is_out_of_memory
 from gti.dataset import IntArray
 from gti.head import others_logsumexp
 from gti.prefix import NOTHING, Behind, LayerStates, pack, run_packed
@@ -77,6 +78,9 @@ class FrozenPrefixes:
             comes once is not kept.
         dtype: "bfloat16" computes in it.
         bound: bytes of keys and values to keep; default `PREFIX_BYTES`.
+
+    Attributes:
+        gave_up: whether memory ran out, so that nothing is kept any more.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class FrozenPrefixes:
         self.new_ids = new_ids
         self.dtype = dtype
         self.bound = PREFIX_BYTES[new_ids.device.type] if bound is None else bound
+        self.gave_up = False
         uses: Counter[bytes] = Counter()
         tasks: dict[str, dict[bytes, IntArray]] = {}
         for task, prefix in coming:
@@ -124,13 +129,25 @@ class FrozenPrefixes:
             return {key: self._kept[key] for key in wanted}, []
         runs = self._run_leads() if self._pool is None else []
         found = self._run(missing)
+        lengths = {key: len(self._lead(key).places) for key in missing}
         if self._pool is None:
-            self._make_pool(next(iter(found.values())).behind.layers)
+            self._try_to_make_pool(next(iter(found.values())).behind.layers)
         for key, ids in missing.items():
-            lead = len(self._lead(key).places)
-            runs.append(Run(len(ids) - lead, lead, 1))
+            runs.append(Run(len(ids) - lengths[key], lengths[key], 1))
         self._keep({key: prefix for key, prefix in found.items() if key in self._starts})
         return {key: self._kept[key] if key in self._kept else found[key] for key in wanted}, runs
+
+    def give_up(self) -> bool:
+        """Keeps nothing from now on: prefixes are run where they are needed, with the same result.
+
+        Returns:
+            Whether anything was kept.
+        """
+        kept, self.gave_up = bool(self._pool or self._lead_layers), True
+        self.bound, self._pool, self._lead_layers = 0, [], []
+        for places in (self._leads, self._starts, self._kept):
+            places.clear()
+        return kept
 
     def _lead(self, key: bytes) -> Behind:
         """The lead that the prefix `key` stands behind."""
@@ -202,6 +219,15 @@ class FrozenPrefixes:
         ends = torch.from_numpy(np.array([place[-1] for place in places])).to(device)
         return layers, hidden[ends], places
 
+    def _try_to_make_pool(self, like: Sequence[LayerStates]) -> None:
+        """Makes the pool, or gives up where memory does not suffice for it."""
+        try:
+            self._make_pool(like)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.give_up()
+
     def _make_pool(self, like: Sequence[LayerStates]) -> None:
         """Makes room for the leads and as many prefixes that come again as the bound allows."""
         token = _token_bytes(like)
@@ -211,18 +237,20 @@ class FrozenPrefixes:
             if (end + length) * token <= self.bound:
                 self._starts[key] = end
                 end += length
-        self._pool = []
+        pool: list[LayerStates] = []
         for layer in like:
             rooms = [states.new_zeros(end, *states.shape[1:]) for states in layer]
             for room, states in zip(rooms, layer, strict=True):
                 room[:start] = states[:start]
-            self._pool.append((rooms[0], rooms[1]))
+            pool.append((rooms[0], rooms[1]))
+        self._pool = pool  # whole or not at all: memory may run out on the way
 
     def _keep(self, found: Mapping[bytes, Prefix]) -> None:
         """Copies the prefixes of one run to their places in the pool."""
         if not found or self._pool is None:
             return
         here, there = [], []
+        kept: dict[bytes, Prefix] = {}
         for key, prefix in found.items():
             lead = self._lead(key).places
             rest = prefix.behind.places[len(lead) :]
@@ -230,13 +258,14 @@ class FrozenPrefixes:
             here.append(rest)
             there.append(room)
             behind = Behind(self._pool, np.concatenate([lead, room]))
-            self._kept[key] = Prefix(behind, prefix.hidden, prefix.others)
+            kept[key] = Prefix(behind, prefix.hidden, prefix.others)
         source = torch.from_numpy(np.concatenate(here)).to(self.new_ids.device)
         target = torch.from_numpy(np.concatenate(there)).to(self.new_ids.device)
         layers = next(iter(found.values())).behind.layers
         for rooms, constants in zip(self._pool, layers, strict=True):
             for pool, constant in zip(rooms, constants, strict=True):
                 pool[target] = constant[source]
+        self._kept |= kept  # once all is copied: memory may run out on the way
 
 
 def _token_bytes(layers: Sequence[LayerStates]) -> int:

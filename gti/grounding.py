@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from gti.batches import Batch, MicroBatcher, answer_states
 from gti.dataset import IntArray
 from gti.flops import ModelShape
 from gti.head import head_loss, own_rows_loss
@@ -23,13 +24,10 @@ from gti.prefix import can_pack, packed_attending, run_packed
 from gti.prompts import Example, Prompter
 from gti.split_examples import SplitBatch, Splitter, batch_flops
 from gti.training import (
-    Batch,
-    MicroBatcher,
     OptimizerSettings,
     Progress,
     StageReport,
     adamw,
-    answer_states,
     autocast,
     check_finite,
     hidden_states,
@@ -178,9 +176,11 @@ def ground(
         splitter = Splitter(
             model, (own.matrices[0], own.matrices[-1]), own.ids, seen, dtype, prefix_bytes
         )
-        runner = MicroBatcher(max_tokens, own.ids.device, splitter.micro_batches)
+        prefixes = splitter.prefixes
+        runner = MicroBatcher(max_tokens, own.ids.device, splitter.micro_batches, prefixes.give_up)
         with packed_attending(model):
             report = _train(own, batches, settings, runner, dtype, progress)
+        report.gave_up_prefixes = prefixes.gave_up
     else:
         runner = MicroBatcher(max_tokens, own.ids.device)
         report = _train(own, batches, settings, runner, dtype, progress)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from gti.capabilities import hidden_dependence
 from gti.dataset import IntArray
 
 ATTENTION = "gti_packed"
@@ -23,8 +24,6 @@ SPREAD = 2.0
 """In a group the longest sequence has at most this many times the shortest's tokens, and two."""
 SHORT = 128
 """Keys up to which plain matrix products are faster on a CPU than the fused kernel's backward."""
-CHANGING_ROPE = ("dynamic", "longrope")
-"""Rotary embeddings that depend on the longest sequence of a batch."""
 
 LayerStates = tuple[Tensor, Tensor]
 """Keys and values of one layer, [tokens, kv heads, head dimension] each."""
@@ -282,13 +281,10 @@ def can_pack(model: Any) -> bool:
     with sinks, caps or biases of its own shows in the numbers.
     """
     config = model.config
-    rope = getattr(config, "rope_parameters", None) or {}
     if (
         not getattr(model, "_supports_attention_backend", False)
-        or set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
-        or getattr(config, "sliding_window", None)
         or getattr(config, "is_encoder_decoder", False)
-        or rope.get("rope_type", "default") in CHANGING_ROPE
+        or hidden_dependence(config) is not None
     ):
         return False
     try:

@@ -19,6 +19,7 @@ from gti.wordings import CHAT, PLAIN, SEQUENCE_LEAD_IN, SEQUENCE_SEPARATOR, SYST
 Style = Literal["sequence", "chat"]
 MAX_TITLES = 10
 """Titles that a prompt lists at most: spelled out they are far longer than Semantic IDs."""
+_QUERY_CAUSE = "queries.words or max_text_tokens"
 
 
 class PromptError(ValueError):
@@ -72,6 +73,7 @@ class Prompter:
         max_text_tokens: longer titles and details are cut at a token border.
         max_history: items of a history that a prompt shows, the latest ones.
         context: the model's longest input; null where it has none.
+        item_ids: [num_items] what the dataset calls its items, for errors; null: their numbers.
     """
 
     def __init__(
@@ -87,13 +89,19 @@ class Prompter:
         max_text_tokens: int,
         max_history: int,
         context: int | None,
+        item_ids: Sequence[str] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
+        # Asked directly: the library around it takes as long again for the same ids.
+        self._core = tokenizer.backend_tokenizer
+        self._core.no_truncation()
+        self._core.no_padding()
         self.semantic_ids = semantic_ids
         self.style = style
         self.max_text_tokens = max_text_tokens
         self.max_history = max_history
         self.context = context
+        self.item_ids = item_ids
         self.sid_ids = vocabulary.sid_token_ids(semantic_ids.token_index)
         self.user_texts = UserTexts(item_texts, title_field, detail_fields)
         self.titles = [self._cut(title) for title in self.user_texts.titles]
@@ -109,15 +117,14 @@ class Prompter:
     # Texts ------------------------------------------------------------------------------------
 
     def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        ids: list[int] = self._core.encode_batch_fast([text], add_special_tokens=False)[0].ids
         return ids
 
     def _cut(self, text: str) -> str:
         text = " ".join(text.split())
         if len(text) <= self.max_text_tokens:  # a token is at least one character
             return text
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        offsets = encoded["offset_mapping"]
+        offsets = self._core.encode(text, add_special_tokens=False).offsets
         if len(offsets) <= self.max_text_tokens:
             return text
         return text[: offsets[self.max_text_tokens - 1][1]].rstrip()
@@ -132,14 +139,19 @@ class Prompter:
         rendered = self.tokenizer.apply_chat_template(turns, tokenize=False)
         return self._encode(rendered.rpartition(mark)[2].rstrip("\n"))
 
-    def _prompt_ids(self, content: str) -> list[int]:
+    def _rendered(self, content: str) -> str:
+        """What the tokenizer reads where `content` is asked."""
         if not self.has_template:
-            return self._plain_start + self._encode(content)
+            return content
         turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": content}]
-        rendered = self.tokenizer.apply_chat_template(
+        rendered: str = self.tokenizer.apply_chat_template(
             turns, tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
-        return self._encode(rendered)
+        return rendered
+
+    def _prompt_ids(self, content: str) -> list[int]:
+        start = [] if self.has_template else self._plain_start
+        return start + self._encode(self._rendered(content))
 
     def sid_text(self, item: int) -> str:
         """The Semantic ID of `item` as token strings."""
@@ -163,6 +175,7 @@ class Prompter:
         wording: int = 0,
         history: IntArray | None = None,
         sid_of: int | None = None,
+        whose: str = "",
     ) -> Example:
         """One example of `task` whose answer is about `item`.
 
@@ -172,15 +185,22 @@ class Prompter:
             wording: which of the task's wordings.
             history: items before it, oldest first, for tasks that show one.
             sid_of: item whose Semantic ID stands for `item`'s own, where pairs are shuffled.
+            whose: who or what it is about, for errors: "user 'A1'".
+
+        Raises:
+            PromptError: it does not fit into the model's context.
         """
         spec = self.tasks[task]
         coded = item if sid_of is None else sid_of
         shown = self._shown(history)
         prompt = self._prompt_ids(self._fill(spec, wording, item, coded, shown))
         answer = self._answer(spec, item, coded, shown)
-        where = f"item {item} in task {task}"
+        name = item if self.item_ids is None else repr(self.item_ids[item])
         ids = prompt + answer
-        return self._checked(ids, np.arange(len(prompt), len(ids)), task, where)
+        self._check(
+            len(ids), f"item {name} in task {task}", whose, "max_history or max_text_tokens"
+        )
+        return _example(ids, np.arange(len(prompt), len(ids)), task)
 
     def _value(self, name: str, item: int, coded: int, shown: IntArray) -> str:
         """What stands for the placeholder `name`."""
@@ -231,15 +251,13 @@ class Prompter:
         lead = "" if self.has_template else " "
         return self._encode(lead + text) + self._end
 
-    def _checked(
-        self, ids: Sequence[int] | IntArray, targets: IntArray, task: str, where: str
-    ) -> Example:
-        if self.context is not None and len(ids) > self.context:
+    def _check(self, needed: int, what: str, whose: str, cause: str) -> None:
+        """Refuses `what` of `whose` if it needs more tokens than the model's context has."""
+        if self.context is not None and needed > self.context:
             raise PromptError(
-                f"{where}: {len(ids)} tokens do not fit into the model's context of"
-                f" {self.context}; lower max_history or max_text_tokens in the setting"
+                f"{whose + ', ' if whose else ''}{what}: {needed} tokens do not fit into the"
+                f" model's context of {self.context}; lower {cause} in the setting"
             )
-        return Example(np.array(ids, dtype=np.int64), targets, task)
 
     # Retrieval --------------------------------------------------------------------------------
 
@@ -252,11 +270,11 @@ class Prompter:
         separator = np.full((len(items), 1), self._separator, dtype=np.int64)
         return np.concatenate([self.sid_ids[items], separator], axis=1)
 
-    def windows(self, history: IntArray, window: int) -> list[Example]:
+    def windows(self, history: IntArray, window: int, whose: str = "") -> list[Example]:
         """Style "sequence": `history` in blocks of `window` items, cut from its end.
 
         Every item of a block is a target, the separators are not; a block sees nothing before
-        itself.
+        itself. For `whose` and errors see `example`.
         """
         lead = np.array(self._lead, dtype=np.int64)
         width = self.semantic_ids.num_levels + 1
@@ -265,43 +283,53 @@ class Prompter:
         for block in reversed(blocks):
             ids = np.concatenate([lead, self._listed(block).ravel()[:-1]])
             places = np.arange(len(block) * width).reshape(-1, width)[:, :-1].ravel()
-            where = f"a window of {len(block)} items"
-            examples.append(self._checked(ids, len(lead) + places, "retrieval", where))
+            self._check(len(ids), f"a window of {len(block)} items", whose, "window")
+            examples.append(_example(ids, len(lead) + places, "retrieval"))
         return examples
 
-    def retrieval_prompt(self, history: IntArray, wording: int = 0) -> IntArray:
-        """[length] token ids that stand before the Semantic ID of the next item."""
+    def retrieval_prompt(self, history: IntArray, wording: int = 0, whose: str = "") -> IntArray:
+        """[length] token ids that stand before the Semantic ID of the next item.
+
+        For `whose` and errors see `example`. Every item takes the same number of tokens.
+        """
         shown = history[-self.max_history :]
         if self.style == "sequence":
             ids = self._lead + self._listed(shown).ravel().tolist()
         else:
             ids = self._prompt_ids(self._fill(self.tasks["retrieval"], wording, 0, 0, shown))
         needed = len(ids) + self.semantic_ids.num_levels
-        if self.context is not None and needed > self.context:
-            raise PromptError(
-                f"a history of {len(shown)} items: {needed} tokens do not fit into the model's"
-                f" context of {self.context}; lower max_history in the setting"
-            )
+        self._check(needed, f"a history of {len(shown)} items", whose, "max_history")
         return np.array(ids, dtype=np.int64)
 
     # Queries ----------------------------------------------------------------------------------
 
-    def query_prompt(self, text: str, wording: int = 0) -> IntArray:
-        """[length] token ids that stand before the Semantic ID of an item for the query `text`."""
+    def query_room(self, wording: int = 0) -> float:
+        """Bytes up to which a query surely fits: a token stands for one byte at least."""
+        if self.context is None:
+            return float("inf")
+        asked = self.tasks["query"].wordings[wording].replace("{query}", "")
+        around = len(self._plain_start) + len(self._rendered(asked).encode())
+        return self.context - around - self.semantic_ids.num_levels
+
+    def query_prompt(self, text: str, wording: int = 0, whose: str = "") -> IntArray:
+        """[length] token ids that stand before the Semantic ID of an item for the query `text`.
+
+        For `whose` and errors see `example`.
+        """
         # One replacement: a query that itself holds "{query}" must stay as it is.
         asked = self.tasks["query"].wordings[wording].replace("{query}", self._cut(text))
         ids = self._prompt_ids(asked)
         needed = len(ids) + self.semantic_ids.num_levels
-        if self.context is not None and needed > self.context:
-            raise PromptError(
-                f"query {text!r:.60}: {needed} tokens do not fit into the model's context of"
-                f" {self.context}; lower queries.words or max_text_tokens in the setting"
-            )
+        self._check(needed, f"query {text!r:.60}", whose, _QUERY_CAUSE)
         return np.array(ids, dtype=np.int64)
 
-    def query_example(self, text: str, item: int, wording: int = 0) -> Example:
-        """The query `text`, answered with the Semantic ID of `item`."""
-        prompt = self.query_prompt(text, wording)
+    def query_example(self, text: str, item: int, wording: int = 0, whose: str = "") -> Example:
+        """The query `text`, answered with the Semantic ID of `item`; see `example` for `whose`."""
+        prompt = self.query_prompt(text, wording, whose)
         ids = np.append(prompt, self._answer(self.tasks["query"], item, item, self._shown(None)))
-        targets = np.arange(len(prompt), len(ids))
-        return self._checked(ids, targets, "query", f"query {text!r:.60}")
+        self._check(len(ids), f"query {text!r:.60}", whose, _QUERY_CAUSE)
+        return _example(ids, np.arange(len(prompt), len(ids)), "query")
+
+
+def _example(ids: Sequence[int] | IntArray, targets: IntArray, task: str) -> Example:
+    return Example(np.array(ids, dtype=np.int64), targets, task)

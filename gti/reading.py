@@ -8,17 +8,21 @@ the order of floating-point sums.
 """
 
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from gti.prefix import CHANGING_ROPE
+from gti.capabilities import hidden_dependence, trying
 
 KNOWN_LAYERS = ("LlamaDecoderLayer", "Qwen3DecoderLayer")
 """Norm, attention with rotary positions, residual; norm, MLP, residual."""
 PART_TOKENS = {"cpu": 1024}
 """Tokens of prompts that go through all layers at once, so that they stay in a core's cache."""
+
+TRIED: WeakKeyDictionary[torch.nn.Module, tuple[object, str | None]] = WeakKeyDictionary()
+"""Models that were tried → what they were made of then, and what came out."""
 
 Rotation = tuple[Tensor, Tensor]
 """Cosines and signed sines of rotary positions, [users or 1, tokens or 1, 1, head dimension]."""
@@ -45,17 +49,67 @@ class Reading(Protocol):
 
 
 def knows_layers(model: Any) -> bool:
-    """Whether `LayerReading` reads with `model`: layers of a known shape, full attention."""
+    """Whether `LayerReading` reads with `model`."""
+    return why_whole(model) is None
+
+
+def why_whole(model: Any) -> str | None:
+    """Why `model` is read by calls of the whole; null where `LayerReading` gives the same states.
+
+    Kinds of layers and what the config declares are read first, then a few tokens are read both
+    ways: a layer that does more than its kind, a hook or a changed scale, shows in the numbers.
+    """
     layers = getattr(model.base_model, "layers", None) or ()
-    config = model.config
-    rope = getattr(config, "rope_parameters", None) or {}
-    return (
-        len(layers) > 0
-        and all(type(layer).__name__ in KNOWN_LAYERS for layer in layers)
-        and not set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
-        and not getattr(config, "sliding_window", None)
-        and rope.get("rope_type", "default") not in CHANGING_ROPE
-    )
+    unknown = {type(layer).__name__ for layer in layers} - set(KNOWN_LAYERS)
+    if unknown or not len(layers):
+        return f"layers of an unknown shape ({', '.join(sorted(unknown)) or type(model).__name__})"
+    kind = hidden_dependence(model.config)
+    if kind is not None:
+        return kind
+    weight = model.get_input_embeddings().weight
+    made_of = (sum(1 for _ in model.modules()), weight.dtype, weight.device)
+    if model not in TRIED or TRIED[model][0] != made_of:
+        TRIED[model] = (made_of, _try_both(model))
+    return TRIED[model][1]
+
+
+def _try_both(model: Any) -> str | None:
+    """What differs between both ways of reading a few tokens; null where nothing does."""
+    try:
+        with trying(model):
+            error = _largest_error(model)
+    except torch.OutOfMemoryError:
+        raise
+    except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as refusal:
+        return f"its layers cannot be read one by one ({type(refusal).__name__})"
+    if error < torch.finfo(model.get_input_embeddings().weight.dtype).eps ** 0.5:
+        return None
+    return f"its layers, read one by one, give other states (they differ by {error:.1g})"
+
+
+def _largest_error(model: Any) -> float:
+    """Largest difference between layer by layer and whole sequences, over the largest state.
+
+    Two prompts of unlike length; behind each a token, another beside it, a third behind the first.
+    """
+    matrix = model.get_input_embeddings().weight
+    ids = torch.arange(18, device=matrix.device).view(2, 9) % len(matrix)
+    prompts, first, beside, behind = ids[:, :6], ids[:, 6:7], ids[:, 7:8], ids[:, 8:]
+    lengths = torch.tensor([6, 4], device=matrix.device)
+    reading = LayerReading(model, prompts, lengths, 3)
+    seen = torch.eye(3, dtype=torch.bool, device=matrix.device)
+    seen[2, 0] = True
+    upper = reading.step(torch.cat([first, beside], dim=1), 0, seen[None, :2, :2])
+    found = torch.cat([reading.hidden, upper, reading.step(behind, 1, seen[None, 2:])], dim=1)
+    plain = []
+    for user, length in enumerate(lengths.tolist()):
+        tails = torch.stack([torch.cat([first, behind], 1)[user], beside[user].expand(2)])
+        rows = torch.cat([prompts[user, :length].expand(2, -1), tails], dim=1)
+        states = model.base_model(input_ids=rows, use_cache=False).last_hidden_state
+        one, other = states[0, length - 1 :], states[1, length]
+        plain.append(torch.stack([one[0], one[1], other, one[2]]))
+    expected = torch.stack(plain)
+    return float((found - expected).abs().max() / expected.abs().max())
 
 
 def read(model: Any, ids: Tensor, lengths: Tensor, room: int) -> Reading:

@@ -19,6 +19,7 @@ from gti.quantiser_report import (
     collision_rate,
     make_report,
     perplexity,
+    with_warnings,
 )
 from gti.quantisers import as_float16, check_request, level_seed
 from gti.rq_vae_model import (
@@ -136,7 +137,8 @@ def rq_vae(
         spread=_squared_sum(items),
         began=began,
     )
-    return ids, make_report(outcome), curves
+    report = make_report(outcome)
+    return with_warnings(ids, report), report, curves
 
 
 _FIELDS = (

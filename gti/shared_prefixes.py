@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gti.batches import Batch, micro_batches, plain_batches
+from gti.capabilities import hidden_dependence, trying
 from gti.dataset import IntArray
 from gti.prompts import Example
-from gti.training import Batch, hidden_states, micro_batches, plain_batches
+from gti.training import hidden_states
 
 PROBE = ((1, 2, 3, 4, 5, 6), (1, 2, 3, 7, 8), (1, 2, 9))
 """Token sequences on which a model shows whether it takes packed rows."""
@@ -141,22 +143,6 @@ def _drops(model: Any) -> bool:
     return rate > 0 or any(layer.p > 0 for layer in layers)
 
 
-def _depends_on_the_whole_row(config: Any) -> str | None:
-    """What in `config` lets a token's state depend on more than the tokens and positions it sees.
-
-    Short probes cannot find these out: they show on long inputs alone.
-    """
-    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
-    if kinds:
-        return f"layers of kind {', '.join(sorted(kinds))}"
-    if getattr(config, "sliding_window", None) is not None:
-        return "attention in a sliding window"
-    rope = getattr(config, "rope_parameters", None) or {}
-    kind = rope.get("rope_type", "default")
-    return f"{kind} rotary positions" if kind in ("dynamic", "longrope") else None
-
-
-@torch.no_grad()
 def _probe_error(model: Any) -> float:
     """Largest difference between a packed row and one example per row, over the largest state."""
     device = model.get_input_embeddings().weight.device
@@ -180,17 +166,14 @@ def why_not(model: Any) -> str | None:
     """
     if _drops(model):
         return "dropout"
-    kind = _depends_on_the_whole_row(model.config)
+    kind = hidden_dependence(model.config)
     if kind is not None:
         return kind
-    was_training = model.training
-    model.eval()
     try:
-        error = _probe_error(model)
+        with trying(model):
+            error = _probe_error(model)
     except (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError) as refusal:
         return f"the model refuses a mask over pairs of tokens ({type(refusal).__name__})"
-    finally:
-        model.train(was_training)
     bound = torch.finfo(model.get_input_embeddings().weight.dtype).eps ** 0.5
     if error < bound:
         return None

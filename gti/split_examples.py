@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gti.batches import Batch, micro_batches
 from gti.dataset import IntArray
 from gti.flops import ModelShape
 from gti.frozen_prefixes import FrozenPrefixes, Prefix, Run
 from gti.prefix import NOTHING, Packed, pack
 from gti.prompts import Example
-from gti.training import Batch, micro_batches
 
 
 @dataclass(frozen=True)

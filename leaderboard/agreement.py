@@ -66,7 +66,8 @@ ELSEWHERE = {
 }  # fmt: skip
 """Fields that say which cell it is, where it ran and how it is stored: compared by themselves."""
 
-TIMES = {"seconds", "peak_memory_bytes"}
+TIMES = {"seconds", "peak_memory_bytes", "device_flops", "utilisation"}
+"""What a machine and its load decide: left out of every comparison."""
 
 
 @dataclass(frozen=True)

@@ -150,8 +150,13 @@ class Cost(Frozen):
     """Cost of one stage. FLOPs: nominal = the plain form's; actual = what this code did.
 
     Attributes:
-        device_flops: FLOP/s that the device could do: of a measured matrix product on a CPU, the
-            vendor's figure on a GPU; null where unknown.
+        peak_memory_bytes: held at most during the stage, weights and data included: in tensors on a
+            GPU, by the process on Linux, where what it no longer used went back to the system
+            before the stage. Elsewhere, and in records whose environment says no attention, the
+            most since the process began.
+        device_flops: FLOP/s that the device could do: of a measured matrix product on a CPU (the
+            largest rate seen until the stage's end), the vendor's figure on a GPU; null where
+            unknown.
         utilisation: actual FLOPs over seconds times `device_flops`.
     """
 
@@ -176,7 +181,13 @@ class Budget(Frozen):
 
 
 class Environment(Frozen):
-    """Where the cell ran."""
+    """Where the cell ran.
+
+    Attributes:
+        dtype: computed in; the setting's, unless a warning of the record says why not.
+        attention: the library's way and torch's kernel for it, "sdpa: flash"; null where there is
+            none, and in records from before it was kept.
+    """
 
     machine: str
     processor: str
@@ -185,6 +196,7 @@ class Environment(Frozen):
     driver: str | None
     threads: int
     dtype: str
+    attention: str | None = None
     deterministic: bool
     python: str
     platform: str

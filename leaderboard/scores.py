@@ -35,6 +35,9 @@ from leaderboard.slices import Members, members_by_slice
 
 Floats = npt.NDArray[np.float64]
 
+NOT_SCORED = " is not scored at {}; its metrics are "
+"""Stands between a setting's name and its metrics where it lacks the one asked for."""
+
 
 class LeaderboardError(ValueError):
     """Records that must not stand on one board; the message names both and the way out."""
@@ -177,8 +180,8 @@ def read_scores(
     if not is_scored(setting, metric):
         families, cutoffs = families_of(relevance_of(setting)), setting.evaluation.cutoffs
         raise LeaderboardError(
-            f"setting {setting.name} is not scored at {metric}; its metrics are"
-            f" {', '.join(families)} at {', '.join(map(str, cutoffs))}"
+            f"setting {setting.name}{NOT_SCORED.format(metric)}{', '.join(families)} at"
+            f" {', '.join(map(str, cutoffs))}"
         )
     if not all(is_defined(metric, beam_of(cell.record)) for cell in cells):
         return None

@@ -5,22 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gti.decoding import (
-    MORE,
-    SPREAD,
-    Beams,
-    Trie,
-    beam_search,
-    build_trie,
-    length_batches,
-    rank_relevant,
-    rank_targets,
-)
+from gti.decoding import Beams, Trie, beam_search, build_trie, rank_relevant, rank_targets
 from gti.plain import plain_search
 from gti.semantic_ids import SemanticIds
+from gti.user_batches import length_batches
 
 
 def histories(count: int = 6) -> list[np.ndarray]:
@@ -117,22 +106,6 @@ def test_histories_of_several_lengths_in_one_batch_find_what_each_finds_alone(
         assert np.array_equal(together.leaves[user], alone.leaves[0])
         np.testing.assert_allclose(together.scores[user], alone.scores[0], rtol=1e-6)
         np.testing.assert_allclose(together.trie_mass[user], alone.trie_mass[0], rtol=1e-9)
-
-
-@given(
-    sizes=st.lists(st.integers(1, 60), max_size=40),
-    max_tokens=st.integers(1, 400),
-    extra=st.integers(0, 20),
-    alike=st.booleans(),
-)
-def test_batches_hold_every_user_once_and_keep_their_bounds(sizes, max_tokens, extra, alike):
-    prompts = [np.zeros(size, dtype=np.int64) for size in sizes]
-    batches = [batch.tolist() for batch in length_batches(prompts, max_tokens, extra, alike)]
-    assert sorted(user for batch in batches for user in batch) == list(range(len(sizes)))
-    for batch in batches:
-        held = [sizes[user] for user in batch]
-        assert len(batch) == 1 or len(batch) * (max(held) + extra) <= max_tokens
-        assert max(held) <= (min(held) if alike else SPREAD * min(held) + MORE)
 
 
 def test_a_beam_wider_than_the_trie_is_marked_as_not_full(make_bench):

@@ -1,5 +1,6 @@
 """Fine-tuning against a plain loop over one sequence at a time."""
 
+import re
 from itertools import islice
 from types import SimpleNamespace
 
@@ -8,17 +9,21 @@ import pytest
 import torch
 
 from gti.alignment import alignment_stream
+from gti.batches import MicroBatcher, answer_states
 from gti.finetuning import (
     Step,
     add_lora,
+    answer_loss,
     beside,
     finetune,
+    query_examples,
     retrieval_batches,
     retrieval_examples,
 )
 from gti.flops import ModelShape
-from gti.head import plain_head_loss
-from gti.training import MicroBatcher, TrainingError, answer_states, hidden_states, rate
+from gti.plain import plain_head_loss
+from gti.prompts import PromptError
+from gti.training import TrainingError, hidden_states, rate
 
 SETTINGS = SimpleNamespace(
     learning_rate=0.01,
@@ -29,6 +34,10 @@ SETTINGS = SimpleNamespace(
     betas=(0.9, 0.95),
     clip_norm=1.0,
 )
+
+
+def rng():
+    return np.random.default_rng(0)
 
 
 def histories(users=12):
@@ -262,3 +271,91 @@ def test_a_micro_batch_of_one_that_does_not_fit_is_a_clear_error(make_bench):
         MicroBatcher(4096, torch.device("cpu")).backward(
             [(stream(bench)[0].retrieval, 1.0)], loss_of, bench.model.zero_grad
         )
+
+
+def scarce(limit, error):
+    """`answer_loss` where memory holds no micro-batch of more than `limit` padded tokens."""
+
+    def loss(model, batch):
+        found = answer_loss(model, batch)  # draws what dropout draws before memory runs out
+        if batch.ids.numel() > limit:
+            raise error
+        return found
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    ],
+    ids=["accelerator", "processor"],
+)
+def test_with_dropout_a_halved_run_is_one_with_small_micro_batches_from_the_start(
+    make_bench, error
+):
+    outcomes, reports = [], []
+    for options in ({"max_tokens": 2048, "batch_loss": scarce(70, error)}, {"max_tokens": 64}):
+        bench = make_bench("tied")
+        torch.manual_seed(0)
+        model = add_lora(bench.model, 2, 4.0, 0.5, ["q_proj"])
+        steps = stream(bench)[:2]
+        report = finetune(model, bench.vocabulary, steps, SETTINGS, seed=7, **options)
+        outcomes.append(bench.embedding.detach().clone())
+        reports.append(report)
+    assert torch.equal(*outcomes)
+    assert reports[0].last_loss == reports[1].last_loss
+    assert [report.smallest_micro_batch for report in reports] == [64, None]  # 2048 / 2⁵
+
+
+def test_what_is_kept_for_speed_is_given_up_before_one_example_fails(make_bench):
+    bench = make_bench()
+    examples = stream(bench)[0].retrieval[:3]
+    kept = ["constants"]
+
+    def give_up():
+        had = bool(kept)
+        kept.clear()
+        return had
+
+    def loss_of(batch):
+        if kept:
+            raise torch.OutOfMemoryError("no memory left")
+        return answer_loss(bench.model, batch)
+
+    runner = MicroBatcher(4096, torch.device("cpu"), give_up=give_up)
+    (loss,) = runner.backward([(examples, 1.0)], loss_of, bench.model.zero_grad)
+    longest = max(len(example) for example in examples)
+    assert runner.max_tokens == longest
+    assert not kept
+    bench.model.zero_grad()
+    (expected,) = MicroBatcher(longest, torch.device("cpu")).backward(
+        [(examples, 1.0)], lambda batch: answer_loss(bench.model, batch), bench.model.zero_grad
+    )
+    assert loss == expected
+    kept.append("of a second time")
+    with pytest.raises(TrainingError, match="micro-batch of one example"):
+        MicroBatcher(longest, torch.device("cpu"), give_up=lambda: False).backward(
+            [(examples, 1.0)], loss_of, bench.model.zero_grad
+        )
+
+
+def test_training_prompts_that_do_not_fit_are_refused_by_whose_they_are(make_bench):
+    bench = make_bench("qwen3", "chat")
+    names = [f"user 'u{number}'" for number in range(12)]
+    longest = max(map(len, retrieval_examples(bench.prompter, histories(), 5, rng(), names)))
+    bench.prompter.context = longest - 1
+    bench.prompter.item_ids = [f"i{number}" for number in range(40)]
+    with pytest.raises(PromptError) as caught:
+        retrieval_examples(bench.prompter, histories(), 5, rng(), names)
+    number, item = re.match(r"user 'u(\d+)', item 'i(\d+)' in task", str(caught.value)).groups()
+    assert int(item) == histories()[int(number)][-1]
+    assert len(histories()[int(number)]) == max(map(len, histories()))
+    pairs, keys = [("red", 3), ("red garden " * 10, 5)], ["query 'item/3/0'", "query 'item/5/1'"]
+    shorter, longer = (len(e) for e in query_examples(bench.prompter, pairs, rng(), keys))
+    bench.prompter.context = longer - 1
+    assert shorter < longer
+    with pytest.raises(PromptError, match=r"^query 'item/5/1', query 'red garden"):
+        query_examples(bench.prompter, pairs, rng(), keys)

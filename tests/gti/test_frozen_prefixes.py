@@ -76,3 +76,89 @@ def test_the_most_used_are_kept_first_and_nothing_beyond_the_bound(make_bench):
     get(store, A, C)
     _, runs = get(store, A, C)
     assert runs == [Run(4, 0, 1), Run(2, 0, 1)]
+
+
+def no_room(monkeypatch, layers):
+    """`new_zeros` finds no memory after `layers` layers' keys and values; the sizes asked for."""
+    asked = []
+    plain = torch.Tensor.new_zeros
+
+    def scarce(self, *shape, **options):
+        asked.append(shape)
+        if len(asked) > 2 * layers:
+            raise torch.OutOfMemoryError("no memory left")
+        return plain(self, *shape, **options)
+
+    monkeypatch.setattr(torch.Tensor, "new_zeros", scarce)
+    return asked
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_a_pool_that_does_not_fit_is_done_without(make_bench, layers, monkeypatch):
+    expected, _ = get(prefixes_of(make_bench("tied")), A, C, B)
+    store = prefixes_of(make_bench("tied"))
+    asked = no_room(monkeypatch, layers)
+    for _ in range(2):
+        found, runs = get(store, A, C, B)
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours.hidden, theirs.hidden)
+            torch.testing.assert_close(ours.others, theirs.others)
+    assert runs == [Run(4, 0, 1), Run(2, 0, 1), Run(5, 0, 1)]  # nothing is kept, no lead either
+    assert len(asked) == 2 * layers + 1  # not tried again
+    assert (store.gave_up, store.bound) == (True, 0)
+
+
+def test_another_error_on_the_way_to_a_pool_goes_through(make_bench, monkeypatch):
+    store = prefixes_of(make_bench("tied"))
+
+    def broken(self, *shape, **options):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(torch.Tensor, "new_zeros", broken)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        get(store, A, C)
+    assert not store.gave_up
+
+
+def test_what_was_not_copied_whole_is_not_kept(make_bench, monkeypatch):
+    store = prefixes_of(make_bench("tied"))
+    get(store, C)
+    copies = []
+    plain = torch.Tensor.__setitem__
+
+    def scarce(self, index, value):
+        copies.append(index)
+        if len(copies) == 2:
+            raise torch.OutOfMemoryError("no memory left")
+        plain(self, index, value)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.Tensor, "__setitem__", scarce)
+        patched.setattr("gti.frozen_prefixes.FrozenPrefixes._run", kept_run(store, A))
+        with pytest.raises(torch.OutOfMemoryError):
+            get(store, A)
+    (found,), runs = get(store, A)
+    assert runs == [Run(2, 2, 1)]
+    (expected,), _ = get(prefixes_of(make_bench("tied")), A)
+    keys = [prefix.behind.layers[1][0][prefix.behind.places] for prefix in (found, expected)]
+    torch.testing.assert_close(*keys)
+
+
+def kept_run(store, ids):
+    """What running `ids` gives, found beforehand."""
+    with packed_attending(store.model), torch.no_grad():
+        found = store._run({ids.tobytes(): ids})
+    return lambda self, prefixes: found
+
+
+def test_giving_up_frees_what_is_kept_and_says_whether_there_was_any(make_bench):
+    store = prefixes_of(make_bench("tied"))
+    get(store, A, C)
+    assert store.give_up()
+    assert not store.give_up()
+    assert store._pool == []
+    found, runs = get(store, A, C)
+    assert runs == [Run(4, 0, 1), Run(2, 0, 1)]
+    expected, _ = get(prefixes_of(make_bench("tied"), bound=0), A, C)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.hidden, theirs.hidden)

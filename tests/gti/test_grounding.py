@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from gti.batches import collate
 from gti.flops import ModelShape
+from gti.frozen_prefixes import FrozenPrefixes
 from gti.grounding import OwnRows, derangement, ground, grounding_examples
 from gti.method import GroundingPlan
 from gti.order import take_budget
-from gti.training import collate, rate
+from gti.training import rate
 
 SETTINGS = SimpleNamespace(
     learning_rate=0.05,
@@ -86,12 +88,16 @@ def test_trajectory_equals_algorithm_1(make_bench, kind, packs, monkeypatch):
     assert (report.unshared is None) == packs
 
 
-def trained(bench, direction, **options):
-    """(rows after six steps of one direction, report); each batch comes twice."""
+def pairs_of(bench, direction):
     plan = GroundingPlan(
         text_to_sid=direction == "text_to_sid", sid_to_text=direction == "sid_to_text"
     )
-    examples = grounding_examples(bench.prompter, plan, np.random.default_rng(0))
+    return grounding_examples(bench.prompter, plan, np.random.default_rng(0))
+
+
+def trained(bench, direction, **options):
+    """(rows after six steps of one direction, report); each batch comes twice."""
+    examples = pairs_of(bench, direction)
     batches = [examples[start : start + 8] for start in (0, 8, 16)] * 2
     bench.model.double()
     report = ground(bench.model, bench.vocabulary, batches, SETTINGS, **options)
@@ -238,3 +244,31 @@ def test_the_budget_is_met_to_within_one_example(make_bench):
     assert budget <= spent < budget + largest
     seen = [id(e) for batch in batches for e in batch][: len(examples)]
     assert len(set(seen)) == len(examples)  # a whole pass before anything comes again
+
+
+def test_out_of_memory_cuts_micro_batches_then_gives_up_what_is_kept(make_bench, monkeypatch):
+    monkeypatch.setattr("gti.grounding.read_rows", lambda matrix, ids: matrix.detach()[ids].clone())
+    expected, plenty = trained(make_bench("tied"), "text_to_sid")
+    assert (plenty.smallest_micro_batch, plenty.gave_up_prefixes) == (None, False)
+    bench = make_bench("tied")
+    whole = FrozenPrefixes.give_up
+    given_up = []
+    monkeypatch.setattr(
+        FrozenPrefixes, "give_up", lambda self: (given_up.append(1), whole(self))[1]
+    )
+    plain = OwnRows.loss
+
+    def scarce(self, batch):
+        if not given_up:
+            raise torch.OutOfMemoryError("no memory left")
+        return plain(self, batch)
+
+    monkeypatch.setattr(OwnRows, "loss", scarce)
+    found, little = trained(bench, "text_to_sid")
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+    assert len(given_up) == 1
+    longest = max(len(e) for e in pairs_of(bench, "text_to_sid")[:8])
+    assert (little.smallest_micro_batch, little.gave_up_prefixes) == (longest, True)
+    assert little.nominal_flops == plenty.nominal_flops
+    assert little.actual_flops > plenty.actual_flops
+    assert (little.first_loss, little.steps) == (pytest.approx(plenty.first_loss), plenty.steps)

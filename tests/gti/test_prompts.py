@@ -2,8 +2,22 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gti.prompts import MAX_TITLES, Prompter, PromptError
+
+PIECES = (
+    " red hammer",
+    "garden, ",
+    "  ",
+    "\n",
+    "é🙂",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "it's ",
+    "1999",
+)
 
 
 def prompter(bench, texts, **changes):
@@ -49,6 +63,28 @@ def test_texts_are_cut_at_a_token_border(make_bench, item_texts):
     kept = bench.tokenizer.encode(ask.details[0], add_special_tokens=False)
     assert kept == ids[: len(kept)]
     assert 1 <= len(kept) <= 4
+
+
+@pytest.mark.parametrize("kind", ["tied", "qwen3"])
+def test_tokens_are_those_of_the_library_whatever_the_text(make_bench, item_texts, kind):
+    bench = make_bench(kind)
+    bench.tokenizer.backend_tokenizer.enable_truncation(2)  # as a tokenizer's file may say
+    bench.tokenizer.backend_tokenizer.enable_padding(length=9)
+    ask = prompter(bench, item_texts)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.sampled_from([*PIECES, *bench.sids.tokens]) | st.text(max_size=6)))
+    def same(pieces):
+        text = "".join(pieces)
+        assert ask._encode(text) == bench.tokenizer.encode(text, add_special_tokens=False)
+        plain = " ".join(text.split())
+        found = bench.tokenizer(plain, add_special_tokens=False, return_offsets_mapping=True)
+        places = found["offset_mapping"]
+        if len(plain) > 8 and len(places) > 8:
+            plain = plain[: places[7][1]].rstrip()
+        assert ask._cut(text) == plain
+
+    same()
 
 
 def test_braces_in_a_title_are_text(make_bench):

@@ -9,7 +9,7 @@ from gti import reading
 from gti.decoding import beam_search, build_trie
 from gti.exact_scoring import exact_search
 from gti.plain import plain_search
-from gti.reading import LayerReading, LibraryReading, knows_layers
+from gti.reading import LayerReading, LibraryReading, knows_layers, why_whole
 
 KINDS = ["tied", "untied", "qwen3"]
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
@@ -176,3 +176,69 @@ def test_half_precision_stays_near(make_bench, monkeypatch, kind):
     errors = [np.abs(sorted_scores[0] - other).mean() for other in sorted_scores[1:]]
     assert errors[0] < 1.3 * errors[1]
     assert errors[0] < 0.2
+
+
+def mixing(model):
+    """A hook that only whole layers run."""
+
+    def mix(module, args, kwargs):
+        return (args[0].cumsum(dim=1), *args[1:]), kwargs
+
+    model.model.layers[0].register_forward_pre_hook(mix, with_kwargs=True)
+
+
+def scaling(model):
+    """A layer of a known name that does more than its kind."""
+    layer = model.model.layers[0]
+    forward = layer.forward
+    layer.forward = lambda *args, **kwargs: 0.5 * forward(*args, **kwargs)
+
+
+def renaming(model):
+    """A layer of a known name whose parts have other ones."""
+    layer = model.model.layers[0]
+    layer.first_norm = layer.input_layernorm
+    del layer.input_layernorm
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (mixing, "give other states"),
+        (scaling, "give other states"),
+        (renaming, "cannot be read one by one (AttributeError)"),
+    ],
+)
+def test_a_model_of_known_layers_is_tried_on_a_few_tokens(make_bench, spoil, reason):
+    model = make_bench().model
+    spoil(model)
+    assert reason in why_whole(model)
+    assert not knows_layers(model)
+
+
+def test_a_model_is_tried_once_and_again_when_it_was_changed(make_bench, monkeypatch):
+    tried = []
+    monkeypatch.setattr(reading, "_largest_error", lambda model: tried.append(model) or 0.0)
+    model = make_bench().model
+    assert why_whole(model) is None
+    assert why_whole(model) is None
+    assert len(tried) == 1
+    assert why_whole(model.double()) is None
+    model.model.layers[0].mlp.up_proj = torch.nn.Sequential(model.model.layers[0].mlp.up_proj)
+    assert why_whole(model) is None
+    assert len(tried) == 3
+
+
+def test_memory_that_runs_out_in_a_trial_is_no_finding_about_the_model(make_bench, monkeypatch):
+    def fail(model):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(reading, "_largest_error", fail)
+    model = make_bench().model
+    with pytest.raises(torch.OutOfMemoryError):
+        why_whole(model)
+    assert model not in reading.TRIED
+
+
+def test_models_of_other_layers_are_named():
+    assert why_whole(gpt2()) == "layers of an unknown shape (GPT2LMHeadModel)"

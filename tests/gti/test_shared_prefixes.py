@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gti.alignment import alignment_stream
+from gti.batches import MicroBatcher, answer_states, plain_batches
 from gti.finetuning import Step, add_lora, finetune, retrieval_batches, retrieval_examples
 from gti.flops import ModelShape
 from gti.head import head_loss
 from gti.prompts import Example, PromptError
 from gti.shared_prefixes import Pack, collate_packs, packed_batches, packs, why_not
-from gti.training import MicroBatcher, answer_states, hidden_states, plain_batches
+from gti.training import hidden_states
 
 SETTINGS = SimpleNamespace(
     learning_rate=0.01,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from gti.batches import collate
 from gti.flops import ModelShape
 from gti.frozen_prefixes import Run
 from gti.grounding import grounding_examples
@@ -11,7 +12,6 @@ from gti.method import GroundingPlan
 from gti.prefix import packed_attending
 from gti.prompts import Example
 from gti.split_examples import Splitter, batch_flops, split
-from gti.training import collate
 
 IS_NEW = np.arange(20) >= 10
 

@@ -8,15 +8,7 @@ import torch
 
 from gti.flops import ModelShape
 from gti.prompts import Example
-from gti.training import (
-    AdamWSettings,
-    DivergedError,
-    StageReport,
-    adamw,
-    micro_batches,
-    rate,
-    step_optimizer,
-)
+from gti.training import AdamWSettings, DivergedError, StageReport, adamw, rate, step_optimizer
 
 
 def example(length: int) -> Example:
@@ -40,14 +32,6 @@ def test_a_cosine_passes_through_its_half():
     assert rate(settings, 0, 8) == 1.0
     assert rate(settings, 4, 8) == pytest.approx(0.5)
     assert rate(settings, 2, 8) == pytest.approx(0.5 * (1 + 2**-0.5))
-
-
-def test_micro_batches_hold_every_example_within_the_bound():
-    lengths = [3, 50, 7, 7, 20, 21, 22, 90, 1]
-    pieces = micro_batches([example(n) for n in lengths], 60)
-    assert sorted(len(e.ids) for piece in pieces for e in piece) == sorted(lengths)
-    for piece in pieces:
-        assert len(piece) == 1 or len(piece) * max(len(e.ids) for e in piece) <= 60
 
 
 def test_flops_by_hand():

@@ -1,0 +1,49 @@
+"""Pairs of text and Semantic ID: made once in a cell, wherever they are needed."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from baselines.registry import methods
+from benchmarks import cell
+from benchmarks.catalogue import find_setting
+from benchmarks.inputs import load_inputs
+from gti.streams import numpy_stream
+from gti.training import StageReport
+
+
+@pytest.mark.parametrize(
+    ("method", "made"),
+    [("gti", 1), ("gti_two_phase", 1), ("gti_text_to_sid", 2), ("gti_shuffled", 2)],
+)
+def test_pairs_that_set_the_budget_are_those_that_are_trained_on(
+    write_setting, tmp_path, monkeypatch, method, made
+):
+    path = write_setting(tmp_path)
+    path.write_text(path.read_text().replace("share_of_sft = 0.5", "grounding_passes = 2.0"))
+    file = find_setting(str(path))
+    plain, calls = cell.grounding_examples, []
+
+    def counted(*given):
+        calls.append(plain(*given))
+        return calls[-1]
+
+    monkeypatch.setattr(cell, "grounding_examples", counted)
+    inputs = load_inputs(file.setting, offline=True)
+    given = (file.setting, file.parameters(method), methods()[method], 0, inputs)
+    run = cell.CellRun(*given, torch.device("cpu"), offline=True)
+    trained = []
+
+    def kept(model, vocabulary, batches, *others, **options):
+        for batch in batches:
+            trained.extend(getattr(batch, "retrieval", batch))
+        return StageReport()
+
+    run.forms = replace(run.forms, ground=kept, finetune=kept)
+    run.ground()
+    assert len(calls) == made
+    expected = plain(run.prompter, run.method.grounding(), numpy_stream(0, "shuffle"))
+    assert {id(example) for example in trained} == {id(example) for example in calls[-1]}
+    for ours, theirs in zip(calls[-1], expected, strict=True):
+        assert (ours.task, ours.ids.tolist()) == (theirs.task, theirs.ids.tolist())
