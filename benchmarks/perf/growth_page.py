@@ -2,6 +2,8 @@
 
 import datetime
 import os
+from functools import cache
+from typing import Any
 
 from benchmarks.environment import describe_code, processor_name
 
@@ -24,11 +26,17 @@ def fill(text: str, name: str, body: str) -> str:
     return f"{before}{begin}\n\n{body}\n\n{end}{after}"
 
 
+@cache
+def _code() -> dict[str, Any]:
+    """The code as it is when the first axis is put in: the page itself changes from then on."""
+    return describe_code()
+
+
 def measured_where() -> str:
     """One line: when, at which commit, on which processor, and how busy the machine was."""
     import torch
 
-    code = describe_code()
+    code = _code()
     commit = "an unknown commit" if code["commit"] is None else f"commit {code['commit'][:7]}"
     changed = ", files changed since" if code["dirty"] else ""
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
