@@ -9,8 +9,9 @@ from tabulate import tabulate
 
 from benchmarks.catalogue import COMMITTED_RESULTS, find_setting
 from benchmarks.cli_types import RESULTS
+from benchmarks.shipped import shipped
 from leaderboard.beside import beside_ours
-from leaderboard.board import Leaderboard, load_leaderboards, with_verified
+from leaderboard.board import Leaderboard, load_leaderboards, told_apart, with_verified
 from leaderboard.claims import load_claims
 from leaderboard.claims_text import claims_json, claims_lines
 from leaderboard.compare import Verdict, compare
@@ -20,7 +21,7 @@ from leaderboard.metrics import parse_metric
 from leaderboard.processes import cores
 from leaderboard.record import find_records
 from leaderboard.rows import STAGES
-from leaderboard.scores import Cell, load_cells
+from leaderboard.scores import NOT_SCORED, Cell, load_cells
 from leaderboard.slices import check_slice_name
 from leaderboard.tables import Format, render
 from leaderboard.verify import verify
@@ -70,7 +71,9 @@ def _verified(shown: list[Leaderboard], folder: Path) -> list[Leaderboard]:
 
 def _failing(folder: Path) -> set[str]:
     """The files under `folder` in which `verify` finds errors now."""
-    return {finding.file for finding in verify(folder, cores()) if finding.level == "error"}
+    return {
+        finding.file for finding in verify(folder, cores(), shipped()) if finding.level == "error"
+    }
 
 
 def table_lines(
@@ -88,31 +91,63 @@ def table_lines(
     if slice_name is not None:
         check_slice_name(slice_name)
     own, notes, refused = boards([results], metric, setting, slice_name)
+    empty = [] if own or refused or results == RESULTS else [_nothing_under(results, setting)]
     committed: list[Leaderboard] = []
     if COMMITTED_RESULTS.resolve() != results.resolve() and form in READ_BY_PEOPLE:
         committed, more, also = boards([COMMITTED_RESULTS], metric, setting, slice_name)
         notes, refused = notes + more, refused + also
     if verify_too:
         own, committed = _verified(own, results), _verified(committed, COMMITTED_RESULTS)
+    refused = _told_once(refused, metric)
     if not own and not committed and refused:
         raise ReportError("; ".join(refused))
     if not own and not committed:
-        where = f" of setting {setting!r}" if setting else ""
         raise ReportError(
-            f"no records{where} under {results}; `gti-bench run SETTING` makes some, --results DIR"
+            f"{_nothing_under(results, setting)}; `gti-bench run SETTING` makes some, --results DIR"
             " looks elsewhere"
         )
     if explain is not None:
         first = (own or committed)[0]
-        return explain_cell(first, explain), refused
+        return explain_cell(first, explain), [*empty, *refused]
+    together = told_apart([*own, *committed])
+    own, committed = together[: len(own)], together[len(own) :]
     lines = []
     if committed and own:
         lines.append(f"Your records ({results}):\n")
+    elif committed and (empty or refused):
+        lines.append(f"Your records ({results}): no board.\n")
     lines += [render(board, form).rstrip() + "\n" for board in own]
     if committed:
         lines.append("Committed records (leaderboard/results):\n")
         lines += [render(board, form).rstrip() + "\n" for board in committed]
-    return lines + (notes if form in READ_BY_PEOPLE else []), refused
+    return lines + (notes if form in READ_BY_PEOPLE else []), [*empty, *refused]
+
+
+def _told_once(refused: Sequence[str], metric: str) -> list[str]:
+    """`refused` without repetition; that several settings are not scored at `metric` is one line.
+
+    A line of such a setting is `setting NAME`, `NOT_SCORED`, and what its metrics are.
+    """
+    lines = list(dict.fromkeys(refused))
+    cut = [(line, *line.partition(NOT_SCORED.format(metric))) for line in lines]
+    names: dict[str, list[str]] = {}
+    for _, head, mark, metrics in cut:
+        if mark:
+            names.setdefault(metrics, []).append(head.removeprefix("setting "))
+    others = [line for line, _, mark, _ in cut if not mark]
+    if len(lines) - len(others) < 2:
+        return lines
+    told = "; ".join(f"{metrics} ({', '.join(keys)})" for metrics, keys in names.items())
+    return [
+        f"{len(lines) - len(others)} settings are not scored at {metric}; their metrics are {told}",
+        *others,
+    ]
+
+
+def _nothing_under(results: Path, setting: str | None) -> str:
+    """That a directory asked for has no records."""
+    what = "no records" if results.is_dir() else "no results directory, so no records"
+    return f"{what}{f' of setting {setting!r}' if setting else ''} under {results}"
 
 
 def compare_lines(

@@ -20,7 +20,14 @@ from shutil import copyfile
 
 from leaderboard.beside import InSetting, beside_setting, metrics_wanted
 from leaderboard.beside import together as claims_together
-from leaderboard.board import MANY_RECORDS, Leaderboard, boards_of, by_hash, with_verified
+from leaderboard.board import (
+    MANY_RECORDS,
+    Leaderboard,
+    boards_of,
+    by_hash,
+    told_apart,
+    with_verified,
+)
 from leaderboard.by_slice import scores_by_slice
 from leaderboard.canonical import digest_of
 from leaderboard.claims import ClaimsTable, load_claims
@@ -35,6 +42,7 @@ from leaderboard.scores import Cell, LeaderboardError, ScoresReader, load_cells
 from leaderboard.site.cards import dataset_facts, presence
 from leaderboard.site.directory import SiteError, files_below, replaced_directory, slug
 from leaderboard.site.pages import (
+    STRUCTURE_METRICS,
     Beyond,
     Pages,
     Shown,
@@ -43,6 +51,7 @@ from leaderboard.site.pages import (
     index_page,
     method_page,
     setting_page,
+    structure_file,
     structure_page,
 )
 from leaderboard.site.structure import structure_of
@@ -90,13 +99,13 @@ class _Written:
     Args:
         shown: the boards.
         problems: records left out and boards refused.
-        points: what the page on structure is drawn of.
+        points: what the page on structure is drawn of, by metric.
         beside: key of a table of claims → its claims beside these records.
     """
 
     shown: tuple[Shown, ...]
     problems: tuple[str, ...]
-    points: Points
+    points: tuple[Points, ...]
     beside: dict[str, InSetting]
 
 
@@ -156,9 +165,11 @@ def _write_setting(task: _Task) -> _Written:
         if own is not None:
             beside[table.key] = own
     shown = []
-    for board in found.boards:
+    for board in told_apart(found.boards):
         marked = board if task.failing is None else with_verified(board, task.failing)
-        others = [each.setting.name for each in found.boards if each is not board]
+        others = [
+            each.setting.name for each in found.boards if each.setting_hash != board.setting_hash
+        ]
         own_cells = groups[board.setting_hash]
         slices = scores_by_slice(board, own_cells, reader)
         beyond = Beyond(
@@ -169,7 +180,8 @@ def _write_setting(task: _Task) -> _Written:
             in_structure=len(points_of(own_cells).scores) > 0,
         )
         shown.append(_write_board(task.root, marked, own_cells, others, beyond))
-    points = points_of([c for board in found.boards for c in groups[board.setting_hash]])
+    kept = [c for board in found.boards for c in groups[board.setting_hash]]
+    points = tuple(points_of(kept, metric) for metric in STRUCTURE_METRICS)
     return _Written(tuple(shown), (*found.refused, *found.notes), points, beside)
 
 
@@ -261,7 +273,9 @@ def _write_pages(
     """Writes the pages about more than one board; `written` is by setting's name."""
     shown = [each for own in written.values() for each in own.shown]
     names = sorted({each.board.setting.dataset.name for each in shown})
-    points = points_together([own.points for own in written.values()])
+    points = [
+        points_together(parts) for parts in zip(*(w.points for w in written.values()), strict=True)
+    ]
     slugs = {each.board.setting_hash: each.slug for each in shown}
     boards = {name: [each.slug for each in own.shown] for name, own in written.items()}
     structure, found = structure_of(points, boards)
@@ -280,7 +294,8 @@ def _write_pages(
     for name, address in pages.datasets.items():
         _write(root, f"datasets/{address}.html", dataset_page(pages, name))
     _write(root, "structure.html", structure_page(pages))
-    _write(root, "data/structure.json", (structure_json(points, found) + "\n").encode())
+    for each, tests in zip(points, found, strict=True):
+        _write(root, structure_file(each.metric), (structure_json(each, tests) + "\n").encode())
     leads = {
         (key, name): slugs[own.setting_hash]
         for key, by_name in beside.items()

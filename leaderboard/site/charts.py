@@ -1,5 +1,6 @@
 """The figures of one board: what is read from its records, drawn by `leaderboard.site.drawings`."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,7 +9,7 @@ from markupsafe import Markup
 
 from leaderboard.board import Leaderboard
 from leaderboard.diagnostics_file import TEXT, StageArrays, read_diagnostics
-from leaderboard.numbers import duration, flops, plain, score
+from leaderboard.numbers import duration, flops, score
 from leaderboard.palette import STAGE_NAMES, method_order
 from leaderboard.record import Spectrum, diagnostics_path
 from leaderboard.rows import BASE, STAGES
@@ -16,7 +17,7 @@ from leaderboard.scores import Cell
 from leaderboard.series import joint_curve, rsa_columns
 from leaderboard.site.bars import Bars, bars_ends, draw_bars
 from leaderboard.site.drawings import Line, Point, Scale, draw_lines, draw_points
-from leaderboard.site.intervals import Interval
+from leaderboard.site.intervals import Interval, beyond_scores
 from leaderboard.site.matrices import draw_matrix, matrix_png
 
 MOST_DRAWN = 24
@@ -40,6 +41,13 @@ def compact(value: float) -> str:
     """A tick: `.04`, `500`, `1.5`, without zeros that say nothing."""
     text = f"{value:.6g}"
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+def power(value: float) -> str:
+    """A power of ten: `1`, `10⁻²`."""
+    exponent = round(math.log10(value))
+    raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if exponent else "1"
 
 
 def learning_charts(by_method: ByMethod, metric: str) -> list[Markup]:
@@ -134,7 +142,7 @@ def _spectra(stage: str, lines: Sequence[Line]) -> Markup:
         f"Singular values above zero: {told}.",
         lines,
         Scale("index of the singular value", compact, low=0.0),
-        Scale("singular value / largest", compact, low=max(least / 1.5, 1e-6), high=1.2, log=True),
+        Scale("singular value / largest", power, low=max(least / 1.5, 1e-6), high=1.2, log=True),
     )
 
 
@@ -201,9 +209,10 @@ def cost_charts(board: Leaderboard, keys: Sequence[str]) -> list[Markup]:
         f"{key} {score(found.mean)} at {flops(cost)} and {duration(seconds)}"
         for key, cost, seconds, found in points
     )
-    y_scale = Scale(f"test {board.metric}", compact)
-    costs = Scale("nominal FLOPs of a cell", flops_tick, low=0.0)
-    times = Scale("minutes of a cell", lambda value: plain(value, 0), low=0.0)
+    cut = any(beyond_scores(found.low, None) for *_, found in points)
+    y_scale = Scale(f"test {board.metric}", compact, low=0.0 if cut else None)
+    costs = Scale("nominal FLOPs of a cell", flops_tick)
+    times = Scale("minutes of a cell, as measured", compact)
     by_flops = [Point(key, cost, found) for key, cost, _, found in points]
     by_time = [Point(key, seconds / 60, found) for key, _, seconds, found in points]
     return [

@@ -103,7 +103,7 @@ def _beside(table: ClaimsTable, setting: str, found: Sequence[Beside], slugs: Sl
     lines = []
     for each in found:
         *texts, verdict = beside_cells(each, table.file.unit)
-        method = table.file.row(each.claim.name).method or ""
+        method = table.file.row(each.claim.name).method_of(setting) or ""
         link = f"settings/{slug}.html#records-{method}" if slug and method else None
         ours = each.ours
         sorts: list[Sort] = [texts[0], _rising(texts[1]), each.claim.value]

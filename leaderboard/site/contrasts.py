@@ -9,6 +9,8 @@ from leaderboard.site.intervals import Interval, draw_interval, draw_scale, inte
 from leaderboard.site.tables import Column, Entry, Line, Sort, Table, tick
 
 WORDS = ("question", "difference", "what it isolates", "verdict")
+FIRST = ("difference", "", "p", "verdict")
+LONG = ("question", "what it isolates")
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,16 @@ def contrasts(found: Answers | None) -> Contrasts | None:
     drawn = header.index("95 % interval")
     intervals = [_interval(each) for each in found.answers]
     axis = interval_axis(intervals, tick, zero=True)
-    columns = [Column(name, text=name in WORDS, wide=name in WORDS[:1]) for name in header]
+    columns = [
+        # The verb names no column of figures: the one before it says what they are of.
+        Column(name or found.metric, text=name in WORDS, wide=name in LONG)
+        for name in header
+    ]
     columns[drawn] = replace(columns[drawn], scale=draw_scale(axis))
-    # The first column is a row's header: the two methods.
-    order = [header.index("difference"), *(i for i in range(len(header)) if i != 1)]
+    # A row's header, the two methods; then what a narrow screen must show; long texts last.
+    first = [header.index(name) for name in FIRST]
+    last = [header.index(name) for name in LONG]
+    order = [*first, *(i for i in range(len(header)) if i not in [*first, *last]), *last]
     lines = []
     for place, (texts, each) in enumerate(zip(body, found.answers, strict=True)):
         entries = [Entry(*pair) for pair in zip(texts, _sorts(texts, each, place), strict=True)]

@@ -23,13 +23,25 @@ from leaderboard.site import charts, tables
 from leaderboard.site.cards import Facts, Presence, setting_sections, source_parts
 from leaderboard.site.claims import concerned, source_of
 from leaderboard.site.contrasts import contrasts
+from leaderboard.site.drawings import CROWDED
 from leaderboard.site.slices import slices
 from leaderboard.site.structure import Structure, anchor_of
 from leaderboard.site.summary import Glance, at_one_seed, glance
 from leaderboard.standing import standing_line
 from leaderboard.structure_text import no_cells
 from leaderboard.tables import STAGES_NOTE, learning_note
-from leaderboard.verdicts import NO_EVIDENCE, footnotes, marks, title, verdict
+from leaderboard.verdicts import (
+    NO_EVIDENCE,
+    board_name,
+    footnotes,
+    marks,
+    title,
+    variance_notes,
+    verdict,
+)
+
+STRUCTURE_METRICS = (MAIN_METRIC, "recall@10")
+"""What rows' numbers are set against on the page about structure."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -105,6 +117,7 @@ def environment() -> Environment:
         duration=duration,
         flops=flops,
         marks=marks,
+        board_name=board_name,
         verdict=verdict,
         source_parts=source_parts,
         quoted=quoted,
@@ -132,7 +145,9 @@ def index_page(pages: Pages) -> bytes:
         pages=pages,
         shown=ordered,
         cards={key: boards[0].methods[key].card for key, boards in pages.methods.items()},
-        structure=_nothing() if pages.structure is None else pages.structure.groups[0].sentence,
+        structure=_nothing()
+        if pages.structure is None
+        else " ".join(pages.structure.groups[0].sentences),
         claims=summary(pages.claims),
     )
 
@@ -144,7 +159,13 @@ def _nothing() -> str:
 
 def structure_page(pages: Pages) -> bytes:
     """Whether structure explains performance."""
-    return _render("structure.html", "", structure=pages.structure, nothing=_nothing())
+    files = {metric: structure_file(metric) for metric in STRUCTURE_METRICS}
+    return _render("structure.html", "", structure=pages.structure, nothing=_nothing(), files=files)
+
+
+def structure_file(metric: str) -> str:
+    """Where the associations with `metric` lie, every digit."""
+    return "data/structure.json" if metric == MAIN_METRIC else f"data/structure-{metric}.json"
 
 
 def claims_page(pages: Pages, slugs: Mapping[tuple[str, str], str]) -> bytes:
@@ -204,6 +225,7 @@ def setting_page(
         glance=shown.glance,
         title=title(board),
         scores=tables.scores(board),
+        checked=all(row.standing.verified is not None for row in board.rows),
         rows=tables.rows(board),
         learning=tables.learning(board),
         contrasts=contrasts(beyond.answers),
@@ -211,9 +233,15 @@ def setting_page(
         claims=concerned(beyond.tables, board.setting.name, beyond.beside),
         anchor=anchor_of(board.setting.name) if beyond.in_structure else "",
         records=tables.records(board, own),
+        drawn=drawn,
+        crowded=len(drawn) > CROWDED,
         groups=list(dict.fromkeys(row.group for row in board.rows)),
         verdicts=[(row, text) for row in board.rows if (text := verdict(row)) is not None],
-        footnotes=footnotes(board),
+        footnotes=[
+            *footnotes(board),
+            *tables.cut_off_note([row.score for row in board.rows], board.metric),
+            *variance_notes(board),
+        ],
         standings=[line for line in lines.values() if line is not None],
         learning_note=learning_note(board),
         stages_note=STAGES_NOTE,

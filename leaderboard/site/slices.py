@@ -14,6 +14,7 @@ from leaderboard.site.tables import (
     Entry,
     Line,
     Table,
+    cut_off_note,
     drawn_intervals,
     entries_of,
     line_of,
@@ -152,6 +153,7 @@ def _notes(board: Leaderboard, found: Sequence[SliceScores], differences: bool) 
         f"Intervals are 95 %, over seeds and {asks} (crossed), of the slice's {asks} alone; of"
         f" methods with one seed, over {asks}, given that seed."
     )
+    notes += cut_off_note([s for each in found for s in each.scores.values()], board.metric)
     if differences:
         notes.append(
             f"p is Holm-corrected over the methods of one slice, not over slices; {SHOWN}: shown"

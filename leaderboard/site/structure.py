@@ -43,19 +43,20 @@ FEW_TICKS = 4
 class Group:
     """What the cells of one setting, or of all, say.
 
-    `anchor` is its place on the page, empty for all settings; `boards` are its boards' addresses.
+    `anchor` is its place on the page, empty for all settings; `boards` are its boards' addresses;
+    `sentences` are one for each metric, `table` sets the metrics side by side.
     """
 
     anchor: str
     boards: tuple[str, ...]
     heading: str
-    sentence: str
+    sentences: tuple[str, ...]
     table: Table
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One number at one stage: ρ with its interval, and the points."""
+    """One number at one stage against one metric: ρ with its interval, and the points."""
 
     title: str
     drawing: Markup
@@ -67,51 +68,79 @@ class Structure:
 
     Args:
         groups: all settings together first, where there are several.
-        panels: number's name → its panels, a stage each.
+        panels: number's name → metric → its panels, a stage each.
         caption: what the figure shows.
         legend: method → its sign.
         notes: how to read the tables.
     """
 
     groups: tuple[Group, ...]
-    panels: dict[str, list[Panel]]
+    panels: dict[str, dict[str, list[Panel]]]
     caption: str
     legend: dict[str, Markup]
     notes: tuple[str, ...]
 
 
 def structure_of(
-    points: Points, boards: Mapping[str, Sequence[str]]
-) -> tuple[Structure | None, list[Association]]:
+    by_metric: Sequence[Points], boards: Mapping[str, Sequence[str]]
+) -> tuple[Structure | None, list[list[Association]]]:
     """The page's content, None where there are no points, and the associations behind it.
 
     Args:
-        points: of all settings.
+        by_metric: points of all settings, the same cells against one metric each.
         boards: setting → what its boards are called in addresses.
     """
-    if not len(points.scores):
-        return None, []
-    found = associations(points)
-    settings = dict.fromkeys(each.setting for each in found)
+    tested = [(points, associations(points)) for points in by_metric if len(points.scores)]
+    if not tested:
+        return None, [[] for _ in by_metric]
+    settings = dict.fromkeys(each.setting for _, found in tested for each in found)
     ordered = sorted(settings, key=lambda setting: (setting is not None, setting or ""))
-    groups = []
-    for setting in ordered:
-        own = [each for each in found if each.setting == setting]
-        title = heading(setting, points.metric)
-        anchor = "" if setting is None else anchor_of(setting)
-        caption = f"Spearman's ρ of each number of the rows with test {points.metric}"
-        table = _table(f"table-of-{anchor or 'all'}", caption, own)
-        slugs = () if setting is None else tuple(boards.get(setting, ()))
-        groups.append(Group(anchor, slugs, title, sentence(own, points.metric), table))
-    shown = shown_in_figure(points, found)
-    stages = stages_of(shown)
-    panels = {
-        NAMES[name]: [_panel(points, shown[stage, name]) for stage in stages] for name in NUMBERS
-    }
-    keys = sorted(set(points.methods), key=method_order)
-    legend = {key: _sign(key) for key in keys}
-    notes = tuple(notes_on(points, found))
-    return Structure(tuple(groups), panels, _caption(points), legend, notes), found
+    groups = tuple(_group(tested, setting, boards) for setting in ordered)
+    panels: dict[str, dict[str, list[Panel]]] = {NAMES[name]: {} for name in NUMBERS}
+    for points, found in tested:
+        shown = shown_in_figure(points, found)
+        stages = stages_of(shown)
+        for name in NUMBERS:
+            drawn = [_panel(points, shown[stage, name]) for stage in stages]
+            panels[NAMES[name]][points.metric] = drawn
+    keys = {key for points, _ in tested for key in points.methods}
+    legend = {key: _sign(key) for key in sorted(keys, key=method_order)}
+    caption = _caption(tested[0][0], [points.metric for points, _ in tested])
+    by_name = {points.metric: found for points, found in tested}
+    answers = [by_name.get(points.metric, []) for points in by_metric]
+    return Structure(groups, panels, caption, legend, _notes(tested)), answers
+
+
+Tested = Sequence[tuple[Points, Sequence[Association]]]
+"""A metric's points with its associations, metric after metric."""
+
+
+def _group(tested: Tested, setting: str | None, boards: Mapping[str, Sequence[str]]) -> Group:
+    """What one setting says, or all of them together (None)."""
+    all_of = {p.metric: [each for each in found if each.setting == setting] for p, found in tested}
+    own = {metric: found for metric, found in all_of.items() if found}
+    metrics = " and ".join(own)
+    anchor = "" if setting is None else anchor_of(setting)
+    caption = f"Spearman's ρ of each number of the rows with test {metrics}"
+    return Group(
+        anchor,
+        () if setting is None else tuple(boards.get(setting, ())),
+        heading(setting, metrics),
+        tuple(dict.fromkeys(sentence(found, metric) for metric, found in own.items())),
+        _table(f"table-of-{anchor or 'all'}", caption, own),
+    )
+
+
+def _notes(tested: Tested) -> tuple[str, ...]:
+    """How to read the tables, each note once."""
+    notes = [note for points, found in tested for note in notes_on(points, found)]
+    if len(tested) > 1:
+        notes.append(
+            f"{' and '.join(points.metric for points, _ in tested)} score the same lists of the"
+            " same cells: that both say the same confirms nothing. p is corrected for each metric"
+            " by itself."
+        )
+    return tuple(dict.fromkeys(notes))
 
 
 def anchor_of(setting: str) -> str:
@@ -119,23 +148,55 @@ def anchor_of(setting: str) -> str:
     return f"structure-{slug(setting, digest_of(setting))}"
 
 
-def _table(name: str, caption: str, found: Sequence[Association]) -> Table:
-    """The verb's table, with the intervals of ρ drawn."""
-    header, body = association_table(found)
-    drawn = header.index("95 % interval")
-    axis = Axis(-1.0, 1.0, 4.0, 96.0, tick)
-    columns = [Column(each, text=each in ("rows", "stage", "verdict")) for each in header]
-    columns[drawn] = replace(columns[drawn], scale=draw_scale(axis))
-    lines = []
-    for place, (texts, each) in enumerate(zip(body, found, strict=True)):
-        sorts: list[Sort] = [texts[0], f"stage {place:03d}", each.num_methods, each.num_cells]
-        sorts += [each.rho, each.low, each.p, each.verdict]
-        entries = [Entry(text, sort) for text, sort in zip(texts, sorts, strict=True)]
-        interval = None if each.rho is None else Interval(each.rho, each.low, each.high)
-        drawing = draw_interval(axis, interval, _kind(each))
-        entries[drawn] = replace(entries[drawn], drawing=drawing)
-        lines.append(Line(texts[0], "", "", tuple(entries)))
-    return Table(name, caption, tuple(columns), tuple(lines))
+def _table(name: str, caption: str, by_metric: Mapping[str, Sequence[Association]]) -> Table:
+    """The verb's tables, one metric's right of the other's, with the intervals of ρ drawn."""
+    columns: list[Column] = []
+    lines: dict[tuple[str, str], list[Entry]] = {}
+    counts: list[tuple[int, int]] = []
+    for metric, found in by_metric.items():
+        header, body = association_table(found)
+        first = _told_before(found, counts) if columns else 0  # which cells they are, told once
+        counts = [(each.num_methods, each.num_cells) for each in found]
+        columns += [_column(each, metric) for each in header][first:]
+        for place, (texts, each) in enumerate(zip(body, found, strict=True)):
+            entries = _entries(texts, each, place, header.index("95 % interval"))
+            lines.setdefault((each.stage, each.number), []).extend(entries[first:])
+    # How many cells there are comes last: a narrow screen must show ρ.
+    counted = [place for place, each in enumerate(columns) if each.name in SAME[2:]]
+    order = [place for place in range(len(columns)) if place not in counted] + counted
+    rows = [Line(own[0].text, "", "", tuple(own[i] for i in order)) for own in lines.values()]
+    return Table(name, caption, tuple(columns[i] for i in order), tuple(rows))
+
+
+SAME = ("rows", "stage", "methods", "cells")
+"""Columns that depend on the metric only where a setting is not scored at one of them."""
+RHO = Axis(-1.0, 1.0, 4.0, 96.0, tick)
+
+
+def _told_before(found: Sequence[Association], counts: Sequence[tuple[int, int]]) -> int:
+    """How many columns the metric before has filled for this one too; `counts` are its."""
+    same = [(each.num_methods, each.num_cells) for each in found] == list(counts)
+    return len(SAME) if same else SAME.index("methods")
+
+
+def _column(name: str, metric: str) -> Column:
+    """The column `name` of the verb's table against `metric`."""
+    scale = draw_scale(RHO) if name == "95 % interval" else None
+    shown = f"ρ, {metric}" if name == "ρ" else name
+    title = "" if name in SAME else f"with test {metric}"
+    text = name in ("rows", "stage", "verdict")
+    return Column(shown, title, text=text, wide=name == "verdict", scale=scale)
+
+
+def _entries(texts: Sequence[str], found: Association, place: int, drawn: int) -> list[Entry]:
+    """One line of the verb's table, its interval drawn in column `drawn`."""
+    sorts: list[Sort] = [texts[0], f"stage {place:03d}", found.num_methods, found.num_cells]
+    sorts += [found.rho, found.low, found.p, found.verdict]
+    entries = [Entry(text, sort) for text, sort in zip(texts, sorts, strict=True)]
+    interval = None if found.rho is None else Interval(found.rho, found.low, found.high)
+    drawing = draw_interval(RHO, interval, _kind(found))
+    entries[drawn] = replace(entries[drawn], drawing=drawing)
+    return entries
 
 
 def _kind(found: Association) -> str:
@@ -143,14 +204,14 @@ def _kind(found: Association) -> str:
     return {"rises with it": "better", "falls with it": "worse"}.get(found.verdict, "open")
 
 
-def _caption(points: Points) -> str:
+def _caption(points: Points, metrics: Sequence[str]) -> str:
     """What the figure shows, and of which settings."""
     settings = sorted(set(points.settings))
     where = settings[0] if len(settings) == 1 else f"{len(settings)} settings, ranks within each"
     seeds = "" if max(points.seeds, default=0) == 0 else "; a sign for each seed"
     return (
-        f"Rows' structure against test {points.metric} · {where}{seeds}. Spearman's ρ with 95 %"
-        " interval over methods; *: shown after Holm's correction."
+        f"Rows' structure against test {' and '.join(metrics)} · {where}{seeds}."
+        " Spearman's ρ with 95 % interval over methods; *: shown after Holm's correction."
     )
 
 

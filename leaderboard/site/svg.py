@@ -12,8 +12,10 @@ from markupsafe import Markup, escape
 
 CHARACTER = 6.9
 """Width of a character of a figure's text, in user units; an upper estimate."""
-LINE = 13.0
+LINE = 14.0
 """Least distance of two labels."""
+ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
+"""Steps between ticks, times a power of ten."""
 
 
 def number(value: float) -> str:
@@ -98,7 +100,24 @@ class Axis:
             return [self.low]
         raw = span / most
         power = 10.0 ** math.floor(math.log10(raw))
-        step = next(each * power for each in (1, 2, 2.5, 5, 10) if each * power >= raw * 0.999)
+        step = next(each * power for each in ROUND if each * power >= raw * 0.999)
+        return self._multiples(step)
+
+    def ticks_at_least(self, fewest: int) -> list[float]:
+        """At least `fewest` round values within the ends of a linear axis: the coarsest such."""
+        span = self.high - self.low
+        if span <= 0:
+            return [self.low]
+        power = 10.0 ** math.floor(math.log10(span))
+        steps = sorted({each * power / down for each in ROUND for down in (1, 10)}, reverse=True)
+        return next(
+            found
+            for step in steps
+            if len(found := self._multiples(step)) >= fewest or step == steps[-1]
+        )
+
+    def _multiples(self, step: float) -> list[float]:
+        """The multiples of `step` within the ends."""
         least, most = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(place * step, 12) for place in range(least, most + 1)]
 

@@ -9,8 +9,15 @@ from leaderboard.board import Leaderboard
 from leaderboard.numbers import NOTHING
 from leaderboard.rows import STAGES, Row, metrics_of
 from leaderboard.scores import Cell
-from leaderboard.site.intervals import Interval, draw_interval, draw_scale, interval_axis
+from leaderboard.site.intervals import (
+    Interval,
+    beyond_scores,
+    draw_interval,
+    draw_scale,
+    interval_axis,
+)
 from leaderboard.site.summary import at_one_seed
+from leaderboard.statistics import Estimate
 from leaderboard.tables import learning_table, rows_table, score_table
 
 MOST_LINKS = 10
@@ -38,7 +45,7 @@ class Entry:
     """A table's cell: its text, what it is sorted by, where it leads, and what is drawn in it.
 
     `links` are further addresses by name, shown in place of the text; `below` is a remark on the
-    text, beside what is drawn.
+    text, beside what is drawn; `state` marks a row's standing.
     """
 
     text: str
@@ -47,6 +54,7 @@ class Entry:
     drawing: Markup | None = None
     links: tuple[tuple[str, str], ...] = ()
     below: str = ""
+    state: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,16 @@ def _interval(row: Row, difference: bool) -> Interval | None:
     return None if found is None else Interval(found.mean, found.low, found.high)
 
 
+def cut_off_note(found: Sequence[Estimate | None], metric: str) -> list[str]:
+    """That a drawing ends where scores do; nothing where all intervals do as well."""
+    if not any(each is not None and beyond_scores(each.low, each.high) for each in found):
+        return []
+    return [
+        f"An interval is symmetrical about its mean, so that one of a {metric} near 0 may reach"
+        " below it, where no score can be: it is drawn to 0, and told whole beside it."
+    ]
+
+
 def _kind(row: Row, difference: bool) -> str:
     """The CSS class of an interval."""
     if not difference or row.difference is None or row.kind == "reference":
@@ -138,7 +156,7 @@ def scores(board: Leaderboard) -> Table:
         entries = entries_of(row, texts, _score_sorts(board, row, others))
         for place, (_, drawings) in drawn.items():
             entries[place] = replace(entries[place], drawing=drawings[index])
-        entries.append(Entry(row.standing.state, row.standing.state))
+        entries.append(Entry(row.standing.state, row.standing.state, state=True))
         entries.append(_seed_links(row))
         lines.append(line_of(row, entries))
     caption = f"Test {board.metric} of every method, best first; references in parentheses"
@@ -217,7 +235,7 @@ def learning(board: Leaderboard) -> Table | None:
     for each, texts in zip(board.learning, body, strict=True):
         sorts: list[Sort] = [each.key, each.start, each.end, each.difference, each.num_reached]
         sorts += [each.steps, each.nominal_flops, each.nominal_flops_in_all]
-        sorts += [each.seconds, each.seconds_in_all]
+        sorts += [each.paced_seconds, each.paced_seconds_in_all]
         row = board.row(each.key)
         lines.append(line_of(row, entries_of(row, texts, sorts)))
     caption = "When each method first reaches the final validation score of mean"

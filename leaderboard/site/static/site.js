@@ -93,9 +93,31 @@
     apply();
   };
 
+  // A method chosen in the list, or clicked on in a figure, stands out in every figure and table.
+  const startHighlight = () => {
+    const choice = document.getElementById("highlight");
+    if (!choice) return;
+    const apply = () => {
+      for (const part of document.querySelectorAll("[data-method]")) {
+        part.classList.toggle("lit", choice.value !== "" && part.dataset.method === choice.value);
+      }
+      for (const figure of document.querySelectorAll("svg.figure")) {
+        figure.classList.toggle("picked", figure.querySelector(".lit") !== null);
+      }
+    };
+    choice.addEventListener("input", apply);
+    document.addEventListener("click", (event) => {
+      const part = event.target.closest("svg.figure .series, .legend.narrow li");
+      if (!part) return;
+      choice.value = choice.value === part.dataset.method ? "" : part.dataset.method;
+      apply();
+    });
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
     startTheme();
     startSorting();
     startFilter();
+    startHighlight();
   });
 })();

@@ -137,6 +137,34 @@ def test_a_filter_hides_rows_figures_and_verdicts_and_tells_how_many_are_left(vi
     assert outcome["group"] == ["markov", "popularity"]
 
 
+def test_a_highlighted_method_stands_out_in_every_figure_and_the_choice_can_be_taken_back(
+    visit: Any,
+) -> None:
+    outcome, _ = visit(
+        "settings/toy.html",
+        """
+        const choice = document.getElementById("highlight");
+        const lit = () => [...new Set([...document.querySelectorAll(".lit")]
+          .map((part) => part.dataset.method))];
+        const picked = () => document.querySelectorAll("svg.picked").length;
+        const out = {options: [...choice.options].map((each) => each.value)};
+        out.before = [lit(), picked()];
+        choice.focus(); type("highlight", "gti"); out.chosen = [lit(), picked() > 0];
+        const name = document.querySelector("svg.figure .series[data-method=mean] .name");
+        const press = () => name.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+        press(); out.pressed = [lit(), choice.value];
+        press(); out.again = [lit(), choice.value, picked()];
+        return out;
+        """,
+    )
+    assert outcome["options"][0] == ""
+    assert {"mean", "gti"} <= set(outcome["options"])
+    assert outcome["before"] == [[], 0]
+    assert outcome["chosen"] == [["gti"], True]
+    assert outcome["pressed"] == [["mean"], "mean"]
+    assert outcome["again"] == [[], "", 0]
+
+
 def test_the_theme_can_be_chosen(visit: Any) -> None:
     outcome, _ = visit(
         "index.html",

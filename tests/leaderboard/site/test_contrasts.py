@@ -12,6 +12,10 @@ def test_the_page_shows_what_the_verb_says_pair_by_pair(pages: Any, hostile_resu
     header, body = answer_table(found, repeat=True)
     (table,) = pages["settings/toy.html"].find("table", id="contrasts")
     names = [head.find("button")[0].text for head in table.find("thead")[0].find("th")]
+    shown_first = ["difference", found.metric, "p", "verdict", "95 % interval"]
+    assert names[:5] == shown_first
+    assert names[-2:] == ["question", "what it isolates"]
+    header = [name or found.metric for name in header]
     assert sorted(names) == sorted(header)
     lines = table.find("tbody")[0].find("tr")
     assert len(lines) == len(body) > 0

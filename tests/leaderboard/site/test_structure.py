@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,9 @@ def test_without_a_cell_the_page_says_so(factory: Any, tmp_path: Path, read_page
 
 def test_a_panel_has_a_sign_for_each_cell_where_its_numbers_put_it() -> None:
     points = points_in(("a",), 7)
-    found, _ = structure_of(points, {"a": ["a"]})
+    found, _ = structure_of([points], {"a": ["a"]})
     assert found is not None
-    (panel,) = found.panels[NAMES["effective_rank"]]
+    (panel,) = found.panels[NAMES["effective_rank"]]["ndcg@10"]
     placed = signs(panel.drawing)
     assert {key: len(own) for key, own in placed.items()} == {f"m{n}": 1 for n in range(7)}
     order = [points.methods[place] for place in np.argsort(points.scores)]
@@ -93,16 +94,54 @@ def test_a_panel_has_a_sign_for_each_cell_where_its_numbers_put_it() -> None:
 
 def test_several_settings_are_drawn_by_ranks_and_stand_behind_all_together() -> None:
     points = points_in(("a", "b"), 6)
-    found, _ = structure_of(points, {"a": ["a"], "b": ["b-1", "b-2"]})
+    found, _ = structure_of([points], {"a": ["a"], "b": ["b-1", "b-2"]})
     assert found is not None
     assert [group.boards for group in found.groups] == [(), ("a",), ("b-1", "b-2")]
     assert found.groups[0].heading.startswith("all settings: ")
-    (panel,) = found.panels[NAMES["effective_rank"]]
+    (panel,) = found.panels[NAMES["effective_rank"]]["ndcg@10"]
     places = [place for own in signs(panel.drawing).values() for place in own]
     assert len(places) == 12
     # Six ranks in each of two settings: every place is there twice.
     assert len({x for x, _ in places}) == 6
     assert "2 settings, ranks within each" in found.caption
+
+
+def test_two_metrics_stand_side_by_side_and_one_without_points_is_left_out() -> None:
+    points = points_in(("a", "b"), 6)
+    other = replace(points, metric="recall@10", scores=1 - points.scores)
+    found, answers = structure_of([points, other], {})
+    assert found is not None
+    assert [len(each) for each in answers] == [27, 27]
+    assert list(found.panels[NAMES["effective_rank"]]) == ["ndcg@10", "recall@10"]
+    for group in found.groups:
+        assert ["ndcg@10" in group.sentences[0], "recall@10" in group.sentences[1]] == [True, True]
+        names = [column.name for column in group.table.columns]
+        assert names.count("cells") == 1
+        assert [name for name in names if "ρ" in name] == ["ρ, ndcg@10", "ρ, recall@10"]
+        assert {len(line.entries) for line in group.table.lines} == {len(names)}
+        one, two = (names.index(f"ρ, {metric}") for metric in ("ndcg@10", "recall@10"))
+        first = group.table.lines[0].entries
+        assert (first[one].sort, first[two].sort) == pytest.approx((1.0, -1.0))
+    none = replace(points_in((), 0), metric="recall@10")
+    found, answers = structure_of([points, none], {})
+    assert found is not None
+    assert answers[1] == []
+    assert list(found.panels[NAMES["effective_rank"]]) == ["ndcg@10"]
+
+
+def test_where_a_setting_lacks_the_second_metric_its_counts_are_told_apart() -> None:
+    points = points_in(("a", "b", "c"), 6)
+    kept = replace(points_in(("a", "b"), 6, seed=1), metric="recall@10")
+    found, _ = structure_of([points, kept], {})
+    assert found is not None
+    pooled, one, _, without = found.groups
+    for group, count in ((pooled, 2), (one, 1), (without, 1)):
+        names = [column.name for column in group.table.columns]
+        assert names.count("cells") == count
+        assert {len(line.entries) for line in group.table.lines} == {len(names)}
+    texts = [entry.text for entry in pooled.table.lines[0].entries]
+    assert {"18", "12"} <= set(texts)
+    assert [len(group.sentences) for group in found.groups] == [2, 2, 2, 1]
 
 
 def test_an_axis_with_zero_spread_out_keeps_order_and_parts_what_is_small() -> None:

@@ -35,6 +35,17 @@ def test_ticks_are_few_even_and_within_the_axis(low: float, span: float, most: i
     assert all(math.isclose(step, steps[0], rel_tol=1e-3, abs_tol=slack) for step in steps)
 
 
+@given(st.floats(-1e3, 1e3), st.floats(1e-4, 1e4), st.integers(2, 5))
+def test_a_scale_has_at_least_as_many_ticks_as_asked_for_and_they_lie_within(
+    low: float, span: float, fewest: int
+) -> None:
+    axis = Axis(low, low + span, 0.0, 1.0, str)
+    ticks = axis.ticks_at_least(fewest)
+    assert fewest <= len(ticks) <= 5 * fewest
+    slack = 1e-6 * max(span, abs(low))
+    assert all(low - slack <= tick <= low + span + slack for tick in ticks)
+
+
 def test_logarithmic_ticks_are_powers_of_ten() -> None:
     assert Axis(1e-6, 1.2, 0.0, 1.0, str, log=True).ticks(4) == pytest.approx([1e-6, 1e-4, 1e-2, 1])
 
