@@ -66,6 +66,11 @@ class Leaderboard:
     pace: Pace | None = None
     named_twice: bool = False
 
+    @property
+    def most_seeds(self) -> int:
+        """Seeds of the method that has most of the setting's; 0 where only references ran."""
+        return max((len(row.paths) for row in self.rows if row.kind == "cell"), default=0)
+
     def row(self, key: str) -> Row:
         """The row of method `key`."""
         for row in self.rows:

@@ -168,3 +168,14 @@ def test_motion_and_theme_follow_the_readers_system() -> None:
     assert "prefers-reduced-motion: reduce" in CSS
     assert "prefers-color-scheme: dark" in CSS
     assert ":focus-visible" in CSS
+
+
+def test_the_index_says_how_many_of_a_settings_seeds_were_run(pages: Any) -> None:
+    scored = [
+        fact.text
+        for glance in pages["index.html"].find("dl", class_="glance")
+        for term, fact in zip(glance.find("dt"), glance.find("dd"), strict=True)
+        if term.text == "Scored"
+    ]
+    found = [re.search(r"(\d of )?\d seeds?", text) for text in scored]
+    assert sorted(each[0] for each in found if each) == ["1 of 3 seeds", "3 seeds"]
