@@ -69,43 +69,53 @@ class Groups:
         new = np.ones(len(order), dtype=np.bool_)
         new[1:] = (query[1:] != query[:-1]) | (wording[1:] != wording[:-1])
         starts = np.flatnonzero(new)
-        self.rows: list[npt.NDArray[np.intp]] = np.split(order, starts[1:]) if len(order) else []
+        self.order, self.group = order, np.cumsum(new) - 1
+        """[n] rows in the order of their groups, and the group of each."""
         self.names: npt.NDArray[np.str_] = ranks.user[order[starts]]
-        self.num_good = [int(self.good[rows].sum()) for rows in self.rows]
+        counts = np.zeros((len(starts), top + 1), dtype=np.int64)
+        np.add.at(counts, (self.group, ranks.grade[order]), 1)
+        self.counts: list[tuple[int, ...]] = [tuple(row) for row in counts[:, 1:].tolist()]
+        """Per group how many items of grade 1, 2 and so on."""
+        self.num_good: list[int] = counts[:, relevance.good :].sum(axis=1).tolist()
         for place in np.flatnonzero(np.asarray(self.num_good) == 0)[:1]:
             raise RecordError(f"ranks: query {self.names[place]} has no good item")
-        self.first = [self._first_good(rows) for rows in self.rows]
+        self.first = self._first_good()
         self._worth: dict[tuple[str, int], Floats] = {}
 
     def __len__(self) -> int:
         """The number of groups."""
-        return len(self.rows)
+        return len(self.names)
 
-    def _first_good(self, rows: npt.NDArray[np.intp]) -> tuple[int, int, int] | None:
-        """The first equals with a good item: how many better, how many equals, good among them.
+    def _first_good(self) -> list[tuple[int, int, int] | None]:
+        """Per group the first equals with a good item: how many better, equals, good among them.
 
         None where no good item is in the beam.
         """
-        found: dict[int, int] = {}
-        for row in rows[self.ranks.in_beam[rows]].tolist():
-            better, equals = int(self.ranks.num_better[row]), int(self.ranks.num_tied[row]) + 1
-            if found.setdefault(better, equals) != equals:
+        ranks = self.ranks
+        inside = np.flatnonzero(ranks.in_beam[self.order])
+        rows = self.order[inside]
+        # Per group: items better → (how many are equal, rows among them, good ones of these).
+        found: list[dict[int, tuple[int, int, int]]] = [{} for _ in range(len(self))]
+        columns = (ranks.num_better[rows], ranks.num_tied[rows] + 1, self.good[rows])
+        values = (each.tolist() for each in (self.group[inside], rows, *columns))
+        for group, row, better, equals, good in zip(*values, strict=True):
+            known, count, held = found[group].get(better, (equals, 0, 0))
+            if known != equals:
                 raise RecordError(
                     f"ranks row {row}: num_tied differs from that of an equal item of the query"
                 )
-        inside = rows[self.ranks.in_beam[rows]]
-        places, counts = np.unique(self.ranks.num_better[inside], return_counts=True)
-        for better, count in zip(places.tolist(), counts.tolist(), strict=True):
-            if count > found[better]:
+            if count + 1 > equals:
                 raise RecordError(
-                    f"ranks: {count} rows of query {self.ranks.user[rows[0]]} are equal, where"
-                    f" num_tied allows {found[better]}"
+                    f"ranks: {count + 1} rows of query {ranks.user[row]} are equal, where"
+                    f" num_tied allows {equals}"
                 )
-        good = inside[self.good[inside]]
-        if not len(good):
-            return None
-        least = int(self.ranks.num_better[good].min())
-        return least, found[least], int((self.ranks.num_better[good] == least).sum())
+            found[group][better] = equals, count + 1, held + good
+        return [self._first(places) for places in found]
+
+    @staticmethod
+    def _first(places: dict[int, tuple[int, int, int]]) -> tuple[int, int, int] | None:
+        least = min((better for better, (_, _, good) in places.items() if good), default=None)
+        return None if least is None else (least, places[least][0], places[least][2])
 
     def _row_worth(self, family: str, cutoff: int) -> Floats:
         """[n] each row's expected worth, computed once per family and cutoff."""
@@ -121,22 +131,32 @@ class Groups:
         worth = self._row_worth(family, cutoff)
         if family == "ndcg":
             worth = worth * np.asarray(self.relevance.gains)[self.ranks.grade - 1]
-            norms = [self._ideal(rows, cutoff) for rows in self.rows]
+            gains = self.relevance.gains
+            norms = [_ideal_gain(gains, counts, cutoff) for counts in self.counts]
         else:
             worth = worth if family == "precision_any" else np.where(self.good, worth, 0.0)
             norms = [float(n) if family == "recall" else float(cutoff) for n in self.num_good]
-        sums = (math.fsum(worth[rows]) for rows in self.rows)
-        return np.array([value / norm for value, norm in zip(sums, norms, strict=True)])
+        return np.asarray(self._sums(worth) / np.array(norms))
 
-    def _ideal(self, rows: npt.NDArray[np.intp], cutoff: int) -> float:
-        counts = np.bincount(self.ranks.grade[rows], minlength=len(self.relevance.gains) + 1)
-        return _ideal_gain(self.relevance.gains, tuple(counts[1:].tolist()), cutoff)
+    def _sums(self, worth: Floats) -> Floats:
+        """[groups] the sum of each group's `worth`, rounded once; most rows are worth nothing."""
+        paid = np.flatnonzero(worth[self.order])
+        values = worth[self.order[paid]]
+        groups, starts = np.unique(self.group[paid], return_index=True)
+        ends = np.append(starts[1:], len(values)).astype(np.int64)
+        sums = np.zeros(len(self))
+        sums[groups] = values[starts]
+        several, terms = np.flatnonzero(ends - starts > 1), values.tolist()
+        spans = (groups[several].tolist(), starts[several].tolist(), ends[several].tolist())
+        for group, start, end in zip(*spans, strict=True):
+            sums[group] = math.fsum(terms[start:end])
+        return sums
 
     def raw_recall(self, cutoff: int) -> Floats:
         """[groups] share of good items whose Semantic ID is hit: `num_better` < `cutoff`."""
         hits = self.ranks.in_beam & (self.ranks.num_better < cutoff) & self.good
-        found = [int(hits[rows].sum()) for rows in self.rows]
-        return np.array([hit / good for hit, good in zip(found, self.num_good, strict=True)])
+        found = np.bincount(self.group, weights=hits[self.order], minlength=len(self))
+        return np.asarray(found / np.array(self.num_good))
 
 
 @functools.cache
