@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from baselines.description import Description
-from gti.method import Gti, Start
+from baselines.gti import Gti
+from gti.method import Start
 
 
 class GtiFromDescription(Gti):

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from gti.method import Gti, Spending
+from baselines.gti import Gti
+from gti.method import Spending
 
 
 class GtiLcRec(Gti):

@@ -1,6 +1,7 @@
 """`gti_shuffled`: GTI on pairs whose Semantic IDs were handed to other items."""
 
-from gti.method import GroundingPlan, Gti
+from baselines.gti import Gti
+from gti.method import GroundingPlan
 
 
 class GtiShuffled(Gti):

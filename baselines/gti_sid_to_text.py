@@ -1,6 +1,7 @@
 """`gti_sid_to_text`: GTI grounded in one direction, Semantic ID → text."""
 
-from gti.method import GroundingPlan, Gti
+from baselines.gti import Gti
+from gti.method import GroundingPlan
 
 
 class GtiSidToText(Gti):

@@ -1,6 +1,7 @@
 """`gti_text_to_sid`: GTI grounded in one direction, text → Semantic ID."""
 
-from gti.method import GroundingPlan, Gti
+from baselines.gti import Gti
+from gti.method import GroundingPlan
 
 
 class GtiTextToSid(Gti):

@@ -1,6 +1,7 @@
 """`gti_two_phase`: GTI whose stage goes on with all weights free, as the paper's §4.1 has it."""
 
-from gti.method import GroundingPlan, Gti
+from baselines.gti import Gti
+from gti.method import GroundingPlan
 
 
 class GtiTwoPhase(Gti):

@@ -11,11 +11,11 @@ class HfDefault(Method):
     """What people run who add tokens, resize and train.
 
     The model was really resized by the library, with its defaults, before this is called
-    (`gti.vocabulary.extend_vocabulary`). transformers 5 fills rows past the end of the old matrix
-    with the mean of *all* old rows, padding included, plus noise of 1e-9 of their covariance. New
-    tokens that land on old padding rows (Qwen3 has some 270) are never written: they keep what
-    stood there. The one thing not copied is that the library shrinks a matrix with more padding
-    than new tokens; the new rows hold the same either way.
+    (`gti.model.vocabulary.extend_vocabulary`). transformers 5 fills rows past the end of the old
+    matrix with the mean of *all* old rows, padding included, plus noise of 1e-9 of their
+    covariance. New tokens that land on old padding rows (Qwen3 has some 270) are never written:
+    they keep what stood there. The one thing not copied is that the library shrinks a matrix with
+    more padding than new tokens; the new rows hold the same either way.
     """
 
     key = "hf_default"

@@ -1,6 +1,7 @@
 """`mean_two_phase`: the pairs of grounding with all weights free from the start."""
 
-from gti.method import GroundingPlan, Gti
+from baselines.gti import Gti
+from gti.method import GroundingPlan
 
 
 class MeanTwoPhase(Gti):

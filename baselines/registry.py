@@ -1,4 +1,4 @@
-"""Finds methods by name: `gti`, every file of this folder, and entry points `gti.methods`."""
+"""Finds methods by name: every file of this folder, and entry points `gti.methods`."""
 
 import importlib
 import pkgutil
@@ -7,7 +7,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 import baselines
-from gti.method import Gti, Method, MethodError, check_method
+from gti.method import Method, MethodError, check_method
 
 GROUPS = {
     "core": ("core",),
@@ -42,7 +42,7 @@ def methods() -> dict[str, Method]:
         MethodError: a file that holds no method, one whose key is not its file's name, two
             methods of one key, or one that breaks the contract.
     """
-    found: dict[str, Method] = {"gti": Gti()}
+    found: dict[str, Method] = {}
     for info in pkgutil.iter_modules(baselines.__path__):
         if info.name == "registry":
             continue

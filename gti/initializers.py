@@ -7,18 +7,17 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from gti.method import Start
+from gti.method import Start
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-def mean_rows(start: "Start") -> Tensor:
+def mean_rows(start: Start) -> Tensor:
     """[num_new, d] every row the mean of the text rows, over which no padding row counts."""
     return start.text_rows.mean(dim=0).expand(start.num_new, -1)
 
@@ -28,14 +27,14 @@ def item_text(fields: Mapping[str, str]) -> str:
     return " ".join(fields[name] for name in sorted(fields))
 
 
-def token_places(start: "Start", text: str) -> Tensor:
+def token_places(start: Start, text: str) -> Tensor:
     """[tokens] int64: which rows of `start.text_rows` the tokens of `text` have."""
     ids = torch.tensor(start.tokenize(text), dtype=torch.long)
     places = torch.searchsorted(start.text_ids, ids).clamp(max=len(start.text_ids) - 1)
     return places[start.text_ids[places] == ids]
 
 
-def mean_over_items(start: "Start", vectors: Mapping[int, Tensor]) -> Tensor:
+def mean_over_items(start: Start, vectors: Mapping[int, Tensor]) -> Tensor:
     """[num_new, d] per code the mean of the vectors of the items that carry it.
 
     Args:
@@ -64,7 +63,7 @@ def tf_idf(documents: Mapping[Key, Counter[str]]) -> dict[Key, dict[str, float]]
     }
 
 
-def rows_of_words(start: "Start", weights: Sequence[Mapping[str, float]]) -> Tensor:
+def rows_of_words(start: Start, weights: Sequence[Mapping[str, float]]) -> Tensor:
     """[num_new, d] per new token the weighted mean of its words' embeddings.
 
     A word's embedding is the mean of its tokens' rows, tokenised with a space before it, as

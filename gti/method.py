@@ -12,9 +12,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from gti.dataset import IntArray
-from gti.initializers import mean_rows
-from gti.semantic_ids import SemanticIds
+from gti.data.dataset import IntArray
+from gti.data.semantic_ids import SemanticIds
 
 Group = Literal["core", "initialization", "control"]
 Spending = Literal["before", "beside", "after"]
@@ -114,24 +113,6 @@ class Method:
     def initializer(self) -> str:
         """Who wrote the first rows, as the record's manifest names it."""
         return f"{self.key} v{self.version}" + (f" ({self.detail})" if self.detail else "")
-
-
-class Gti(Method):
-    """Grounded Token Initialization: only the new rows learn, from text paired with SIDs."""
-
-    key = "gti"
-    summary = "mean rows, then grounded in item text with everything else frozen"
-    source = "GTI, arXiv 2604.02324 §3, Algorithm 1"
-    group: ClassVar[Group] = "core"
-    spends: ClassVar[dict[Spending, float]] = {"before": 1.0}
-
-    def initialize(self, start: Start) -> Tensor:
-        """The mean of the text rows, where the paper starts."""
-        return mean_rows(start)
-
-    def grounding(self) -> GroundingPlan:
-        """Both directions, frozen throughout."""
-        return GroundingPlan()
 
 
 class MethodError(ValueError):

@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from gti.batches import Batch, MicroBatcher
-from gti.dataset import IntArray
-from gti.decoding import Beams, Trie, beam_search
-from gti.exact_scoring import exact_search
-from gti.finetuning import Step, finetune
-from gti.flops import ModelShape
-from gti.grounding import ground
-from gti.prompts import Example
-from gti.training import (
+from gti.data.dataset import IntArray
+from gti.model.flops import ModelShape
+from gti.model.vocabulary import Vocabulary, embedding_matrices
+from gti.prompts.prompter import Example
+from gti.search.decoding import Beams, Trie, beam_search
+from gti.search.exact_scoring import exact_search
+from gti.train.batches import Batch, MicroBatcher
+from gti.train.finetuning import Step, finetune
+from gti.train.grounding import ground
+from gti.train.training import (
     OptimizerSettings,
     Progress,
     StageReport,
@@ -32,7 +33,6 @@ from gti.training import (
     check_finite,
     step_optimizer,
 )
-from gti.vocabulary import Vocabulary, embedding_matrices
 
 NOT_A_TARGET = -100
 ROWS = 64
@@ -55,7 +55,7 @@ def _summed_nll(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def plain_head_loss(hidden: Tensor, matrix: Tensor, labels: Tensor) -> Tensor:
-    """Summed next-token NLL from all logits at once: what `gti.head.head_loss` gives in pieces.
+    """Summed next-token NLL from all logits at once: what `head.head_loss` gives in pieces.
 
     Args:
         hidden: [… , d] hidden states.
@@ -81,7 +81,7 @@ def plain_ground(
     dtype: str = "float32",
     progress: Progress | None = None,
 ) -> StageReport:
-    """Algorithm 1 of GTI as written; arguments and report are those of `gti.grounding.ground`.
+    """Algorithm 1 of GTI as written; arguments and report are those of `grounding.ground`.
 
     The whole matrix (and an untied head) is given to the optimiser; its gradient is masked to the
     new rows, before clipping.
@@ -141,7 +141,7 @@ def plain_finetune(
     settings: OptimizerSettings,
     **others: Any,
 ) -> StageReport:
-    """`gti.finetuning.finetune` with one prompt per row and logits at every position."""
+    """`gti.train.finetuning.finetune` with one prompt per row and logits at every position."""
     report = finetune(
         model,
         vocabulary,
@@ -267,7 +267,7 @@ def plain_search(
     max_tokens: int | None = None,
     dtype: str = "float32",
 ) -> Beams:
-    """As `gti.decoding.beam_search`, one user at a time; `max_tokens` is not needed."""
+    """As `gti.search.decoding.beam_search`, one user at a time; `max_tokens` is not needed."""
     return _one_at_a_time(_search_one, model, trie, prompts, beam, dtype)
 
 
@@ -281,7 +281,7 @@ def plain_exact_search(
     max_tokens: int | None = None,
     dtype: str = "float32",
 ) -> Beams:
-    """As `gti.exact_scoring.exact_search`, one item at a time; `max_tokens` is not needed."""
+    """As `exact_scoring.exact_search`, one item at a time; `max_tokens` is not needed."""
     return _one_at_a_time(_score_one, model, trie, prompts, beam, dtype)
 
 

@@ -148,7 +148,7 @@ def gti_bench() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def call(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "benchmarks.cli", *map(str, arguments)],
+            [sys.executable, "-m", "benchmarks.cli.app", *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=300,
@@ -168,9 +168,9 @@ def cell_here() -> Callable[..., Path]:
         import torch
 
         from baselines.registry import methods
-        from benchmarks.catalogue import find_setting
-        from benchmarks.cell import run_cell
-        from benchmarks.inputs import load_inputs
+        from benchmarks.cell.cell import run_cell
+        from benchmarks.inputs.catalogue import find_setting
+        from benchmarks.inputs.inputs import load_inputs
 
         torch.set_num_threads(1)
         file = find_setting(str(setting))
@@ -207,8 +207,8 @@ def forge() -> Callable[[Path, Iterable[str]], list[str]]:
     Each number in turn gets one digit changed and the digest computed anew. A finding names a
     field where it, or what it says was expected, has the field's path or a pattern of it.
     """
-    from leaderboard.record import record_digest
-    from leaderboard.verify import verify
+    from leaderboard.records.record import record_digest
+    from leaderboard.verify.verify import verify
 
     def unnoticed(path: Path, sections: Iterable[str]) -> list[str]:
         honest = path.read_text(encoding="utf-8")

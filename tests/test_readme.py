@@ -12,8 +12,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_board_in_the_readme_is_the_one_the_committed_records_make():
-    from leaderboard.board import load_leaderboards
-    from leaderboard.tables import render
+    from leaderboard.board.board import load_leaderboards
+    from leaderboard.render.tables import render
 
     found = load_leaderboards([ROOT / "leaderboard" / "results"], setting="ml-100k-nano")
     assert not found.refused
@@ -23,13 +23,13 @@ def test_the_board_in_the_readme_is_the_one_the_committed_records_make():
 
 
 def test_the_committed_records_pass_verification():
-    from leaderboard.verify import verify
+    from leaderboard.verify.verify import verify
 
     assert verify(ROOT / "leaderboard" / "results") == []
 
 
 def test_every_committed_cell_of_the_cpu_boards_is_past_popularity():
-    from leaderboard.record import find_records, read_record
+    from leaderboard.records.record import find_records, read_record
 
     records = [read_record(path) for path in find_records(ROOT / "leaderboard" / "results")]
     floors = {
@@ -46,8 +46,8 @@ def test_every_committed_cell_of_the_cpu_boards_is_past_popularity():
 
 
 def test_committed_records_are_of_the_settings_as_they_are_now():
-    from benchmarks.catalogue import find_setting
-    from leaderboard.record import find_records, read_record
+    from benchmarks.inputs.catalogue import find_setting
+    from leaderboard.records.record import find_records, read_record
 
     for path in find_records(ROOT / "leaderboard" / "results"):
         record = read_record(path)

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.datasets.log import Log, ordered, to_dataset
 from benchmarks.datasets.reading import product_text, read_lines, shown
 from benchmarks.datasets.stored import file_hashes, stored_or_made
-from gti.dataset import DataError, Dataset, Provenance
+from gti.data.dataset import DataError, Dataset, Provenance
 
 _ASIN = re.compile(r"""^\{.*?['"]asin['"]\s*:\s*['"]([^'"]+)['"]""")
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.cache import cache_root, temporary_folder
 from benchmarks.datasets.card import MissingDataError
 from benchmarks.datasets.log import Log, ordered, to_dataset
 from benchmarks.datasets.reading import product_text, shown
 from benchmarks.datasets.stored import file_hashes, stored, stored_or_made
-from gti.dataset import DataError, Dataset, Provenance
+from benchmarks.machine.cache import cache_root, temporary_folder
+from gti.data.dataset import DataError, Dataset, Provenance
 
 if TYPE_CHECKING:
     import pyarrow as pa

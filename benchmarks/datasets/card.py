@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from gti.dataset import DataError
+from gti.data.dataset import DataError
 
 DATA_VARIABLE = "GTI_BENCH_DATA"
 Layout = Literal["recbole", "lcrec", "movielens", "amazon-2014", "amazon-2023", "vibrent"]

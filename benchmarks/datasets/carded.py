@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from benchmarks.assets import asset_folder
 from benchmarks.datasets.amazon2014 import amazon_2014_files, load_amazon_2014
 from benchmarks.datasets.amazon2023 import amazon_2023_files, load_amazon_2023
 from benchmarks.datasets.card import DATA_VARIABLE, DatasetCard, MissingDataError
@@ -14,7 +13,8 @@ from benchmarks.datasets.lcrec import load_lcrec
 from benchmarks.datasets.movielens import load_movielens, movielens_files
 from benchmarks.datasets.recbole_atomic import load_recbole
 from benchmarks.datasets.vibrent import load_vibrent, vibrent_files
-from gti.dataset import Dataset
+from benchmarks.machine.assets import asset_folder
+from gti.data.dataset import Dataset
 
 Choices = dict[str, Any]
 T = TypeVar("T")

@@ -6,9 +6,9 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cache import cache_root, is_intact, publish_folder
 from benchmarks.datasets.card import MissingDataError
-from gti.dataset import DataError
+from benchmarks.machine.cache import cache_root, is_intact, publish_folder
+from gti.data.dataset import DataError
 
 _TIMEOUT_SECONDS = 60
 

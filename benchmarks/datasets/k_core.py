@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gti.dataset import IntArray
+from gti.data.dataset import IntArray
 
 
 def k_core(

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.datasets.reading import TEXT_FIELDS, clean, read_text, shown
-from gti.dataset import DataError, Dataset, Provenance
-from gti.semantic_ids import SemanticIds
+from gti.data.dataset import DataError, Dataset, Provenance
+from gti.data.semantic_ids import SemanticIds
 
 _TOKEN = re.compile(r"<([a-z])_(0|[1-9][0-9]*)>")
 

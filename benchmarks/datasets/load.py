@@ -10,8 +10,8 @@ from benchmarks.datasets.carded import card_folder, read_carded
 from benchmarks.datasets.cards import CARDS
 from benchmarks.datasets.lcrec import load_lcrec, read_index
 from benchmarks.datasets.recbole_atomic import load_recbole
-from gti.dataset import DataError, Dataset
-from gti.semantic_ids import SemanticIds
+from gti.data.dataset import DataError, Dataset
+from gti.data.semantic_ids import SemanticIds
 
 _SUFFIX: dict[Layout, str] = {"lcrec": ".inter.json", "recbole": ".inter"}
 _PARTS = (".train.inter", ".valid.inter", ".test.inter")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.datasets.k_core import k_core
-from gti.dataset import DataError, Dataset, IntArray, Provenance
+from gti.data.dataset import DataError, Dataset, IntArray, Provenance
 
 Repeats = Literal["keep", "consecutive", "drop"]
 FloatArray = NDArray[np.float64]

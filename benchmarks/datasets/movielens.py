@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.datasets.log import Log, ordered, to_dataset
 from benchmarks.datasets.reading import clean, shown
 from benchmarks.datasets.recbole_atomic import natural_title
-from gti.dataset import DataError, Dataset, Provenance
+from gti.data.dataset import DataError, Dataset, Provenance
 
 ARCHIVE = "ml-1m.zip"
 _RATINGS, _MOVIES = "ratings.dat", "movies.dat"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gti.dataset import DataError
+from gti.data.dataset import DataError
 
 TEXT_FIELDS = ("title", "description", "brand", "categories", "year")
 """The canonical text fields; whatever else the files hold is not read."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.datasets.reading import clean, read_text, shown
-from gti.dataset import DataError, Dataset, Provenance
+from gti.data.dataset import DataError, Dataset, Provenance
 
 _TYPES = ("token", "token_seq", "float", "float_seq")
 _COLUMNS = {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.cache import cache_root, is_intact, publish_folder
-from gti.dataset import Dataset, Provenance
-from leaderboard.canonical import file_sha256
+from benchmarks.machine.cache import cache_root, is_intact, publish_folder
+from gti.data.dataset import Dataset, Provenance
+from leaderboard.records.canonical import file_sha256
 
 _FILE = "dataset.json"
 _FORM = "1"

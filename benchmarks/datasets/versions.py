@@ -3,7 +3,7 @@
 from benchmarks.datasets.card import Expected
 from benchmarks.datasets.cards import CARDS
 from benchmarks.datasets.reading import TEXT_FIELDS
-from gti.dataset import Dataset
+from gti.data.dataset import Dataset
 
 ROUNDED_WITHIN = 0.025
 """How far from a rounded number of two digits the exact one can lie, as a share of it: a half of

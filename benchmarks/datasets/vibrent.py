@@ -18,7 +18,7 @@ from typing import Literal
 
 from benchmarks.datasets.log import Log, Repeats, ordered, to_dataset, without_repeats
 from benchmarks.datasets.reading import clean, read_text, shown
-from gti.dataset import DataError, Dataset, Provenance
+from gti.data.dataset import DataError, Dataset, Provenance
 
 RENTALS, OLD_RENTALS, OUTFITS = "user_activity_triplets.csv", "original_orders.csv", "outfits.csv"
 _RENTAL_COLUMNS = ("customer.id", "outfit.id", "rentalPeriod.start")

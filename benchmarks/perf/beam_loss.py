@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from gti.dataset import IntArray
-from gti.decoding import Beams, ItemRanks, Trie, beam_search, rank_targets
-from gti.exact_scoring import exact_search
-from leaderboard.positions import worth_of_counts
+from gti.data.dataset import IntArray
+from gti.search.decoding import Beams, ItemRanks, Trie, beam_search, rank_targets
+from gti.search.exact_scoring import exact_search
+from leaderboard.metrics.positions import worth_of_counts
 
 BEAMS = (5, 10, 20, 50, 100)
 SHOWN = 10
@@ -131,9 +131,9 @@ def main() -> None:
     import torch
 
     from baselines.registry import methods
-    from benchmarks.catalogue import find_setting
-    from benchmarks.cell import CellRun
-    from benchmarks.inputs import load_inputs
+    from benchmarks.cell.cell import CellRun
+    from benchmarks.inputs.catalogue import find_setting
+    from benchmarks.inputs.inputs import load_inputs
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("setting")

@@ -14,16 +14,22 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 
-from benchmarks.backbones import load_backbone
-from benchmarks.inputs import COMMITTED_SIDS
+from benchmarks.inputs.backbones import load_backbone
+from benchmarks.machine.places import SEMANTIC_IDS
 from benchmarks.perf.timing import perf_dtype
-from gti.dataset import IntArray
-from gti.grounding import grounding_examples
+from gti.data.dataset import IntArray
+from gti.data.semantic_ids import SemanticIds
+from gti.data.streams import numpy_stream, torch_stream
 from gti.method import GroundingPlan
-from gti.prompts import Example, Prompter, Style
-from gti.semantic_ids import SemanticIds
-from gti.streams import numpy_stream, torch_stream
-from gti.vocabulary import Vocabulary, embedding_matrices, extend_vocabulary, read_rows, write_rows
+from gti.model.vocabulary import (
+    Vocabulary,
+    embedding_matrices,
+    extend_vocabulary,
+    read_rows,
+    write_rows,
+)
+from gti.prompts.prompter import Example, Prompter, Style
+from gti.train.grounding import grounding_examples
 
 BACKBONES = os.environ.get("GTI_BENCH_PERF_BACKBONES", "nano").split(",")
 WINDOW = 50
@@ -130,7 +136,7 @@ def load_grown(
     if backbone.tokenizer.chat_template is None:
         backbone.tokenizer.chat_template = template
     if semantic_ids is None:
-        path = COMMITTED_SIDS / "ml-100k-residual_kmeans-3x64-seed0.npz"
+        path = SEMANTIC_IDS / "ml-100k-residual_kmeans-3x64-seed0.npz"
         semantic_ids = SemanticIds.from_file(path)
     model: Any = backbone.model
     vocabulary = extend_vocabulary(backbone.tokenizer, model, semantic_ids.tokens)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from benchmarks.perf import growth_pieces as pieces
 from benchmarks.perf.grown import WINDOW, Grown
 from benchmarks.perf.growth_pieces import BEAM, HISTORY, ITEMS, Work, drawn_ids, setup
-from gti.decoding import Trie
-from gti.semantic_ids import SemanticIds
+from gti.data.semantic_ids import SemanticIds
+from gti.search.decoding import Trie
 
 NODES = "one row of a table per prefix, and a sort of the items per level"
 REST = f"histories of {HISTORY} items"

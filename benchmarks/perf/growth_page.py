@@ -5,7 +5,7 @@ import os
 from functools import cache
 from typing import Any
 
-from benchmarks.environment import describe_code, processor_name
+from benchmarks.machine.environment import describe_code, processor_name
 
 
 class PageError(ValueError):

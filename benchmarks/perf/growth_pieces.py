@@ -7,24 +7,24 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from benchmarks.backbones import load_backbone
+from benchmarks.inputs.backbones import load_backbone
 from benchmarks.perf.grown import Grown, load_grown
-from gti.batches import answer_states, collate
-from gti.dataset import IntArray
-from gti.decoding import Trie, beam_search, build_trie
-from gti.diagnostics import diagnose
-from gti.exact_scoring import exact_search
-from gti.finetuning import Step, finetune, retrieval_examples
-from gti.flops import ModelShape
-from gti.grounding import ground, grounding_examples
-from gti.head import head_loss
+from gti.data.dataset import IntArray
+from gti.data.semantic_ids import SemanticIds
+from gti.data.streams import numpy_stream
 from gti.method import GroundingPlan
-from gti.prompts import Example
-from gti.quantisers import residual_kmeans
-from gti.semantic_ids import SemanticIds
-from gti.streams import numpy_stream
-from gti.training import AdamWSettings
-from gti.vocabulary import embedding_matrices, extend_vocabulary, read_rows, write_rows
+from gti.model.diagnostics import diagnose
+from gti.model.flops import ModelShape
+from gti.model.head import head_loss
+from gti.model.vocabulary import embedding_matrices, extend_vocabulary, read_rows, write_rows
+from gti.prompts.prompter import Example
+from gti.quantise.kmeans import residual_kmeans
+from gti.search.decoding import Trie, beam_search, build_trie
+from gti.search.exact_scoring import exact_search
+from gti.train.batches import answer_states, collate
+from gti.train.finetuning import Step, finetune, retrieval_examples
+from gti.train.grounding import ground, grounding_examples
+from gti.train.training import AdamWSettings
 
 CPU = torch.device("cpu")
 BEAM = 20

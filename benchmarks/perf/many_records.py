@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.catalogue import COMMITTED_RESULTS
-from leaderboard.canonical import digest_of, file_sha256
-from leaderboard.metrics import metrics, num_users, raw_recall, slices
-from leaderboard.ranks import Ranks, concatenate, write_ranks
-from leaderboard.record import (
+from benchmarks.machine.places import COMMITTED_RESULTS
+from leaderboard.metrics.metrics import metrics, num_users, raw_recall, slices
+from leaderboard.records.canonical import digest_of, file_sha256
+from leaderboard.records.ranks import Ranks, concatenate, write_ranks
+from leaderboard.records.record import (
     MethodCard,
     cell_hash,
     diagnostics_path,
@@ -30,7 +30,7 @@ from leaderboard.record import (
     record_path,
     write_record,
 )
-from leaderboard.setting import Setting
+from leaderboard.records.setting import Setting
 
 TEMPLATE = "ml-100k-nano"
 TEMPLATE_SEEDS = 3

@@ -14,7 +14,7 @@ import time
 def main() -> None:
     """Exit code, seconds, seconds of CPU and bytes at the peak of the largest process."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "benchmarks.cli", *sys.argv[1:]]
+    command = [sys.executable, "-m", "benchmarks.cli.app", *sys.argv[1:]]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -15,8 +15,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from gti.dataset import IntArray
-from gti.quantisers import ITERATIONS, REDOS, level_seed, residual_kmeans
+from gti.data.dataset import IntArray
+from gti.quantise.kmeans import ITERATIONS, REDOS, level_seed, residual_kmeans
 
 LEVELS, CODES = 4, 256
 SEED = 0

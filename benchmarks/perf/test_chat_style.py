@@ -17,9 +17,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from benchmarks.perf.grown import BACKBONES, Grown, load_grown
 from benchmarks.perf.side_by_side import SideBySide
-from gti.finetuning import Step, finetune, retrieval_examples
-from gti.prompts import Example
-from gti.training import AdamWSettings
+from gti.prompts.prompter import Example
+from gti.train.finetuning import Step, finetune, retrieval_examples
+from gti.train.training import AdamWSettings
 
 TARGETS = 40
 STEPS = 2

@@ -7,9 +7,9 @@ import numpy as np
 from benchmarks.perf.beam_loss import beam_losses, table
 from benchmarks.perf.grown import Grown
 from benchmarks.perf.side_by_side import SideBySide
-from gti.decoding import Beams, build_trie
-from gti.exact_scoring import exact_search
 from gti.plain import plain_exact_search
+from gti.search.decoding import Beams, build_trie
+from gti.search.exact_scoring import exact_search
 
 ITEMS = 5
 

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from benchmarks.perf.grown import Grown
 from benchmarks.perf.side_by_side import SideBySide
-from gti.batches import collate
-from gti.grounding import ground
 from gti.plain import plain_ground, plain_loss
-from gti.prompts import Example
-from gti.training import StageReport, adamw, autocast, step_optimizer
-from gti.wordings import GROUNDING_TASKS
+from gti.prompts.prompter import Example
+from gti.prompts.wordings import GROUNDING_TASKS
+from gti.train.batches import collate
+from gti.train.grounding import ground
+from gti.train.training import StageReport, adamw, autocast, step_optimizer
 
 SETTINGS = SimpleNamespace(
     learning_rate=1e-2,
@@ -88,7 +88,7 @@ class Rows:
         self.after = self.start
 
     def train(self, way: Callable[..., StageReport], batches: list[list[Example]]) -> list[float]:
-        """Trains with `gti.grounding.ground` or the like; returns the loss of each step."""
+        """Trains with `gti.train.grounding.ground` or the like; returns the loss of each step."""
         with torch.no_grad():
             self.matrix.copy_(self.start)
         losses: list[float] = []

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from benchmarks.perf.grown import WINDOW, Grown
 from benchmarks.perf.side_by_side import SideBySide
-from gti.batches import answer_states, collate, micro_batches
-from gti.head import head_loss
-from gti.prompts import Example
-from gti.training import autocast, hidden_states
+from gti.model.head import head_loss
+from gti.prompts.prompter import Example
+from gti.train.batches import answer_states, collate, micro_batches
+from gti.train.training import autocast, hidden_states
 
 SEQUENCES = 2
 MAX_TOKENS = 4096

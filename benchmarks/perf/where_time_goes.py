@@ -13,10 +13,10 @@ import torch
 from tabulate import tabulate
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.catalogue import find_setting
+from benchmarks.inputs.catalogue import find_setting
 from benchmarks.perf.grown import Grown, load_grown
-from gti.finetuning import Step, finetune
-from leaderboard.setting import Setting
+from gti.train.finetuning import Step, finetune
+from leaderboard.records.setting import Setting
 
 WHOLE = "gti::fine_tuning"
 """Label of all that is profiled; its own time is what no operation of torch takes."""

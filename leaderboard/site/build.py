@@ -18,9 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from shutil import copyfile
 
-from leaderboard.beside import InSetting, beside_setting, metrics_wanted
-from leaderboard.beside import together as claims_together
-from leaderboard.board import (
+from leaderboard.board.board import (
     MANY_RECORDS,
     Leaderboard,
     boards_of,
@@ -28,17 +26,23 @@ from leaderboard.board import (
     told_apart,
     with_verified,
 )
-from leaderboard.by_slice import scores_by_slice
-from leaderboard.canonical import digest_of
-from leaderboard.claims import ClaimsTable, load_claims
-from leaderboard.claims_text import claims_json
-from leaderboard.contrasts import Answers, contrasts_of
-from leaderboard.export import board_csv, board_json
-from leaderboard.processes import share
-from leaderboard.record import find_records
-from leaderboard.reproductions import reproductions_path
-from leaderboard.rows import Row
-from leaderboard.scores import Cell, LeaderboardError, ScoresReader, load_cells
+from leaderboard.board.by_slice import scores_by_slice
+from leaderboard.board.contrasts import Answers, contrasts_of
+from leaderboard.board.rows import Row
+from leaderboard.board.scores import ScoresReader
+from leaderboard.board.structure import Points, points_of
+from leaderboard.board.structure import together as points_together
+from leaderboard.claims.beside import InSetting, beside_setting, metrics_wanted
+from leaderboard.claims.beside import together as claims_together
+from leaderboard.claims.claims import ClaimsTable, load_claims
+from leaderboard.records.canonical import digest_of
+from leaderboard.records.cells import Cell, LeaderboardError, load_cells
+from leaderboard.records.processes import share
+from leaderboard.records.record import find_records
+from leaderboard.records.reproductions import reproductions_path
+from leaderboard.render.claims import claims_json
+from leaderboard.render.export import board_csv, board_json
+from leaderboard.render.structure import structure_json
 from leaderboard.site.cards import dataset_facts, presence
 from leaderboard.site.directory import SiteError, files_below, replaced_directory, slug
 from leaderboard.site.pages import (
@@ -55,9 +59,6 @@ from leaderboard.site.pages import (
     structure_page,
 )
 from leaderboard.site.structure import structure_of
-from leaderboard.structure import Points, points_of
-from leaderboard.structure import together as points_together
-from leaderboard.structure_text import structure_json
 
 STATIC = Path(__file__).parent / "static"
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leaderboard.numbers import NOTHING
-from leaderboard.record import MethodCard, Record
-from leaderboard.scores import Cell
+from leaderboard.records.cells import Cell
+from leaderboard.records.record import MethodCard, Record
+from leaderboard.render.numbers import NOTHING
 
 Facts = list[tuple[str, str]]
 

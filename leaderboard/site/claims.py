@@ -4,9 +4,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from leaderboard.beside import Beside, Compared, InSetting
-from leaderboard.claims import Claim, ClaimsTable
-from leaderboard.claims_text import (
+from leaderboard.claims.beside import Beside, Compared, InSetting
+from leaderboard.claims.claims import Claim, ClaimsTable
+from leaderboard.claims.support import reported_differences
+from leaderboard.metrics.metrics import parse_metric
+from leaderboard.render.claims import (
     BESIDE,
     at_most_sentence,
     beside_cells,
@@ -17,9 +19,7 @@ from leaderboard.claims_text import (
     scored,
     support_table,
 )
-from leaderboard.metrics import parse_metric
-from leaderboard.numbers import NOTHING
-from leaderboard.reported import reported_differences
+from leaderboard.render.numbers import NOTHING
 from leaderboard.site.tables import Column, Entry, Line, Sort, Table
 
 WORDS = {True: "yes", False: "no", None: NOTHING}

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from leaderboard.contrasts import Answer, Answers
-from leaderboard.contrasts_text import answer_table, notes_on
-from leaderboard.site.intervals import Interval, draw_interval, draw_scale, interval_axis
+from leaderboard.board.contrasts import Answer, Answers
+from leaderboard.figures.intervals import Interval, draw_interval, draw_scale, interval_axis
+from leaderboard.render.contrasts import answer_table, notes_on
 from leaderboard.site.tables import Column, Entry, Line, Sort, Table, tick
 
 WORDS = ("question", "difference", "what it isolates", "verdict")

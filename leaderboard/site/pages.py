@@ -10,27 +10,27 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from leaderboard.beside import Compared, InSetting
-from leaderboard.board import Leaderboard
-from leaderboard.by_slice import SliceScores
-from leaderboard.claims import ClaimsTable
-from leaderboard.claims_text import READING, Z_READING, summary
-from leaderboard.contrasts import Answers
-from leaderboard.metrics import MAIN_METRIC
-from leaderboard.numbers import duration, flops, interval, p_value, score, signed
-from leaderboard.palette import STAGE_NAMES, method_order
-from leaderboard.site import charts, tables
-from leaderboard.site.cards import Facts, Presence, setting_sections, source_parts
-from leaderboard.site.claims import concerned, source_of
-from leaderboard.site.contrasts import contrasts
-from leaderboard.site.drawings import CROWDED
-from leaderboard.site.slices import slices
-from leaderboard.site.structure import Structure, anchor_of
-from leaderboard.site.summary import Glance, at_one_seed, glance
-from leaderboard.standing import standing_line
-from leaderboard.structure_text import no_cells
-from leaderboard.tables import STAGES_NOTE, learning_note
-from leaderboard.verdicts import (
+from leaderboard.board.board import Leaderboard
+from leaderboard.board.by_slice import SliceScores
+from leaderboard.board.contrasts import Answers
+from leaderboard.board.standing import standing_line
+from leaderboard.claims.beside import Compared, InSetting
+from leaderboard.claims.claims import ClaimsTable
+from leaderboard.figures import charts
+from leaderboard.figures.drawings import CROWDED
+from leaderboard.figures.palette import method_order
+from leaderboard.metrics.metrics import MAIN_METRIC
+from leaderboard.render.claims import READING, Z_READING, summary
+from leaderboard.render.numbers import (
+    STAGE_NAMES,
+    duration,
+    flops,
+    interval,
+    p_value,
+    score,
+    signed,
+)
+from leaderboard.render.sentences import (
     NO_EVIDENCE,
     board_name,
     footnotes,
@@ -39,6 +39,15 @@ from leaderboard.verdicts import (
     variance_notes,
     verdict,
 )
+from leaderboard.render.structure import no_cells
+from leaderboard.render.tables import STAGES_NOTE, learning_note
+from leaderboard.site import tables
+from leaderboard.site.cards import Facts, Presence, setting_sections, source_parts
+from leaderboard.site.claims import concerned, source_of
+from leaderboard.site.contrasts import contrasts
+from leaderboard.site.slices import slices
+from leaderboard.site.structure import Structure, anchor_of
+from leaderboard.site.summary import Glance, at_one_seed, glance
 
 STRUCTURE_METRICS = (MAIN_METRIC, "recall@10")
 """What rows' numbers are set against on the page about structure."""

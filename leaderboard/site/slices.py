@@ -4,11 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from leaderboard.board import Leaderboard
-from leaderboard.by_slice import SliceScores
-from leaderboard.numbers import interval, p_value, score, signed
-from leaderboard.rows import BASE, Row, mean_of
-from leaderboard.scores import Cell
+from leaderboard.board.board import Leaderboard
+from leaderboard.board.by_slice import SliceScores
+from leaderboard.board.rows import BASE, Row, mean_of
+from leaderboard.records.cells import Cell
+from leaderboard.render.numbers import interval, p_value, score, signed
+from leaderboard.render.sentences import marks
 from leaderboard.site.tables import (
     Column,
     Entry,
@@ -19,7 +20,6 @@ from leaderboard.site.tables import (
     entries_of,
     line_of,
 )
-from leaderboard.verdicts import marks
 
 SHOWN = "*"
 """Behind a difference that is shown after Holm's correction."""

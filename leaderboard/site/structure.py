@@ -7,15 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from markupsafe import Markup
 
-from leaderboard.canonical import digest_of
-from leaderboard.palette import STAGE_NAMES, method_look, method_order
-from leaderboard.site.directory import slug
-from leaderboard.site.intervals import Interval, draw_interval, draw_scale
-from leaderboard.site.looks import series
-from leaderboard.site.svg import Axis, bottom_axis, image, left_axis, number, tag, widened
-from leaderboard.site.tables import Column, Entry, Line, Sort, Table, tick
-from leaderboard.structure import NUMBERS, Association, Floats, Points, associations
-from leaderboard.structure_figure import (
+from leaderboard.board.structure import NUMBERS, Association, Floats, Points, associations
+from leaderboard.figures.intervals import Interval, draw_interval, draw_scale
+from leaderboard.figures.looks import series
+from leaderboard.figures.palette import method_look, method_order
+from leaderboard.figures.structure_file import (
     NEAR_ZERO,
     THRESHOLD,
     ranked,
@@ -23,7 +19,12 @@ from leaderboard.structure_figure import (
     stages_of,
     title_of,
 )
-from leaderboard.structure_text import NAMES, association_table, heading, notes_on, sentence
+from leaderboard.figures.svg import Axis, bottom_axis, image, left_axis, number, tag, widened
+from leaderboard.records.canonical import digest_of
+from leaderboard.render.numbers import STAGE_NAMES
+from leaderboard.render.structure import NAMES, association_table, heading, notes_on, sentence
+from leaderboard.site.directory import slug
+from leaderboard.site.tables import Column, Entry, Line, Sort, Table, tick
 
 WIDTH, HEIGHT, LEFT, TOP, BASE = 250.0, 190.0, 40.0, 20.0, 36.0
 """Of a panel; `LEFT` and `BASE` are for its axes."""

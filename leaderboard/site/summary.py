@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from leaderboard.board import Leaderboard
-from leaderboard.numbers import interval, score
-from leaderboard.rows import BASE, Row
+from leaderboard.board.board import Leaderboard
+from leaderboard.board.rows import BASE, Row
+from leaderboard.render.numbers import interval, score
 
 MOST_NAMED = 6
 """Methods named in a sentence."""

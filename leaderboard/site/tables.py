@@ -5,20 +5,20 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from leaderboard.board import Leaderboard
-from leaderboard.numbers import NOTHING
-from leaderboard.rows import STAGES, Row, metrics_of
-from leaderboard.scores import Cell
-from leaderboard.site.intervals import (
+from leaderboard.board.board import Leaderboard
+from leaderboard.board.rows import STAGES, Row, metrics_of
+from leaderboard.figures.intervals import (
     Interval,
     beyond_scores,
     draw_interval,
     draw_scale,
     interval_axis,
 )
+from leaderboard.records.cells import Cell
+from leaderboard.render.numbers import NOTHING
+from leaderboard.render.tables import learning_table, rows_table, score_table
 from leaderboard.site.summary import at_one_seed
-from leaderboard.statistics import Estimate
-from leaderboard.tables import learning_table, rows_table, score_table
+from leaderboard.statistics.crossed import Estimate
 
 MOST_LINKS = 10
 """Seeds linked one by one in a row."""

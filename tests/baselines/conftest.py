@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from gti.data.semantic_ids import SemanticIds
+from gti.data.streams import torch_stream
 from gti.method import Start
-from gti.semantic_ids import SemanticIds
-from gti.streams import torch_stream
 
 NUM_TEXT = 500
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from baselines.registry import GROUPS, methods, select_methods
-from gti.grounding import derangement, grounding_examples
+from gti.data.streams import numpy_stream
 from gti.method import GroundingPlan
-from gti.streams import numpy_stream
+from gti.train.grounding import derangement, grounding_examples
 
 PLANS = {
     "gti": GroundingPlan(),

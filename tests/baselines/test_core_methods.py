@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from baselines.registry import UnknownMethodError, methods, select_methods
+from gti.data.semantic_ids import SemanticIds
+from gti.data.streams import torch_stream
 from gti.method import GroundingPlan, Method, MethodError, Start, check_method
-from gti.semantic_ids import SemanticIds
-from gti.streams import torch_stream
 
 
 def start(seed: int = 0, codes: int = 64, width: int = 48) -> Start:

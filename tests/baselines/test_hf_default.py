@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from baselines.hf_default import HfDefault
-from gti.vocabulary import extend_vocabulary
+from gti.model.vocabulary import extend_vocabulary
 
 NEW = tuple(f"<a_{code}>" for code in range(24))
 TEXT = 100

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from baselines.registry import methods
-from gti.diagnostics import diagnose, rsa
 from gti.method import MethodError
+from gti.model.diagnostics import diagnose, rsa
 
 DRAWN = {"random", "random_matched", "gaussian", "codebook"}
 """Methods whose rows depend on the seed."""

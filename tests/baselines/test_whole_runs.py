@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from baselines.registry import methods
-from benchmarks.catalogue import find_setting
-from benchmarks.cell import CellRun
-from benchmarks.inputs import load_inputs
+from benchmarks.cell.cell import CellRun
+from benchmarks.inputs.catalogue import find_setting
+from benchmarks.inputs.inputs import load_inputs
+from gti.data.semantic_ids import SemanticIds
 from gti.method import MethodError
-from gti.semantic_ids import SemanticIds
-from leaderboard.record import read_record
-from leaderboard.verify import DIGEST_ALONE, MEASURED, verify
+from leaderboard.records.record import read_record
+from leaderboard.verify.verify import DIGEST_ALONE, MEASURED, verify
 
 SUBSET = (
     "gti_shuffled",

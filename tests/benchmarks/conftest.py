@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.assets import ASSETS, AssetError, asset_folder
-from benchmarks.cache import CACHE_VARIABLE, CacheError, cache_root, is_intact
-from leaderboard.record import read_content
+from benchmarks.machine.assets import ASSETS, AssetError, asset_folder
+from benchmarks.machine.cache import CACHE_VARIABLE, CacheError, cache_root, is_intact
+from leaderboard.records.record import read_content
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks import ledger as ledger_module
-from gti import devices, reading
-from leaderboard.record import read_record
-from leaderboard.verify import verify
+from benchmarks.cell import ledger as ledger_module
+from gti.model import devices
+from gti.search import reading
+from leaderboard.records.record import read_record
+from leaderboard.verify.verify import verify
 
 
 @pytest.fixture(scope="module")

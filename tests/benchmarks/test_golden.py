@@ -25,9 +25,9 @@ from pathlib import Path
 import pytest
 from tabulate import tabulate
 
-from leaderboard.agreement import ranks_sha256
-from leaderboard.ranks import read_ranks
-from leaderboard.record import ranks_path, read_record
+from leaderboard.records.ranks import read_ranks
+from leaderboard.records.record import ranks_path, read_record
+from leaderboard.statistics.agreement import ranks_sha256
 
 FOLDER = Path(__file__).resolve().parent.parent / "golden"
 EXPECTED = FOLDER / "expected.json"

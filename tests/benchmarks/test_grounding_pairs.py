@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from baselines.registry import methods
-from benchmarks import cell
-from benchmarks.catalogue import find_setting
-from benchmarks.inputs import load_inputs
-from gti.streams import numpy_stream
-from gti.training import StageReport
+from benchmarks.cell import cell
+from benchmarks.inputs.catalogue import find_setting
+from benchmarks.inputs.inputs import load_inputs
+from gti.data.streams import numpy_stream
+from gti.train.training import StageReport
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.record import ranks_path, read_record
+from leaderboard.records.record import ranks_path, read_record
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 METHODS = ("gti", "lc_rec")
@@ -41,14 +41,14 @@ def cell(results: Path, method: str) -> Path:
 FORKS = """
 import os, sys
 import torch, transformers.models.llama.modeling_llama
-import benchmarks.cell, benchmarks.inputs, baselines.registry, benchmarks.worker
+import benchmarks.cell.cell, benchmarks.inputs.inputs, baselines.registry, benchmarks.cell.worker
 for line in sys.stdin:
     own, events = line.split()
     child = os.fork()
     if child == 0:
         os.dup2(os.open(own, os.O_RDONLY), 0)
         os.dup2(os.open(events, os.O_WRONLY), 1)
-        os._exit(benchmarks.worker.main())
+        os._exit(benchmarks.cell.worker.main())
     print(child, flush=True)
     os.waitpid(child, 0)
 """
@@ -61,7 +61,7 @@ class Workers:
     """
 
     def __init__(self, setting: Path, results: Path, folder: Path) -> None:
-        from benchmarks.catalogue import find_setting
+        from benchmarks.inputs.catalogue import find_setting
 
         self.job = {
             "setting": find_setting(str(setting)).setting.model_dump(mode="json"),
@@ -145,11 +145,12 @@ def test_a_kill_while_saving_leaves_a_whole_record_or_none(undisturbed, tmp_path
     source = cell(results, "gti")
     target = cell(tmp_path, "gti")
     script = (
-        "import sys; from pathlib import Path; from leaderboard.canonical import write_atomically;"
+        "import sys; from pathlib import Path;"
+        " from leaderboard.records.canonical import write_atomically;"
         "source, target = map(Path, sys.argv[1:]); print('ready', flush=True);"
         "[write_atomically(target.with_name(f.name), f.read_bytes())"
         " for _ in range(10_000) for f in (ranks_path(source), source)]"
-    ).replace("from pathlib", "from leaderboard.record import ranks_path; from pathlib")
+    ).replace("from pathlib", "from leaderboard.records.record import ranks_path; from pathlib")
     with subprocess.Popen(
         [sys.executable, "-c", script, str(source), str(target)],
         stdout=subprocess.PIPE,
@@ -166,7 +167,7 @@ def test_a_kill_while_saving_leaves_a_whole_record_or_none(undisturbed, tmp_path
 
 def start_run(setting: Path, results: Path) -> "subprocess.Popen[str]":
     """The real command line, running two cells at a time, to be disturbed."""
-    command = [sys.executable, "-m", "benchmarks.cli", "run", str(setting)]
+    command = [sys.executable, "-m", "benchmarks.cli.app", "run", str(setting)]
     return subprocess.Popen(
         [*command, "--workers", "2", "--results", str(results)],
         stdout=subprocess.PIPE,
@@ -196,7 +197,7 @@ def test_killing_the_run_ends_its_workers_and_keeps_what_is_finished(undisturbed
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the closed pipe alone ends it")
 def test_a_worker_whose_parent_died_before_it_asked_for_its_signal_ends_at_once():
-    command = [sys.executable, "-m", "benchmarks.worker"]
+    command = [sys.executable, "-m", "benchmarks.cell.worker"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, cwd=ROOT) as worker:
         worker.stdin.write(json.dumps({"parent": 1}) + "\n")
         worker.stdin.flush()

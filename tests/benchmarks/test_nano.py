@@ -13,13 +13,13 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import benchmarks.nano as nano_package  # noqa: E402
-from benchmarks.nano.heldout import is_held_out_entry, is_held_out_page  # noqa: E402
-from benchmarks.nano.loss import ChunkedCrossEntropy, softmax_minus_target  # noqa: E402
-from benchmarks.nano.ngram import KneserNey  # noqa: E402
-from benchmarks.nano.packing import pack  # noqa: E402
-from benchmarks.nano.plan import Plan  # noqa: E402
-from benchmarks.nano.vocabulary import cut_tokenizer  # noqa: E402
-from benchmarks.nano.wordnet import Writer, read_wordnet  # noqa: E402
+from benchmarks.nano.making.heldout import is_held_out_entry, is_held_out_page  # noqa: E402
+from benchmarks.nano.making.loss import ChunkedCrossEntropy, softmax_minus_target  # noqa: E402
+from benchmarks.nano.making.ngram import KneserNey  # noqa: E402
+from benchmarks.nano.making.packing import pack  # noqa: E402
+from benchmarks.nano.making.plan import Plan  # noqa: E402
+from benchmarks.nano.making.vocabulary import cut_tokenizer  # noqa: E402
+from benchmarks.nano.making.wordnet import Writer, read_wordnet  # noqa: E402
 
 NANO = Path(next(iter(nano_package.__path__)))
 SENTENCE = "A dog is an animal that barks, and a cat is a small animal with soft fur."

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.catalogue import SETTINGS
-from benchmarks.cli import exit_code
-from leaderboard.ranks import read_ranks
-from leaderboard.record import ranks_path, read_record
-from leaderboard.verify import verify
+from benchmarks.cli.app import exit_code
+from benchmarks.machine.places import SETTINGS
+from leaderboard.records.ranks import read_ranks
+from leaderboard.records.record import ranks_path, read_record
+from leaderboard.verify.verify import verify
 
 VIBRENT = sorted(path.stem for path in SETTINGS.glob("vibrent-*.toml"))
 KINDS = ("dress", "coat", "skirt", "shirt", "suit")
@@ -94,12 +94,12 @@ def nothing_heavy(monkeypatch):
         raise AssertionError("plan must not do this")
 
     for place in (
-        "benchmarks.encoders.embed_texts",
-        "benchmarks.tokenizer_report.train_rq_vae",
-        "gti.rq_vae.rq_vae",
-        "gti.quantisers.residual_kmeans",
-        "benchmarks.backbones.load_backbone",
-        "benchmarks.backbones.prepare_backbone",
+        "benchmarks.inputs.encoders.embed_texts",
+        "benchmarks.inputs.tokenizer_report.train_rq_vae",
+        "gti.quantise.rq_vae.rq_vae",
+        "gti.quantise.kmeans.residual_kmeans",
+        "benchmarks.inputs.backbones.load_backbone",
+        "benchmarks.inputs.backbones.prepare_backbone",
         "transformers.PreTrainedModel.from_pretrained",
         "socket.socket.connect",
         "socket.getaddrinfo",

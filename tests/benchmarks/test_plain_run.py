@@ -7,19 +7,20 @@ import pytest
 import torch
 
 from baselines.registry import methods
-from benchmarks.catalogue import COMMITTED_RESULTS, find_setting
-from benchmarks.cell import run_cell
-from benchmarks.commands import CommandError, run_setting
-from benchmarks.inputs import load_inputs
-from benchmarks.plan import plan_cells
-from leaderboard.agreement import compare
-from leaderboard.board import LeaderboardError, check_mix
-from leaderboard.origin import context, origin_of
-from leaderboard.ranks import read_ranks
-from leaderboard.record import ranks_path
-from leaderboard.scores import load_cell
-from leaderboard.setting import MethodParameters
-from leaderboard.verify import verify
+from benchmarks.cell.cell import run_cell
+from benchmarks.inputs.catalogue import find_setting
+from benchmarks.inputs.inputs import load_inputs
+from benchmarks.machine.places import COMMITTED_RESULTS
+from benchmarks.run.plan import plan_cells
+from benchmarks.run.run import CommandError, run_setting
+from leaderboard.board.board import LeaderboardError, check_mix
+from leaderboard.records.cells import load_cell
+from leaderboard.records.ranks import read_ranks
+from leaderboard.records.record import ranks_path
+from leaderboard.records.setting import MethodParameters
+from leaderboard.statistics.agreement import compare
+from leaderboard.verify.origin import context, origin_of
+from leaderboard.verify.verify import verify
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leaderboard.ranks import read_ranks
-from leaderboard.record import PROTOCOL_VERSION, ranks_path, read_record
-from leaderboard.verify import verify
+from leaderboard.records.ranks import read_ranks
+from leaderboard.records.record import PROTOCOL_VERSION, ranks_path, read_record
+from leaderboard.verify.verify import verify
 
 CORE = ("mean", "random", "gti", "lc_rec")
 

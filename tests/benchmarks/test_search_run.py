@@ -6,12 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks.catalogue import find_setting
-from benchmarks.inputs import InputError, load_inputs
-from leaderboard.canonical import canonical_json
-from leaderboard.ranks import read_ranks
-from leaderboard.record import ranks_path, read_content, read_record, record_digest
-from leaderboard.setting import SettingError, parse_setting
+from benchmarks.inputs.catalogue import find_setting
+from benchmarks.inputs.inputs import InputError, load_inputs
+from leaderboard.records.canonical import canonical_json
+from leaderboard.records.ranks import read_ranks
+from leaderboard.records.record import ranks_path, read_content, read_record, record_digest
+from leaderboard.records.setting import SettingError, parse_setting
 
 QUERIES = """
 [queries]
@@ -90,7 +90,7 @@ def test_records_pass_verification_and_a_changed_digit_does_not(finished, gti_be
 
 
 def test_a_lost_wording_is_found(finished, gti_bench, tmp_path):
-    from leaderboard.ranks import write_ranks
+    from leaderboard.records.ranks import write_ranks
 
     _, results, _ = finished
     copy = cell(tmp_path, "mean")

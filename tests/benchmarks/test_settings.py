@@ -5,16 +5,17 @@ import os
 import pytest
 
 from baselines.registry import methods
-from benchmarks.catalogue import COMMITTED_RESULTS, SETTINGS, find_setting, setting_names
-from benchmarks.cost_estimate import tokens_per_pass
 from benchmarks.datasets import CARDS
-from benchmarks.inputs import COMMITTED_SIDS, load_inputs, sids_file_name
-from benchmarks.workload import Workload
-from gti.semantic_ids import SemanticIds
-from gti.wordings import ALIGNMENT_TASKS
-from leaderboard.canonical import digest_of
-from leaderboard.record import read_record
-from leaderboard.setting import MethodParameters, Setting, SettingError, parse_setting
+from benchmarks.estimate.time import tokens_per_pass
+from benchmarks.estimate.workload import Workload
+from benchmarks.inputs.catalogue import find_setting, setting_names
+from benchmarks.inputs.inputs import load_inputs, sids_file_name
+from benchmarks.machine.places import COMMITTED_RESULTS, SEMANTIC_IDS, SETTINGS
+from gti.data.semantic_ids import SemanticIds
+from gti.prompts.wordings import ALIGNMENT_TASKS
+from leaderboard.records.canonical import digest_of
+from leaderboard.records.record import read_record
+from leaderboard.records.setting import MethodParameters, Setting, SettingError, parse_setting
 
 PINNED = [n for n in setting_names() if find_setting(n).setting.semantic_ids.sha256 != "unpinned"]
 
@@ -22,7 +23,7 @@ PINNED = [n for n in setting_names() if find_setting(n).setting.semantic_ids.sha
 @pytest.mark.parametrize("name", PINNED)
 def test_semantic_ids_are_committed_under_the_settings_hash(name):
     setting = find_setting(name).setting
-    sids = SemanticIds.from_file(COMMITTED_SIDS / sids_file_name(setting))
+    sids = SemanticIds.from_file(SEMANTIC_IDS / sids_file_name(setting))
     spec = setting.semantic_ids
     assert sids.sha256 == spec.sha256
     assert (sids.num_levels, sids.num_codes) == (spec.levels, spec.codes)
@@ -167,8 +168,8 @@ def test_the_amazon_settings_load_where_their_data_is(name):
 
 
 def test_the_rates_of_the_cpu_board_are_those_that_its_committed_trials_found_best():
-    from benchmarks.tuning import plan_trials, read_tuned
-    from benchmarks.tuning_command import best_tables
+    from benchmarks.tune.command import best_tables
+    from benchmarks.tune.rule import plan_trials, read_tuned
 
     file = find_setting("ml-100k-nano")
     trials = plan_trials(file.setting, list(methods().values()), COMMITTED_RESULTS)

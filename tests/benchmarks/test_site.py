@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.catalogue import COMMITTED_RESULTS
-from benchmarks.cli import exit_code
+from benchmarks.cli.app import exit_code
+from benchmarks.machine.places import COMMITTED_RESULTS
 
 
 def test_the_committed_records_make_a_site_where_there_are_none_of_ones_own(

@@ -10,9 +10,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen3Config
 from transformers.models.qwen3 import Qwen3ForCausalLM
 
-from gti.prompts import Prompter, Style
-from gti.semantic_ids import SemanticIds
-from gti.vocabulary import Vocabulary, extend_vocabulary, write_rows
+from gti.data.semantic_ids import SemanticIds
+from gti.model.vocabulary import Vocabulary, extend_vocabulary, write_rows
+from gti.prompts.prompter import Prompter, Style
 
 TEXT = [
     "The item is a red steel hammer with a wooden handle.",

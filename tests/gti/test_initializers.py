@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gti.data.semantic_ids import SemanticIds
 from gti.initializers import (
     item_text,
     lift,
@@ -20,7 +21,6 @@ from gti.initializers import (
     token_places,
 )
 from gti.method import Start
-from gti.semantic_ids import SemanticIds
 
 
 @pytest.fixture

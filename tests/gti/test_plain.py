@@ -6,19 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gti.batches import collate
-from gti.decoding import beam_search, build_trie
-from gti.exact_scoring import exact_search
-from gti.finetuning import (
-    Step,
-    answer_loss,
-    finetune,
-    retrieval_batches,
-    retrieval_examples,
-)
-from gti.flops import ModelShape
-from gti.grounding import ground, grounding_examples
 from gti.method import GroundingPlan
+from gti.model.flops import ModelShape
 from gti.plain import (
     plain_exact_search,
     plain_finetune,
@@ -26,7 +15,12 @@ from gti.plain import (
     plain_loss,
     plain_search,
 )
-from gti.training import AdamWSettings
+from gti.search.decoding import beam_search, build_trie
+from gti.search.exact_scoring import exact_search
+from gti.train.batches import collate
+from gti.train.finetuning import Step, answer_loss, finetune, retrieval_batches, retrieval_examples
+from gti.train.grounding import ground, grounding_examples
+from gti.train.training import AdamWSettings
 
 KINDS = ["tied", "untied", "qwen3"]
 SETTINGS = AdamWSettings(learning_rate=0.02, batch_size=6)
@@ -85,7 +79,9 @@ def test_losses_and_gradients_are_the_same(make_bench, kind):
 def test_grounding_takes_the_same_steps(make_bench, kind, monkeypatch):
     fast, plain = make_bench(kind), make_bench(kind)
     # Rows are handled in float32 in real runs; equality is claimed in float64.
-    monkeypatch.setattr("gti.grounding.read_rows", lambda matrix, ids: matrix.detach()[ids].clone())
+    monkeypatch.setattr(
+        "gti.train.grounding.read_rows", lambda matrix, ids: matrix.detach()[ids].clone()
+    )
     reports, before = [], plain.embedding.detach().double().clone()
     for bench, way in ((fast, ground), (plain, plain_ground)):
         bench.model.double()

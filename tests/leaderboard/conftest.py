@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gti.semantic_ids import SemanticIds
-from leaderboard.canonical import file_sha256
-from leaderboard.metrics import metrics, num_users, raw_recall, slices
-from leaderboard.ranks import Ranks, concatenate, write_ranks
-from leaderboard.record import (
+from gti.data.semantic_ids import SemanticIds
+from leaderboard.metrics.metrics import metrics, num_users, raw_recall, slices
+from leaderboard.records.canonical import file_sha256
+from leaderboard.records.ranks import Ranks, concatenate, write_ranks
+from leaderboard.records.record import (
     PROTOCOL_VERSION,
     SCHEMA_VERSION,
     MethodCard,
@@ -24,8 +24,8 @@ from leaderboard.record import (
     record_path,
     write_record,
 )
-from leaderboard.setting import MethodParameters, Setting
-from leaderboard.verify_manifest import start_of
+from leaderboard.records.setting import MethodParameters, Setting
+from leaderboard.verify.manifest import start_of
 
 CUTOFFS = (1, 5, 10, 20)
 BEAM = 20
@@ -45,7 +45,7 @@ SKILL = {"mean": 0.30, "random": 0.28, "gti": 0.33, "lc_rec": 0.31, "popularity"
 
 def sha(text: str) -> str:
     """Some sha256 that stands for the thing called `text`."""
-    from leaderboard.canonical import digest_of
+    from leaderboard.records.canonical import digest_of
 
     return digest_of(text)
 

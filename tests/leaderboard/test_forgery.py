@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gti.semantic_ids import SemanticIds
-from leaderboard.record import record_digest
-from leaderboard.semantic_ids_file import artefact_path, read_semantic_ids
-from leaderboard.verify import DIGEST_ALONE, MEASURED, verify
+from gti.data.semantic_ids import SemanticIds
+from leaderboard.records.record import record_digest
+from leaderboard.records.semantic_ids import artefact_path, read_semantic_ids
+from leaderboard.verify.verify import DIGEST_ALONE, MEASURED, verify
 
 Forge = Callable[[Path, Iterable[str]], list[str]]
 

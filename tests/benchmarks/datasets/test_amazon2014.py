@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.datasets.amazon2014 import amazon_2014_files, load_amazon_2014
-from gti.dataset import DataError, Dataset
+from gti.data.dataset import DataError, Dataset
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

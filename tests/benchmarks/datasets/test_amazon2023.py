@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.datasets.amazon2023 import amazon_2023_files, load_amazon_2023
 from benchmarks.datasets.card import MissingDataError
-from gti.dataset import DataError, Dataset
+from gti.data.dataset import DataError, Dataset
 
 pytest.importorskip("datasets")
 pytestmark = pytest.mark.usefixtures("own_cache")

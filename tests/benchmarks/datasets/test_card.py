@@ -5,7 +5,7 @@ import re
 import pytest
 
 from benchmarks.datasets import CARDS
-from gti.dataset import DataError
+from gti.data.dataset import DataError
 
 VIBRENT = {"unit": "group", "orders": "activity", "duplicates": "drop", "k_core": 5}
 

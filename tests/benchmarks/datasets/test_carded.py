@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.datasets import CARDS, DATA_VARIABLE, MissingDataError, load_dataset
 from benchmarks.datasets import published_index as index_of
-from gti.dataset import DataError
+from gti.data.dataset import DataError
 
 VIBRENT = {"unit": "outfit", "orders": "activity", "duplicates": "keep", "k_core": 0}
 RENTALS = "customer.id;outfit.id;rentalPeriod.start;rentalPeriod.end\n1;a;2021-01-01;2021-01-08\n"

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.datasets.card import MissingDataError
 from benchmarks.datasets.fetch import ML_1M, Download, fetched
-from gti.dataset import DataError
+from gti.data.dataset import DataError
 
 CONTENT = b"some films"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.datasets.lcrec import load_lcrec, read_index
-from gti.dataset import DataError, Dataset
+from gti.data.dataset import DataError, Dataset
 
 INTERACTIONS = {"0": [2, 0, 1], "1": [1, 1]}
 ITEMS = {

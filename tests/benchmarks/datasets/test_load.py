@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.datasets import CARDS, DATA_VARIABLE, load_dataset, published_index
-from gti.dataset import DataError
+from gti.data.dataset import DataError
 
 KNOWN_HASHES = {
     "scientific": "082ece80a391ee9fedff91cf32bf6fc96782d8f4f1a8ca141435ab55bfda51db",

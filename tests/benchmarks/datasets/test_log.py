@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.datasets.log import Log, Repeats, ordered, to_dataset, without_repeats
 from benchmarks.datasets.recbole_atomic import load_recbole
-from gti.dataset import DataError, Dataset, Provenance
+from gti.data.dataset import DataError, Dataset, Provenance
 
 ROWS = st.lists(
     st.tuples(st.sampled_from("uvw"), st.sampled_from("abcd"), st.integers(0, 3).map(float)),

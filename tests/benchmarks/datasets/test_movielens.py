@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.datasets.movielens import load_movielens, movielens_files
-from gti.dataset import DataError, Dataset
+from gti.data.dataset import DataError, Dataset
 
 MOVIES = """1::Toy Story (1995)::Animation|Children's|Comedy
 2::Godfather, The (1972)::Drama

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.datasets.recbole_atomic import load_recbole, natural_title
-from gti.dataset import DataError, Dataset
+from gti.data.dataset import DataError, Dataset
 
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 ITEMS = (

@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.datasets.versions import differs_from_card, sizes_against_card
-from gti.dataset import Dataset, Provenance
+from gti.data.dataset import Dataset, Provenance
 
 
 def tiny(name: str, counts: dict[str, int]) -> Dataset:

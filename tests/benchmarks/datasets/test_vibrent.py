@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks.datasets.vibrent import load_vibrent
-from gti.dataset import DataError, Dataset
+from gti.data.dataset import DataError, Dataset
 
 COLUMNS = "customer.id;outfit.id;rentalPeriod.start;rentalPeriod.end\n"
 RENTALS = (

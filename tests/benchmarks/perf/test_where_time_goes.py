@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks.catalogue import find_setting
+from benchmarks.inputs.catalogue import find_setting
 from benchmarks.perf import where_time_goes
 from benchmarks.perf.where_time_goes import OTHER, OUTSIDE, PARTS, WHOLE, part_of, shares
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.claims import ClaimsTable, parse_claims
+from leaderboard.claims.claims import ClaimsTable, parse_claims
 from leaderboard.site.build import Site, build_site
 
 HOSTILE = "<script>document.title='taken'</script> & \"quotes\" 'so' {{ 7 * 7 }}"

@@ -10,9 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from leaderboard.board import load_leaderboards
-from leaderboard.export import board_content
-from leaderboard.ranks import Ranks, read_ranks
+from leaderboard.board.board import load_leaderboards
+from leaderboard.records.ranks import Ranks, read_ranks
+from leaderboard.render.export import board_content
 from leaderboard.site.build import build_site, slug
 from leaderboard.site.directory import SiteError
 
@@ -177,7 +177,7 @@ def test_each_ranks_file_is_read_once(
         read.append(path)
         return read_ranks(path)
 
-    monkeypatch.setattr("leaderboard.scores.read_ranks", counted)
+    monkeypatch.setattr("leaderboard.board.scores.read_ranks", counted)
     build_site([hostile_results], tmp_path / "site", tables=[toy_claims])
     assert sorted(read) == sorted(hostile_results.glob("*/*/*.parquet"))
 

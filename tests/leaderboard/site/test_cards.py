@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.record import read_record
-from leaderboard.scores import load_cells
+from leaderboard.records.cells import load_cells
+from leaderboard.records.record import read_record
 from leaderboard.site.cards import (
     dataset_facts,
     method_facts,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from leaderboard.beside import beside_ours
-from leaderboard.claims import load_claims
-from leaderboard.claims_text import claims_json
+from leaderboard.claims.beside import beside_ours
+from leaderboard.claims.claims import load_claims
+from leaderboard.render.claims import claims_json
 from leaderboard.site.build import build_site
 
 

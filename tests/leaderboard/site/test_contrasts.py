@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from leaderboard.contrasts import load_contrasts
-from leaderboard.contrasts_text import answer_table
+from leaderboard.board.contrasts import load_contrasts
+from leaderboard.render.contrasts import answer_table
 
 
 def test_the_page_shows_what_the_verb_says_pair_by_pair(pages: Any, hostile_results: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.board import load_leaderboards
+from leaderboard.board.board import load_leaderboards
 
 
 def digits(value: float) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leaderboard.rows import STAGES
-from leaderboard.scores import load_cells
+from leaderboard.board.rows import STAGES
+from leaderboard.board.structure import NUMBERS, Points, associations, points_of
+from leaderboard.records.cells import load_cells
+from leaderboard.render.structure import NAMES, structure_json, structure_lines
 from leaderboard.site.build import build_site
 from leaderboard.site.structure import SpreadZero, structure_of
-from leaderboard.structure import NUMBERS, Points, associations, points_of
-from leaderboard.structure_text import NAMES, structure_json, structure_lines
 
 
 def points_in(settings: tuple[str, ...], methods: int, seed: int = 0) -> Points:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from leaderboard.board import Leaderboard, load_leaderboards
-from leaderboard.site.charts import MOST_DRAWN, drawn_methods
+from leaderboard.board.board import Leaderboard, load_leaderboards
+from leaderboard.figures.charts import MOST_DRAWN, drawn_methods
 from leaderboard.site.summary import glance
 
 

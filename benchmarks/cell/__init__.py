@@ -1,0 +1,1 @@
+"""One cell, from the pretrained backbone to the written record."""

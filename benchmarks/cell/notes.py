@@ -1,0 +1,69 @@
+"""What a reader of a cell should know beside its numbers: the warnings of its record."""
+
+from typing import Any
+
+from benchmarks.inputs.inputs import Inputs
+from gti.data.semantic_ids import SemanticIds
+from gti.method import Method
+from gti.prompts.mixture import user_text_note
+from gti.prompts.prompter import Prompter
+from gti.prompts.wordings import FAMILIES
+from gti.quantise.report import COLLAPSED, COLLAPSED_BELOW
+from gti.search.reading import why_whole
+from leaderboard.records.setting import Setting
+
+
+def notes_on(setting: Setting, inputs: Inputs, prompter: Prompter, method: Method) -> list[str]:
+    """One sentence each: missing templates and texts, collapsed levels, tasks made by rule."""
+    notes = []
+    if setting.prompts.style == "chat" and not prompter.has_template:
+        notes.append(
+            f"backbone {setting.backbone.name} has no chat template: plain wordings were used"
+        )
+    texts = zip(prompter.titles, prompter.details, strict=True)
+    without = sum(not title and not detail for title, detail in texts)
+    if without:
+        notes.append(f"items without text: {without}; no grounding or alignment pairs of these")
+    dropped = inputs.split.dropped_users
+    if dropped:
+        least = setting.dataset.min_interactions
+        notes.append(f"users with fewer than {least} interactions, left out: {dropped}")
+    notes += _collapsed(inputs.semantic_ids)
+    return notes + (mixture_notes(setting) if method.alignment else [])
+
+
+def _collapsed(sids: SemanticIds) -> list[str]:
+    """A sentence for each level that collapsed.
+
+    By the nearest codes, which the quantiser wrote down, and for other levels and published indices
+    by the codes that items have in the end: those of the last level are spread so that items are
+    told apart, however few were nearest to any.
+    """
+    made = sids.description.get(COLLAPSED, "")
+    notes = [f"Semantic IDs: {warning}" for warning in made.split("; ") if warning]
+    return notes + [
+        f"level {level} of the Semantic IDs collapsed: items use {used} of its {sids.num_codes}"
+        " codes"
+        for level, used in enumerate(sids.used_per_level)
+        if used < COLLAPSED_BELOW * sids.num_codes and f"level {level} collapsed" not in made
+    ]
+
+
+def reading_note(model: Any) -> str | None:
+    """Why prompts are read with calls of the whole `model`; null where layer by layer."""
+    reason = why_whole(model)
+    if reason is None:
+        return None
+    return (
+        "score: prompts were read with calls of the whole model, which costs time and changes"
+        f" nothing else: {reason}"
+    )
+
+
+def mixture_notes(setting: Setting) -> list[str]:
+    """What a record of a method with alignment tasks says about them, beside its counts."""
+    mixture = setting.auxiliary.mixture
+    left_out = [family for family in FAMILIES if family not in mixture]
+    notes = [f"alignment families left out: {', '.join(left_out)}"] if left_out else []
+    note = user_text_note(mixture)
+    return notes if note is None else [*notes, note]

@@ -1,0 +1,188 @@
+"""Writes a finished cell: sidecars first, the record last as the commit mark."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cell.as_ranks import SavedCell
+from benchmarks.cell.identity import identity, method_card
+from benchmarks.inputs.inputs import Inputs
+from benchmarks.machine.environment import describe_code, describe_environment, plain_environment
+from gti.prompts.wordings import wordings_sha256
+from leaderboard.metrics.metrics import metrics, num_users, raw_recall, relevance_of, slices
+from leaderboard.records.canonical import file_sha256, write_atomically
+from leaderboard.records.ranks import Ranks, concatenate, write_ranks
+from leaderboard.records.record import (
+    MethodCard,
+    diagnostics_path,
+    ranks_path,
+    record_path,
+    write_record,
+)
+from leaderboard.records.reproductions import reproductions_path
+from leaderboard.records.setting import Setting
+
+
+def figures(ranks: Ranks, setting: Setting, beam: int | None) -> dict[str, Any]:
+    """Metrics, slices and numbers of users, all from the counts."""
+    cutoffs, relevance = setting.evaluation.cutoffs, relevance_of(setting)
+    parts = {part: ranks.of_split(part) for part in ("validation", "test")}
+    return {
+        "metrics": {part: metrics(rows, cutoffs, beam, relevance) for part, rows in parts.items()},
+        "slices": slices(parts["test"], cutoffs, beam, relevance),
+        "num_users": {part: num_users(rows) for part, rows in parts.items()},
+    }
+
+
+def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
+    """`arrays`, all of numbers, as a compressed npz archive: nothing in it is pickled."""
+    buffer = io.BytesIO()
+    # No allow_pickle here: older numpy takes it for the name of an array (seen with 2.1).
+    np.savez_compressed(buffer, **dict(sorted(arrays.items())))
+    return buffer.getvalue()
+
+
+def _accounting(saved: SavedCell) -> dict[str, Any]:
+    setting, sids = saved.run.setting, saved.run.inputs.semantic_ids
+    ranks, found = saved.scores["test"]
+    return {
+        "num_items": sids.num_items,
+        "distinct_sids": sids.distinct,
+        "collision_rate": sids.collision_rate,
+        "used_codes": sids.used_per_level,
+        "num_codes": sids.num_codes,
+        "trie_mass": [float(mass) for mass in found.trie_mass.mean(axis=0)],
+        "raw_recall": raw_recall(
+            ranks, setting.evaluation.cutoffs, setting.decoding.beam, relevance_of(setting)
+        ),
+        "beam": setting.decoding.beam,
+        "beam_used_min": int(found.beam_used.min()),
+        "beam_used_mean": float(found.beam_used.mean()),
+    }
+
+
+def queries_sha256(inputs: Inputs) -> str | None:
+    """Hash of the queries; null on the next-item track."""
+    return None if inputs.queries is None else inputs.queries.sha256
+
+
+def inputs_of(run: Any) -> dict[str, str | None]:
+    """sha256 of everything that `run` read."""
+    return {
+        "dataset": run.inputs.dataset.full_sha256,
+        "semantic_ids": run.inputs.semantic_ids.sha256,
+        "backbone": run.backbone.weights_sha256,
+        "tokenizer": run.backbone.tokenizer_sha256,
+        "prompts": wordings_sha256(),
+        "queries": queries_sha256(run.inputs),
+    }
+
+
+def save_cell(saved: SavedCell, results: Path) -> Path:
+    """Writes the sidecars and then the record of `saved`; returns the record's path."""
+    run = saved.run
+    card = method_card(run.method, run.parameters)
+    path = record_path(results, run.setting.name, card.key, run.seed)
+    ranks = concatenate([saved.scores[part][0] for part in ("validation", "test")])
+    keep_semantic_ids(run.inputs, results)
+    ranks_sha256 = write_ranks(ranks_path(path), ranks)
+    write_atomically(diagnostics_path(path), npz_bytes(run.ledger.arrays))
+    content = {
+        **identity(run.setting, card, run.seed),
+        "kind": "cell",
+        **figures(ranks, run.setting, run.setting.decoding.beam),
+        "accounting": _accounting(saved),
+        "learning_curve": run.ledger.curve,
+        "tasks": dict(sorted(run.ledger.tasks.items())),
+        "manifest": run.manifest,
+        "proofs": run.ledger.proofs,
+        "diagnostics": run.ledger.diagnostics,
+        "cost": run.ledger.cost,
+        "budget": {
+            "sft_flops": run.sft_flops,
+            "extra_flops": run.extra.flops,
+            "extra_spent_flops": run.ledger.extra_spent,
+        },
+        "environment": describe_environment(
+            run.device, run.dtype, run.attention, deterministic=True
+        ),
+        "inputs": inputs_of(run),
+        "code": describe_code(plain=run.plain),
+        "files": {
+            "ranks": ranks_sha256,
+            "diagnostics": file_sha256(diagnostics_path(path)),
+        },
+        "warnings": run.ledger.warnings,
+    }
+    return _commit(path, content)
+
+
+def _commit(path: Path, content: dict[str, Any]) -> Path:
+    """Writes the record; reproductions of one that lay there before are not of this one."""
+    write_record(path, content)
+    reproductions_path(path).unlink(missing_ok=True)
+    return path
+
+
+def keep_semantic_ids(inputs: Inputs, results: Path) -> None:
+    """Puts the artefact under `<results>/inputs/` by its hash, once."""
+    path = results / "inputs" / f"{inputs.semantic_ids.sha256}.npz"
+    if not path.exists():
+        write_atomically(path, inputs.semantic_ids.to_bytes())
+
+
+def save_reference(
+    setting: Setting,
+    card: MethodCard,
+    inputs: Inputs,
+    ranks: Ranks,
+    seconds: float,
+    results: Path,
+    *,
+    seed: int = 0,
+    **others: Any,
+) -> Path:
+    """Writes the record of a reference (full ranking, no beam); returns its path.
+
+    Args:
+        setting: what it stands beside.
+        card: the reference.
+        inputs: what it read.
+        ranks: of both parts.
+        seconds: what scoring took.
+        results: where records go.
+        seed: 0 where it draws nothing.
+        others: fields of the record that differ for a reference of another library.
+    """
+    path = record_path(results, setting.name, card.key, seed)
+    ranks_sha256 = write_ranks(ranks_path(path), ranks)
+    content = {
+        **identity(setting, card, seed),
+        "kind": "reference",
+        **figures(ranks, setting, None),
+        "accounting": None,
+        "learning_curve": [],
+        "tasks": {},
+        "manifest": None,
+        "proofs": [],
+        "diagnostics": {},
+        "cost": {"score": {"seconds": seconds}},
+        "budget": None,
+        "environment": plain_environment(),
+        "inputs": {
+            "dataset": inputs.dataset.full_sha256,
+            "semantic_ids": None,
+            "backbone": None,
+            "tokenizer": None,
+            "prompts": None,
+            "queries": queries_sha256(inputs),
+        },
+        "code": describe_code(),
+        "files": {"ranks": ranks_sha256, "diagnostics": None},
+        "warnings": [],
+        **others,
+    }
+    return _commit(path, content)

@@ -1,0 +1,123 @@
+"""One cell in a process of its own: `python -m benchmarks.cell.worker`, a job on its input.
+
+The job is one JSON line; events come back as JSON lines. When the parent goes away its end of the
+pipe closes, and the worker ends at once: nothing half-done is ever visible in the results.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gti.model.devices import choose_device
+
+PR_SET_PDEATHSIG = 1
+"""Linux: the signal that a process gets when its parent dies (prctl(2))."""
+
+
+def _die_with_parent() -> None:
+    """Asks Linux to kill this process with its parent, even while a library is being loaded."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the other end of standard input closes: works on every system."""
+    sys.stdin.read()
+    os._exit(3)
+
+
+def work(job: dict[str, Any], report: Any) -> Path:
+    """Runs the cell that `job` names and returns its record's path."""
+    report({"event": "stage", "stage": "start"})
+    import torch
+    from transformers.utils import logging
+
+    quiet: Any = logging
+    quiet.set_verbosity_error()
+    quiet.disable_progress_bar()
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    torch.use_deterministic_algorithms(True)
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False
+
+    from baselines.registry import select_methods
+    from benchmarks.inputs.inputs import load_inputs
+    from gti.data.semantic_ids import SemanticIds
+    from leaderboard.records.setting import MethodParameters, Setting
+
+    setting = Setting.model_validate(job["setting"])
+    (method,) = select_methods(job["method"])
+    stored = job.get("semantic_ids")  # of a rerun: the very ones that the record used
+    semantic_ids = None if stored is None else SemanticIds.from_file(Path(stored))
+    run = _runner(job.get("trial"), plain=job.get("plain", False))
+    report({"event": "stage", "stage": "data"})
+    inputs = load_inputs(setting, offline=job["offline"], semantic_ids=semantic_ids)
+    return run(
+        setting,
+        MethodParameters.model_validate(job["parameters"]),
+        method,
+        job["seed"],
+        inputs,
+        Path(job["results"]),
+        choose_device(job["device"]),
+        offline=job["offline"],
+        report=report,
+    )
+
+
+def _runner(trial: int | None, *, plain: bool) -> Callable[..., Path]:
+    """What runs the job: a cell, in plain forms or not, or the trial of that number."""
+    if trial is None:
+        from benchmarks.cell.cell import run_cell
+
+        return partial(run_cell, plain=plain)
+    from benchmarks.cell.trial import run_trial
+
+    return partial(run_trial, trial)
+
+
+def main() -> int:
+    """Reads the job, runs it, reports; 0 when the record is written, 1 when the cell failed."""
+    from benchmarks.machine.events import LineReporter
+
+    _die_with_parent()
+    # Libraries print to standard output; the pipe is for events alone.
+    report = LineReporter(os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"))
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if sys.platform == "linux" and os.getppid() != job.get("parent", os.getppid()):
+        return 3  # it died before it could be asked for its signal
+    try:
+        path = work(job, report)
+    except Exception as error:
+        if job.get("debug"):
+            raise
+        message = f"{type(error).__name__}: {error}".replace("\n", " ")
+        report({"event": "failed", "message": message[:2000]})
+        return 1
+    report({"event": "done", "record": str(path)})
+    return 0
+
+
+if __name__ == "__main__":
+    code = 1
+    try:
+        code = main()
+    except Exception:
+        with suppress(OSError):  # nobody reads it once the parent is gone
+            traceback.print_exc()
+    with suppress(OSError):
+        sys.stderr.flush()
+    # Skips the interpreter's slow teardown of torch, which can hang; everything is on disk.
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""The command line: verbs, what they read, what they print."""

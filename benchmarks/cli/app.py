@@ -1,0 +1,336 @@
+"""The command line `gti-bench`. Commands are thin: the work is in the modules they call.
+
+Exit codes: 0 done, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted; `compare`
+has two of its own.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from benchmarks.cli import reading as cli_reading
+from benchmarks.cli.types import (
+    RESULTS,
+    RESULTS_PLAIN,
+    AsJson,
+    Offline,
+    ReaderGoneError,
+    Results,
+    SettingName,
+    say,
+)
+
+
+def installed_version() -> str:
+    """The installed version; "unknown" in a clone that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("gti-bench")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+app = App(
+    name="gti-bench",
+    version=installed_version,
+    help="What should new tokens hold before fine-tuning? A benchmark of token initialization for"
+    " generative recommendation.",
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command(name="list")
+def list_(
+    what: Literal["settings", "methods", "datasets", "backbones"],
+    *,
+    as_json: AsJson = False,
+    offline: Offline = False,
+) -> int:
+    """List settings, methods, datasets or backbones."""
+    from benchmarks.cli import listing
+
+    if what == "datasets":
+        rows = listing.list_datasets(offline=offline)
+    else:
+        rows = {
+            "settings": listing.list_settings,
+            "methods": listing.list_methods,
+            "backbones": listing.list_backbones,
+        }[what]()
+    if as_json:
+        say(listing.as_json(rows))
+    elif what == "methods":
+        say(listing.method_lines(rows, shutil.get_terminal_size().columns))
+    elif what == "datasets":
+        say(listing.dataset_lines(rows, shutil.get_terminal_size().columns))
+    else:
+        say(listing.entry_lines(rows, shutil.get_terminal_size().columns))
+    return 0
+
+
+@app.command
+def prepare(
+    setting: SettingName,
+    *,
+    offline: Offline = False,
+    recompute: Annotated[
+        bool, Parameter(help="Encode the texts anew and compare the Semantic IDs.")
+    ] = True,
+) -> int:
+    """Fetch and check every input of a setting; afterwards --offline touches no network."""
+    from benchmarks.cli.preparing import prepare as prepare_setting
+    from benchmarks.inputs.catalogue import find_setting
+
+    prepare_setting(find_setting(setting).setting, say, offline=offline, recompute=recompute)
+    return 0
+
+
+@app.command
+def plan(
+    setting: SettingName,
+    *,
+    methods: Annotated[str, Parameter(help="Keys and groups, comma-separated.")] = "core",
+    seeds: Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")] = None,
+    workers: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+) -> int:
+    """Show the cells of a run, which are done, and what the rest will cost; run nothing."""
+    from benchmarks.estimate.plan import plan_lines
+
+    for line in plan_lines(setting, methods, seeds, workers, device, results, offline=offline):
+        say(line)
+    return 0
+
+
+@app.command
+def run(
+    setting: SettingName,
+    *,
+    methods: Annotated[str, Parameter(help="Keys and groups, comma-separated.")] = "core",
+    seeds: Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")] = None,
+    workers: Annotated[int | None, Parameter(help="Cells side by side; default: cores.")] = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    results: Annotated[
+        Path | None, Parameter(help="Where records go; default: results, or results-plain.")
+    ] = None,
+    offline: Offline = False,
+    plain: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Run the slow reference everywhere, to check the fast forms against it. Such"
+            " records say so, go to results-plain, and never stand on a board with others.",
+        ),
+    ] = False,
+    replace: Annotated[
+        bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
+    ] = False,
+    debug: Annotated[bool, Parameter(negative=(), help="Full traces.")] = False,
+) -> int:
+    """Run the missing cells of a setting, seed by seed, and print the board."""
+    from benchmarks.run.run import run_setting
+
+    return run_setting(
+        setting,
+        methods,
+        seeds,
+        workers,
+        device,
+        results or (RESULTS_PLAIN if plain else RESULTS),
+        offline=offline,
+        plain=plain,
+        replace=replace,
+        debug=debug,
+        say=say,
+    )
+
+
+@app.command
+def tune(
+    setting: SettingName,
+    *,
+    methods: Annotated[str, Parameter(help="Keys and groups, comma-separated.")] = "core",
+    workers: Annotated[int | None, Parameter(help="Trials side by side; default: cores.")] = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+    replace: Annotated[
+        bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
+    ] = False,
+    write: Annotated[
+        bool, Parameter(negative=(), help="Put the best points into the setting's file.")
+    ] = False,
+    debug: Annotated[bool, Parameter(negative=(), help="Full traces.")] = False,
+) -> int:
+    """Find each method's rates by one rule: equal numbers of trials, validation only."""
+    from benchmarks.tune.command import tune_setting
+
+    return tune_setting(
+        setting,
+        methods,
+        workers,
+        device,
+        results,
+        offline=offline,
+        replace=replace,
+        write=write,
+        debug=debug,
+        say=say,
+    )
+
+
+@app.command
+def references(
+    setting: SettingName,
+    *,
+    models: Annotated[str, Parameter(help="Comma-separated.")] = "pop,itemknn,gru4rec,sasrec",
+    seeds: Annotated[str, Parameter(help="As 0,1,2.")] = "0",
+    recbole_python: Annotated[
+        Path | None, Parameter(help="Of its environment; default: $GTI_BENCH_RECBOLE_PYTHON.")
+    ] = None,
+    threads: Annotated[int, Parameter(help="More can end sooner; figures may differ.")] = 1,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+    replace: Annotated[
+        bool, Parameter(negative=(), help="Make anew what lies there with another hash.")
+    ] = False,
+) -> int:
+    """Make RecBole's rows of a setting (in its own environment: tox -e recbole)."""
+    from benchmarks.recbole.command import run_references
+
+    return run_references(
+        setting,
+        models,
+        seeds,
+        recbole_python,
+        threads,
+        device,
+        results,
+        offline=offline,
+        replace=replace,
+        say=say,
+    )
+
+
+@app.command
+def rerun(
+    *records: Annotated[Path, Parameter(help="Record files, RESULTS/SETTING/METHOD/seed-N.json.")],
+    results: Annotated[
+        Path | None, Parameter(help="Where inputs and other seeds lie; default: the record's.")
+    ] = None,
+    workers: Annotated[int | None, Parameter(help="Cells side by side; default: cores.")] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Parameter(help="Default: the record's.")
+    ] = None,
+    by: Annotated[str | None, Parameter(help="Who runs it, for the line beside the record.")] = (
+        None
+    ),
+    keep: Annotated[
+        Path | None, Parameter(help="Keep the new records in this results directory.")
+    ] = None,
+    offline: Offline = False,
+    as_json: AsJson = False,
+    debug: Annotated[bool, Parameter(negative=(), help="Full traces.")] = False,
+) -> int:
+    """Run recorded cells again, from the records alone, and say whether they are the same."""
+    from benchmarks.rerun.rerun import rerun as rerun_records
+
+    return rerun_records(
+        records,
+        results,
+        workers,
+        device,
+        keep,
+        by,
+        offline=offline,
+        debug=debug,
+        as_json=as_json,
+        say=say,
+    )
+
+
+@app.command
+def doctor() -> int:
+    """Show what this machine has and which settings it can run."""
+    from benchmarks.cli import doctor as checks
+
+    for title, lines in (
+        ("machine", checks.machine_lines()),
+        ("assets", checks.asset_lines()),
+        ("settings", checks.setting_lines()),
+    ):
+        say(title)
+        for line in lines:
+            say(f"  {line}")
+    say("\n`gti-bench plan SETTING` estimates time, memory and disk.")
+    return 0
+
+
+for _verb in (
+    cli_reading.table,
+    cli_reading.compare,
+    cli_reading.contrasts,
+    cli_reading.claims,
+    cli_reading.diagnose,
+    cli_reading.site,
+    cli_reading.verify,
+    cli_reading.check_results,
+    cli_reading.structure,
+):
+    app.command(_verb)
+
+
+def exit_code(arguments: list[str]) -> int:
+    """Runs one command: one clear line per error, and the documented exit codes."""
+    debug = "--debug" in arguments
+    if debug and arguments[0] not in ("run", "tune", "rerun"):  # these hand it on to their workers
+        arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        return code if isinstance(code, int) else 0
+    except CycloptsError as error:
+        return _complain(str(error), 2)
+    except KeyboardInterrupt:
+        return _complain("interrupted; finished cells are kept", 130)
+    except ReaderGoneError:
+        return 141  # as a shell has it of a program that SIGPIPE ends
+    except ModuleNotFoundError as error:
+        if debug:
+            raise
+        return _complain(
+            f"this command needs the package {error.name!r}, which is not installed; install"
+            " gti-bench[run]",
+            2,
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        if debug:
+            raise
+        return _complain(str(error), 2)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"gti-bench: {message}", file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    code = exit_code(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All work is done and on disk. The interpreter's teardown is skipped: a library's thread was
+    # once seen to abort the process there, and with it the exit code.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

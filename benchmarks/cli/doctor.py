@@ -1,0 +1,100 @@
+"""What this machine has, and which settings it can run."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from benchmarks.estimate.time import estimate
+from benchmarks.estimate.workload import workload_of
+from benchmarks.inputs.backbone_sizes import backbone_size
+from benchmarks.inputs.catalogue import find_setting, setting_names
+from benchmarks.inputs.inputs import load_data, semantic_ids_here
+from benchmarks.machine.assets import ASSETS
+from benchmarks.machine.cache import cache_root
+from benchmarks.machine.environment import package_versions, processor_name
+from benchmarks.machine.places import COMMITTED_RESULTS
+from benchmarks.run.runner import default_workers
+from leaderboard.render.numbers import duration
+
+GIB = 1 << 30
+
+
+def memory_bytes() -> int | None:
+    """Physical memory; null where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def machine_lines() -> list[str]:
+    """Processor, memory, disk, software, device."""
+    import torch
+
+    memory = memory_bytes()
+    free = shutil.disk_usage(_existing(cache_root())).free
+    versions = ", ".join(f"{name} {value}" for name, value in package_versions().items())
+    lines = [
+        f"processor  {processor_name()}, {default_workers('cpu')} cores for workers,"
+        f" instruction set {torch.backends.cpu.get_cpu_capability()}",
+        f"memory     {'unknown' if memory is None else f'{memory / GIB:.0f} GiB'}",
+        f"system     {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        f"packages   {versions}",
+        f"cache      {cache_root()} ({free / GIB:.0f} GiB free)",
+    ]
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name(0)
+        total = torch.cuda.get_device_properties(0).total_memory / GIB
+        bf16 = "with" if torch.cuda.is_bf16_supported() else "without"
+        lines.append(f"GPU        {name}, {total:.0f} GiB, {bf16} bfloat16")
+    else:
+        lines.append("GPU        none")
+    return lines
+
+
+def _existing(path: Path) -> Path:
+    """`path` or the nearest folder above it that exists."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def asset_lines() -> list[str]:
+    """Which assets are in the cache."""
+    lines = []
+    for asset in ASSETS.values():
+        here = "in the cache" if asset.folder.exists() else f"to fetch, {asset.megabytes:.0f} MB"
+        lines.append(f"{asset.name:<18} {asset.wheel}: {here}")
+    return lines
+
+
+def setting_lines() -> list[str]:
+    """What each setting needs, and how long a cell of it takes here where it can run."""
+    width = max(map(len, setting_names()))
+    return [f"{name:<{width}}  {_here(name)}" for name in setting_names()]
+
+
+def _here(name: str) -> str:
+    """Whether the setting `name` runs on this machine, and how long a cell takes."""
+    import torch
+
+    setting = find_setting(name).setting
+    has_gpu = torch.cuda.is_available()
+    if setting.backbone.dtype == "bfloat16" and not has_gpu:
+        return "needs a GPU with bfloat16"
+    absent = f"runs here; data or Semantic IDs are not: gti-bench prepare {name}"
+    try:
+        data = load_data(setting, offline=True)
+        sids = semantic_ids_here(setting, data.dataset)
+    except (RuntimeError, ValueError):
+        return absent
+    if sids is None:
+        return absent
+    size = backbone_size(setting.backbone.name)
+    if size is None:
+        return "runs here"
+    device = "cuda" if has_gpu else "cpu"
+    work = workload_of(setting, data, sids[0])
+    cost = estimate(setting, work, device, [Path("results"), COMMITTED_RESULTS], size)
+    return f"runs here; a cell takes about {duration(cost.seconds)} ({cost.basis})"

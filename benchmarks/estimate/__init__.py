@@ -1,0 +1,1 @@
+"""`gti-bench plan`: time, memory and disk of cells before they run."""

@@ -1,0 +1,1 @@
+"""What a cell reads: settings, data, Semantic IDs, encoders, backbones, each checked by hash."""

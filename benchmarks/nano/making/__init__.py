@@ -1,0 +1,1 @@
+"""The code that made `nano`: text, tokenizer, training, evaluation. Not part of the wheel."""

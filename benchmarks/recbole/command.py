@@ -1,0 +1,161 @@
+"""What `gti-bench references` does: makes the missing rows of RecBole, prints the board."""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.inputs.catalogue import find_setting
+from benchmarks.recbole.exchange import RecBole, RecBoleError, find_recbole
+from benchmarks.recbole.models import MODELS
+from benchmarks.recbole.rows import PlannedRow, make_row, plan_rows
+from benchmarks.run.references import write_references
+from benchmarks.run.run import CommandError, parse_seeds
+from benchmarks.run.runner import RunError, check_results_writable
+from leaderboard.records.record import read_record
+from leaderboard.records.setting import Setting, SettingFile
+from leaderboard.render.boards import boards, relative
+from leaderboard.render.numbers import duration, score
+from leaderboard.render.tables import render
+
+Say = Callable[[str], None]
+
+
+def parse_models(text: str) -> list[str]:
+    """The models that `text` names, comma-separated.
+
+    Raises:
+        CommandError: an unknown one, or one twice.
+    """
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in MODELS:
+            near = difflib.get_close_matches(name, MODELS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise CommandError(
+                f"unknown reference {name!r}{hint}; RecBole's here are {', '.join(MODELS)}"
+            )
+    if len(set(names)) < len(names):
+        raise CommandError(f"a reference is named twice in {text!r}")
+    return names
+
+
+def choose_device(asked: str, recbole: RecBole) -> str:
+    """The kind of device, cpu or cuda.
+
+    Raises:
+        RecBoleError: a GPU was asked for, and RecBole's torch sees none.
+    """
+    if asked == "cuda" and not recbole.cuda:
+        raise RecBoleError(f"--device cuda, but the torch of {recbole.python} sees no GPU")
+    return "cuda" if asked != "cpu" and recbole.cuda else "cpu"
+
+
+def check_track(setting: Setting) -> None:
+    """Refuses the retrieval track.
+
+    Raises:
+        CommandError: it asks queries, which these models cannot read.
+    """
+    if setting.queries is not None:
+        raise CommandError(
+            f"setting {setting.name} asks text queries; RecBole's references predict next items"
+        )
+
+
+def missing_rows(rows: list[PlannedRow], *, replace: bool) -> list[PlannedRow]:
+    """The rows to make; a record of another hash in a row's place is refused unless `replace`.
+
+    Raises:
+        RunError: names the first such record.
+    """
+    for row in rows:
+        if row.state in ("other", "damaged") and not replace:
+            raise RunError(
+                f"{row.path} holds another row than this one's, or cannot be read; --replace makes"
+                " it anew, --results DIR writes elsewhere"
+            )
+    return [row for row in rows if row.state != "done"]
+
+
+def run_references(
+    setting: str,
+    models: str,
+    seeds: str | None,
+    python: Path | None,
+    threads: int,
+    device: str,
+    results: Path,
+    *,
+    offline: bool,
+    replace: bool,
+    say: Say,
+) -> int:
+    """Makes the missing rows one after another and prints the board; returns the exit code."""
+    if threads < 1:
+        raise CommandError(f"--threads must be at least 1, found {threads}")
+    file = find_setting(setting)
+    check_track(file.setting)
+    rows = plan_rows(file.setting, parse_models(models), parse_seeds(seeds, file), results)
+    todo = missing_rows(rows, replace=replace)
+    check_results_writable(results)
+    failed = []
+    if todo:
+        recbole = find_recbole(python)
+        kind = choose_device(device, recbole)
+        failed = _make(file, todo, recbole, results, kind, threads, offline=offline, say=say)
+    shown, notes, refused = boards([results], "ndcg@10", file.setting.name)
+    for board in shown:
+        say("\n" + render(board, "terminal").rstrip())
+    for line in [*notes, *refused, *failed]:
+        say(line)
+    return 1 if failed or refused else 0
+
+
+def _make(
+    file: SettingFile,
+    todo: list[PlannedRow],
+    recbole: RecBole,
+    results: Path,
+    device: str,
+    threads: int,
+    *,
+    offline: bool,
+    say: Say,
+) -> list[str]:
+    """Makes the rows `todo`; a line for each that failed."""
+    from benchmarks.inputs.inputs import load_inputs
+
+    inputs = load_inputs(file.setting, offline=offline)
+    # The floor of every board: Pop must be beside popularity, and the marks need it.
+    write_references(file.setting, inputs, results)
+    versions = ", ".join(f"{name} {found}" for name, found in recbole.packages.items())
+    say(
+        f"{file.setting.name}: {len(todo)} reference rows to make on {device}, {threads}"
+        f" thread{'' if threads == 1 else 's'}"
+        f" ({versions}); records go to {relative(results)}"
+    )
+    failed = []
+    for row in todo:
+        try:
+            path = make_row(
+                file.setting,
+                inputs,
+                row,
+                recbole,
+                results,
+                device=device,
+                threads=threads,
+                say=say,
+            )
+        except RecBoleError as error:
+            failed.append(f"failed: {row.card.key} seed {row.seed}: {error}")
+            continue
+        record = read_record(path)
+        took = sum(cost.seconds for cost in record.cost.values())
+        figures = "  ".join(
+            f"{name} {score(record.metrics['test'].get(name))}" for name in ("ndcg@10", "recall@10")
+        )
+        say(f"{row.card.key:<20} seed {row.seed}  {figures}  {duration(took)}")
+        for warning in record.warnings:
+            say(f"  warning: {warning}")
+    return failed

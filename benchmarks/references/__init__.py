@@ -1,0 +1,1 @@
+"""Recommenders that write no tokens: popularity, Markov, BM25."""

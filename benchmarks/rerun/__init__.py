@@ -1,0 +1,1 @@
+"""`gti-bench rerun`: a recorded cell again, from the record alone."""

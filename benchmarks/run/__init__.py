@@ -1,0 +1,1 @@
+"""`gti-bench run`: which cells are missing, and running them side by side."""

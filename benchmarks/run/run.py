@@ -1,0 +1,259 @@
+"""What `gti-bench run` does, and what it shares with other commands: seeds, workers, cells."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from benchmarks.inputs.catalogue import find_setting
+from benchmarks.inputs.inputs import Inputs, ReadData, load_inputs, read_if_here
+from benchmarks.inputs.mixture import check_setting_mixture
+from benchmarks.machine.events import Say
+from benchmarks.machine.places import COMMITTED_RESULTS
+from benchmarks.machine.stages import StageClock
+from benchmarks.run.plan import PlannedCell, past_seconds, plan_cells
+from benchmarks.run.references import write_references
+from benchmarks.run.runner import (
+    Failure,
+    check_results_writable,
+    check_states,
+    default_workers,
+    run_cells,
+)
+from benchmarks.run.same_inputs import (
+    check_neighbours,
+    has_unpinned,
+    known_hashes,
+    version_note,
+    with_inputs_compared,
+)
+from leaderboard.records.setting import (
+    Setting,
+    SettingError,
+    SettingFile,
+)
+from leaderboard.render.boards import boards, relative
+from leaderboard.render.tables import render
+
+
+class CommandError(ValueError):
+    """A request that cannot be met; the message says what to ask instead."""
+
+
+def parse_seeds(text: str | None, file: SettingFile) -> list[int]:
+    """The seeds that `text` names, as "0,1,2"; the setting's own where it is null."""
+    if text is None:
+        return list(file.setting.seeds)
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise CommandError(f"seeds must be whole numbers as in 0,1,2; found {text!r}") from None
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise CommandError(f"seeds must be different and not negative; found {text!r}")
+    return seeds
+
+
+def check_workers(workers: int | None, device: str) -> int:
+    """The number of workers to use."""
+    if workers is None:
+        return default_workers(device)
+    if workers < 1:
+        raise CommandError(f"--workers must be at least 1, found {workers}")
+    return workers
+
+
+def resolve_device(device: str) -> str:
+    """The kind of device, cpu or cuda, for what was asked."""
+    from gti.model.devices import choose_device
+
+    return str(choose_device(device).type)
+
+
+def planned_cells(
+    file: SettingFile, methods: str, seeds: str | None, results: Path, *, plain: bool = False
+) -> list[PlannedCell]:
+    """The cells that a command names, with their states.
+
+    Args:
+        file: the setting.
+        methods: keys and groups, comma-separated.
+        seeds: as for `parse_seeds`.
+        results: where records lie.
+        plain: of the slow forms.
+    """
+    from baselines.registry import select_methods
+
+    check_method_tables(file)
+    chosen = select_methods(methods)
+    return plan_cells(file, chosen, parse_seeds(seeds, file), results, plain=plain)
+
+
+def run_setting(
+    setting: str,
+    methods: str,
+    seeds: str | None,
+    workers: int | None,
+    device: str,
+    results: Path,
+    *,
+    offline: bool,
+    plain: bool,
+    replace: bool,
+    debug: bool,
+    say: Say,
+) -> int:
+    """Runs what is missing and prints the board; returns the exit code."""
+    if plain and results.resolve() == COMMITTED_RESULTS.resolve():
+        raise CommandError(
+            f"{relative(results)} holds the committed board, which takes no records made with"
+            " --plain; leave --results out, and they go to results-plain"
+        )
+    file = find_setting(setting)
+    cells = planned_cells(file, methods, seeds, results, plain=plain)
+    clock, data = StageClock("data"), None
+    if has_unpinned(file.setting):
+        data, _ = read_if_here(file.setting, offline=offline)
+        version = version_note(file.setting, data.dataset) if data else None
+        if version is not None:
+            say(f"note: {version}")
+    todo = _to_run(file, cells, data, results, replace=replace)
+    check_results_writable(results)
+    if todo:
+        kind = resolve_device(device)
+        side_by_side = min(check_workers(workers, kind), len(todo))
+        inputs = _load(file, todo, data, clock, offline=offline)
+        # Once more, now that Semantic IDs that no hash pins have been made.
+        todo = _to_run(file, cells, inputs, results, replace=replace)
+        clock.enter("references")
+        write_references(file.setting, inputs, results)
+        failures = _run_missing(
+            file,
+            todo,
+            results,
+            side_by_side,
+            kind,
+            once=clock.close(),
+            offline=offline,
+            plain=plain,
+            debug=debug,
+            say=say,
+        )
+    else:
+        failures = []
+    shown, notes, refused = boards([results], "ndcg@10", file.setting.name)
+    for board in shown:
+        say("\n" + render(board, "terminal").rstrip())
+    for line in [*notes, *refused]:
+        say(line)
+    for failure in failures:
+        say(f"failed: {failure.cell.label}: {failure.message}")
+    if failures:
+        say("the other cells are kept; the same command runs the failed ones again")
+    return 1 if failures or refused else 0
+
+
+def _to_run(
+    file: SettingFile,
+    cells: Sequence[PlannedCell],
+    data: ReadData | None,
+    results: Path,
+    *,
+    replace: bool,
+) -> list[PlannedCell]:
+    """The cells to run; none beside records of other inputs, where these are not pinned."""
+    if data is None or not has_unpinned(file.setting):
+        return check_states(cells, replace=replace)
+    here = known_hashes(file.setting, data)
+    cells = with_inputs_compared(cells, here)
+    todo = check_states(cells, replace=replace)
+    if todo:
+        check_neighbours(file.setting, cells, here, results)
+    return todo
+
+
+def _load(
+    file: SettingFile,
+    todo: Sequence[PlannedCell],
+    data: ReadData | None,
+    clock: StageClock,
+    *,
+    offline: bool,
+) -> Inputs:
+    """All inputs, made where they are not there yet, so that workers find them."""
+    from benchmarks.inputs.backbones import prepare_backbone
+
+    inputs = load_inputs(file.setting, offline=offline, enter=clock.enter, data=data)
+    check_for_cells(file.setting, inputs, todo)
+    clock.enter("backbone")
+    prepare_backbone(file.setting.backbone.name, offline=offline)
+    return inputs
+
+
+def _run_missing(
+    file: SettingFile,
+    todo: Sequence[PlannedCell],
+    results: Path,
+    workers: int,
+    device: str,
+    *,
+    once: Mapping[str, float],
+    offline: bool,
+    plain: bool,
+    debug: bool,
+    say: Say,
+) -> list[Failure]:
+    say(
+        f"{file.setting.name}: {len(todo)} cells to run, {workers} at a time on {device}; records"
+        f" go to {relative(results)}" + (" (plain forms: slow)" if plain else "")
+    )
+    # Plain cells take longer than those on record: no estimate before the first is done.
+    prior = None if plain else past_seconds(file.setting, [results, COMMITTED_RESULTS], device)
+    return run_cells(
+        todo,
+        results,
+        workers=workers,
+        device=device,
+        offline=offline,
+        plain=plain,
+        debug=debug,
+        prior=prior,
+        after_seed=lambda: _board_text(file, results),
+        once=once,
+    )
+
+
+def _board_text(file: SettingFile, results: Path) -> str:
+    """The board as it stands, for the terminal; a line where it cannot be made."""
+    shown, _, refused = boards([results], "ndcg@10", file.setting.name)
+    return "\n" + "\n".join([*(render(board, "terminal") for board in shown), *refused])
+
+
+def check_for_cells(setting: Setting, inputs: ReadData, cells: Sequence["PlannedCell"]) -> None:
+    """The same, where any of `cells` has alignment tasks; else the mixture is of no matter."""
+    if any("beside" in cell.card.spends for cell in cells):
+        check_setting_mixture(setting, inputs)
+
+
+def check_method_tables(file: SettingFile) -> None:
+    """Refuses a table of no method, and a value that its method has no use for.
+
+    Raises:
+        SettingError: names the table, and the nearest method or what may be set.
+    """
+    from baselines.registry import methods
+    from benchmarks.cell.identity import axes_of
+
+    known = methods()
+    for name, parameters in file.methods.items():
+        where = f"setting {file.setting.name}: table [method.{name}]"
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ";"
+            raise SettingError(
+                f"{where}: there is no such method{hint} `gti-bench list methods` shows all"
+            )
+        axes = axes_of(known[name])
+        for axis in parameters.model_fields_set:
+            if axis not in axes:
+                raise SettingError(
+                    f"{where}: {name} has no {axis}; what it has of its own: {', '.join(axes)}"
+                )

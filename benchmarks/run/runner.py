@@ -1,0 +1,244 @@
+"""Runs the missing cells of a plan side by side, one process a cell, and writes the references."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine.environment import one_thread_environment
+from benchmarks.machine.places import ROOT
+from benchmarks.machine.stages import stage_table
+from benchmarks.run.plan import PlannedCell
+from benchmarks.run.progress import Display, Running, Tally
+from leaderboard.records.canonical import write_atomically
+from leaderboard.render.numbers import duration
+
+
+class RunError(RuntimeError):
+    """A run that cannot start; the message says what stands in the way and what to do."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that failed, and why."""
+
+    cell: PlannedCell
+    message: str
+
+
+def check_results_writable(results: Path) -> None:
+    """Writes and removes a small file, so that a full or read-only disk shows before the work."""
+    try:
+        probe = results / f".writable-{os.getpid()}"
+        write_atomically(probe, b"gti-bench\n")
+        probe.unlink()
+    except OSError as error:
+        raise RunError(
+            f"cannot write to the results directory {results}: {error.strerror or error};"
+            " free space, or name another one with --results"
+        ) from error
+
+
+def check_states(cells: Sequence[PlannedCell], *, replace: bool) -> list[PlannedCell]:
+    """The cells to run; a record of another hash in a cell's place is refused unless `replace`.
+
+    Raises:
+        RunError: names the first such record.
+    """
+    blocked = [cell for cell in cells if cell.state in ("other", "inputs", "damaged")]
+    if blocked and not replace:
+        first = blocked[0]
+        reasons = {
+            "other": "holds another setting, method version, rate or protocol than this run's, or"
+            " was made with --plain where this run is not (or the other way round)",
+            "inputs": f"was {first.why}",
+            "damaged": "cannot be read, was changed, or lacks a sidecar (`gti-bench verify` says"
+            " which)",
+        }
+        more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
+        raise RunError(
+            f"{first.path} {reasons[first.state]}{more}; --replace runs it anew over it,"
+            " --results DIR writes elsewhere"
+        )
+    return [cell for cell in cells if cell.state != "done"]
+
+
+class Worker:
+    """A process that runs one cell; its events go to a shared queue.
+
+    Args:
+        number: names it in the queue.
+        cell: what it runs.
+        job: the rest of what it must know.
+        events: (number, event) pairs; event null when the process has ended.
+    """
+
+    def __init__(
+        self, number: int, cell: PlannedCell, job: dict[str, Any], events: "queue.Queue[Any]"
+    ) -> None:
+        self.number, self.cell = number, cell
+        self.outcome: dict[str, Any] | None = None
+        environment = one_thread_environment()
+        path = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = str(ROOT) if not path else f"{ROOT}{os.pathsep}{path}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.cell.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+            # Ctrl-C reaches the parent alone, which then ends its workers.
+            start_new_session=True,
+        )
+        self.errors: list[str] = []
+        assert self.process.stdin is not None
+        line = json.dumps({**job, **cell.job(), "parent": os.getpid()})
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died at once; the readers below say why
+        self.error_reader = threading.Thread(target=self._read_errors, daemon=True)
+        self.error_reader.start()
+        threading.Thread(target=self._read, args=(events,), daemon=True).start()
+
+    def _read(self, events: "queue.Queue[Any]") -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                self.errors.append(line.rstrip())
+                continue
+            events.put((self.number, event))
+        self.process.wait()
+        self.error_reader.join(timeout=5)
+        events.put((self.number, None))
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.errors.append(line.rstrip())
+            del self.errors[:-40]
+
+    def kill(self) -> None:
+        """Ends the process at once; its cell leaves nothing behind."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def message(self) -> str:
+        """Why it failed, in one line."""
+        if self.outcome is not None:
+            return str(self.outcome["message"])
+        code = self.process.returncode
+        last = next((line for line in reversed(self.errors) if line.strip()), "no message")
+        if code is not None and code < 0:
+            hint = " (out of memory? try fewer --workers)" if code == -9 else ""
+            return f"worker was ended by signal {-code}{hint}: {last}"
+        return f"worker ended with code {code}: {last}"
+
+
+def default_workers(device: str) -> int:
+    """One worker per available core on a CPU; one on a GPU."""
+    if device == "cuda":
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def run_cells(
+    cells: Sequence[PlannedCell],
+    results: Path,
+    *,
+    workers: int,
+    device: str,
+    offline: bool = False,
+    plain: bool = False,
+    debug: bool = False,
+    prior: float | None = None,
+    after_seed: Callable[[], str] | None = None,
+    once: Mapping[str, float] | None = None,
+) -> list[Failure]:
+    """Runs `cells`, at most `workers` at a time; a failed cell does not stop the others.
+
+    Args:
+        cells: what to run, in this order.
+        results: where records go.
+        workers: processes side by side.
+        device: "auto", "cpu" or "cuda".
+        offline: touch no network.
+        plain: workers run the slow reference everywhere.
+        debug: workers print full traces.
+        prior: expected seconds of a cell, for the ETA.
+        after_seed: gives what to print when all cells of a seed have ended and others are to come.
+        once: seconds of what was done for all cells together, for the table of stages.
+    """
+    job = {
+        "results": str(results.resolve()),
+        "device": device,
+        "offline": offline,
+        "plain": plain,
+        "debug": debug,
+    }
+    events: queue.Queue[Any] = queue.Queue()
+    waiting = list(enumerate(cells))
+    running: dict[int, Worker] = {}
+    failures: list[Failure] = []
+    tally = Tally(len(cells), workers, prior)
+    try:
+        with Display(tally) as display:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    number, cell = waiting.pop(0)
+                    running[number] = Worker(number, cell, job, events)
+                    tally.running[number] = Running(cell.label)
+                try:
+                    number, event = events.get(timeout=0.25)
+                except queue.Empty:
+                    display.refresh()
+                    continue
+                if event is None:
+                    ended = running.pop(number)
+                    _finish(ended, tally, display, failures)
+                    left = [cell for _, cell in waiting] + [w.cell for w in running.values()]
+                    if after_seed and left and ended.cell.seed not in {c.seed for c in left}:
+                        display.print(after_seed())
+                elif event["event"] in ("stage", "progress"):
+                    tally.running[number].take(event)
+                elif event["event"] == "failed":
+                    running[number].outcome = event
+                display.refresh()
+            if tally.stages:
+                display.say(stage_table(tally.stages, once or {}))
+    finally:
+        for worker in running.values():
+            worker.kill()
+    return failures
+
+
+def _finish(worker: Worker, tally: Tally, display: Display, failures: list[Failure]) -> None:
+    """Books a worker that has ended."""
+    state = tally.running.pop(worker.number)
+    took = time.monotonic() - state.began
+    if worker.process.returncode == 0 and worker.cell.path.exists():
+        tally.seconds.append(took)
+        tally.stages.append(state.clock.close())
+        display.say(
+            f"{worker.cell.label:<20} {worker.cell.headline()}  {duration(took)}"
+            f"  [{tally.finished}/{tally.total}]"
+        )
+    else:
+        tally.failed += 1
+        failures.append(Failure(worker.cell, worker.message()))
+        display.say(f"{worker.cell.label:<20} FAILED: {worker.message()}")

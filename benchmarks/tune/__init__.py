@@ -1,0 +1,1 @@
+"""`gti-bench tune`: rates by one rule for all methods, on validation."""

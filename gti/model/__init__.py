@@ -1,0 +1,1 @@
+"""The language model: its vocabulary, head, device, FLOPs, and diagnostics of its rows."""

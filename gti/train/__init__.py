@@ -1,0 +1,1 @@
+"""How the model learns: grounding, fine-tuning, batches, and the proof of which rows moved."""

@@ -1,0 +1,233 @@
+"""The grounding stage: only the new rows learn, on pairs of item text and Semantic ID.
+
+Algorithm 1 of GTI (arXiv 2604.02324) takes the gradient of the whole embedding matrix and masks
+it. Here the `[num_new, d]` rows are a parameter of their own and nothing else is one: the same
+trajectory where the mask comes before clipping and nothing else decays, without computing what the
+mask throws away, and text rows cannot drift. What stands before an example's first new token is run
+once and without gradients (`gti.train.split_examples`).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from gti.data.dataset import IntArray
+from gti.method import GroundingPlan
+from gti.model.flops import ModelShape
+from gti.model.head import head_loss, own_rows_loss
+from gti.model.vocabulary import Vocabulary, embedding_matrices, read_rows, write_rows
+from gti.prompts.prompter import Example, Prompter
+from gti.prompts.wordings import GROUNDING_TASKS
+from gti.train.batches import Batch, MicroBatcher, answer_states
+from gti.train.packed_attention import can_pack, packed_attending, run_packed
+from gti.train.split_examples import SplitBatch, Splitter, batch_flops
+from gti.train.training import (
+    OptimizerSettings,
+    Progress,
+    StageReport,
+    adamw,
+    autocast,
+    check_finite,
+    hidden_states,
+    step_optimizer,
+)
+
+
+def derangement(count: int, generator: np.random.Generator) -> IntArray:
+    """[count] a permutation without fixed points (Sattolo's algorithm: one cycle).
+
+    Raises:
+        ValueError: fewer than two items cannot be deranged.
+    """
+    if count < 2:
+        raise ValueError(f"cannot shuffle {count} item(s) without fixed points")
+    order = np.arange(count, dtype=np.int64)
+    for i in range(count - 1, 0, -1):
+        j = int(generator.integers(0, i))
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def grounding_examples(
+    prompter: Prompter, plan: GroundingPlan, shuffle: np.random.Generator
+) -> list[Example]:
+    """All pairs that `plan` asks for and the items' texts allow: up to six tasks per item.
+
+    Args:
+        prompter: builds the examples.
+        plan: directions, and whether Semantic IDs are permuted over the items.
+        shuffle: stream "shuffle"; used only for a shuffled plan.
+    """
+    directions = {"text_to_sid": plan.text_to_sid, "sid_to_text": plan.sid_to_text}
+    tasks = [task for name, on in directions.items() if on for task in GROUNDING_TASKS[name]]
+    num_items = prompter.semantic_ids.num_items
+    sids = derangement(num_items, shuffle) if plan.shuffled else None
+    return [
+        prompter.example(task, item, sid_of=None if sids is None else int(sids[item]))
+        for item in range(num_items)
+        for task in tasks
+        if prompter.can_ask(task, item)
+    ]
+
+
+class OwnRows:
+    """The new rows as parameters of their own, over a frozen model.
+
+    Args:
+        model: a causal LM whose matrix already holds the rows to start from; frozen here.
+        vocabulary: where the rows live.
+    """
+
+    def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
+        self.model = model
+        self.vocabulary = vocabulary
+        self.matrices = embedding_matrices(model)
+        model.requires_grad_(False)
+        device = self.matrices[0].device
+        self.ids = vocabulary.new_ids.to(device)
+        self.parameters = [
+            torch.nn.Parameter(read_rows(matrix, vocabulary.new_ids).to(device))
+            for matrix in self.matrices
+        ]
+        # A copy, so that the model's own matrix stays untouched until the stage is over.
+        self.head_matrix = self.matrices[-1].detach().clone()
+        self.lookup = torch.full((self.matrices[0].shape[0],), -1, device=device)
+        self.lookup[self.ids] = torch.arange(len(self.ids), device=device)
+
+    def inputs(self, ids: Tensor) -> Tensor:
+        """[examples, longest, d] input embeddings; differentiable in the own rows alone."""
+        embedded = embedding(ids, self.matrices[0])
+        index = self.lookup[ids]
+        places = (index >= 0).nonzero(as_tuple=True)
+        return embedded.index_put(places, self.parameters[0][index[places]].to(embedded.dtype))
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Summed NLL of the answers of `batch`."""
+        if isinstance(batch, SplitBatch):
+            return self._split_loss(batch)
+        hidden = hidden_states(self.model, inputs_embeds=self.inputs(batch.ids))
+        return self._head_loss(answer_states(hidden, batch), batch.labels)
+
+    def _head_loss(self, states: Tensor, labels: Tensor) -> Tensor:
+        """Summed NLL of `labels` [targets], predicted from `states` [targets, d]."""
+        self.head_matrix[self.ids] = self.parameters[-1].detach()
+        return head_loss(states, self.parameters[-1], labels, self.head_matrix, self.ids)
+
+    def _split_loss(self, batch: SplitBatch) -> Tensor:
+        """The same behind constant prefixes; the model attends as packed."""
+        loss = self.parameters[-1].new_zeros(())
+        if batch.packed is not None:
+            inputs = self.inputs(batch.ids)[0]
+            hidden = run_packed(self.model, inputs, batch.where, batch.packed)
+            loss = loss + self._head_loss(hidden[batch.positions], batch.labels)
+        if batch.firsts:
+            hidden = torch.stack([prefix.hidden for prefix in batch.firsts])
+            others = torch.stack([prefix.others for prefix in batch.firsts])
+            labels = self.lookup[batch.first_labels]
+            loss = loss + own_rows_loss(hidden, self.parameters[-1], labels, others)
+        return loss
+
+    def write_back(self) -> None:
+        """Puts the learned rows into the model's matrix."""
+        for matrix, rows in zip(self.matrices, self.parameters, strict=True):
+            write_rows(matrix, self.vocabulary.new_ids, rows.detach())
+
+
+def ground(
+    model: Any,
+    vocabulary: Vocabulary,
+    batches: Sequence[Sequence[Example]],
+    settings: OptimizerSettings,
+    *,
+    max_tokens: int = 8192,
+    dtype: str = "float32",
+    progress: Progress | None = None,
+    prefix_bytes: int | None = None,
+) -> StageReport:
+    """Trains the new rows of `model` on `batches`, everything else frozen; writes them back.
+
+    Args:
+        model: a causal LM with the new tokens' initial rows in its matrix.
+        vocabulary: where the rows live.
+        batches: one list of examples per optimiser step.
+        settings: AdamW's settings; weight decay, if any, acts on the new rows alone.
+        max_tokens: padded tokens per micro-batch.
+        dtype: "bfloat16" computes in it around float32 rows.
+        progress: called after each step.
+        prefix_bytes: keys and values of prefixes to keep, at most; default `PREFIX_BYTES`.
+
+    Returns:
+        Steps, tokens, FLOPs, losses, and how many rows received gradient.
+
+    Raises:
+        DivergedError: a loss or gradient that is not finite.
+        TrainingError: not even one example fits into memory.
+    """
+    was_training = model.training
+    trainable_before = [p for p in model.parameters() if p.requires_grad]
+    model.eval()
+    own = OwnRows(model, vocabulary)
+    if can_pack(model):
+        seen = [example for examples in batches for example in examples]
+        splitter = Splitter(
+            model, (own.matrices[0], own.matrices[-1]), own.ids, seen, dtype, prefix_bytes
+        )
+        prefixes = splitter.prefixes
+        runner = MicroBatcher(max_tokens, own.ids.device, splitter.micro_batches, prefixes.give_up)
+        with packed_attending(model):
+            report = _train(own, batches, settings, runner, dtype, progress)
+        report.gave_up_prefixes = prefixes.gave_up
+    else:
+        runner = MicroBatcher(max_tokens, own.ids.device)
+        report = _train(own, batches, settings, runner, dtype, progress)
+        report.unshared = f"{type(model).__name__} does not run behind constant prefixes"
+    own.write_back()
+    for parameter in trainable_before:
+        parameter.requires_grad_(True)
+    model.train(was_training)
+    report.smallest_micro_batch = runner.max_tokens if runner.halved else None
+    return report
+
+
+def _train(
+    own: OwnRows,
+    batches: Sequence[Sequence[Example]],
+    settings: OptimizerSettings,
+    runner: MicroBatcher,
+    dtype: str,
+    progress: Progress | None,
+) -> StageReport:
+    """One optimiser step per batch; what was done."""
+    shape = ModelShape.of(own.model)
+    device = own.ids.device
+    optimizer = adamw(own.parameters, settings)
+    report = StageReport(trainable_parameters=sum(p.numel() for p in own.parameters))
+    touched = torch.zeros(len(own.ids), dtype=torch.bool, device=device)
+    spent: list[float] = []
+
+    def loss_of(batch: Batch) -> Tensor:
+        spent.append(batch_flops(batch, shape))
+        with autocast(device, dtype):
+            return own.loss(batch)
+
+    def start_again() -> None:
+        optimizer.zero_grad()
+        spent.clear()
+
+    for step, examples in enumerate(batches):
+        spent.clear()
+        (loss,) = runner.backward([(examples, 1.0)], loss_of, start_again)
+        check_finite(loss, "the loss", settings, step)
+        for parameter in own.parameters:
+            if parameter.grad is not None:
+                touched |= parameter.grad.ne(0).any(dim=1)
+        step_optimizer(optimizer, settings, step, len(batches))
+        report.note_step(loss, examples, shape, "rows", spent=sum(spent))
+        if progress is not None:
+            progress(step + 1, len(batches), loss)
+    report.new_rows_with_gradient = int(touched.sum())
+    return report

@@ -1,0 +1,165 @@
+"""Grounding's examples, cut at their first new token: constants before it, gradients behind it.
+
+What stands behind an example's last but one target is read by nothing and left out; what remains
+is packed without padding.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gti.data.dataset import IntArray
+from gti.model.flops import ModelShape
+from gti.prompts.prompter import Example
+from gti.train.batches import Batch, micro_batches
+from gti.train.constant_prefixes import FrozenPrefixes, Prefix, Run
+from gti.train.packed_attention import NOTHING, Packed, pack
+
+
+@dataclass(frozen=True)
+class Split:
+    """An example, cut where the trained rows begin to matter.
+
+    Attributes:
+        prefix: [length] int64 token ids before the first new token; empty where a target stands
+            among them, or nothing does.
+        ids: the tokens from there to the last one that predicts a target.
+        places: [targets] which of `ids` predict targets.
+        labels: [targets] those targets.
+        first: the new token that the prefix itself predicts as a target; null where it is none.
+    """
+
+    prefix: IntArray
+    ids: IntArray
+    places: IntArray
+    labels: IntArray
+    first: int | None
+
+    @property
+    def key(self) -> bytes:
+        """Names the prefix."""
+        return self.prefix.tobytes()
+
+
+def split(example: Example, is_new: np.ndarray[Any, np.dtype[np.bool_]]) -> Split:
+    """Cuts `example` at its first new token.
+
+    Args:
+        example: the example.
+        is_new: [rows of the matrix] which of them are trained.
+    """
+    new = np.flatnonzero(is_new[example.ids])
+    cut = int(new[0]) if len(new) and new[0] <= example.answer_start else 0
+    later = example.targets[example.targets > cut]
+    return Split(
+        prefix=example.ids[:cut],
+        ids=example.ids[cut : example.targets[-1]],
+        places=later - 1 - cut,
+        labels=example.ids[later],
+        first=int(example.ids[cut]) if len(later) < example.num_targets else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitBatch(Batch):
+    """Packed examples behind their prefixes: `ids` has one row, padded nowhere.
+
+    Attributes:
+        where: [tokens] places in the whole examples.
+        packed: order and groups; null where nothing but prefixes predicts a target.
+        firsts: the prefixes that predict a target themselves.
+        first_labels: [firsts] these targets.
+        before: lengths of the prefixes that the packed sequences stand behind.
+        runs: what had to be run for this batch without gradients.
+    """
+
+    where: Tensor
+    packed: Packed | None
+    firsts: tuple[Prefix, ...]
+    first_labels: Tensor
+    before: tuple[int, ...]
+    runs: tuple[Run, ...]
+
+
+def batch_flops(batch: Batch, shape: ModelShape) -> float:
+    """FLOPs really spent on training rows on `batch`, what was run for it included."""
+    if not isinstance(batch, SplitBatch):
+        return shape.spent_flops(batch.lengths, batch.num_targets, "rows")
+    spent = shape.spent_flops([], batch.num_targets, "rows")
+    for length, before in zip(batch.lengths, batch.before, strict=True):
+        spent += shape.spent_flops([length], 0, "rows", before=before)
+    for run in batch.runs:
+        spent += shape.spent_flops([run.tokens], run.states, "nothing", before=run.before)
+    return spent
+
+
+class Splitter:
+    """Cuts batches of examples into micro-batches behind constant prefixes.
+
+    Args:
+        model, matrices, new_ids, dtype, bound: see `FrozenPrefixes`.
+        examples: all that will come, repeats included.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        matrices: tuple[Tensor, Tensor],
+        new_ids: Tensor,
+        examples: Iterable[Example],
+        dtype: str = "float32",
+        bound: int | None = None,
+    ) -> None:
+        is_new = np.zeros(len(matrices[0]), dtype=bool)
+        is_new[new_ids.cpu().numpy()] = True
+        self.like = matrices[0]
+        self.splits: dict[int, Split] = {}
+        coming = []
+        for example in examples:
+            cut = self.splits.get(id(example))
+            if cut is None:
+                cut = self.splits[id(example)] = split(example, is_new)
+            if len(cut.prefix):
+                coming.append((example.task, cut.prefix))
+        self.prefixes = FrozenPrefixes(model, matrices, new_ids, coming, dtype, bound)
+
+    def micro_batches(
+        self, examples: Sequence[Example], max_tokens: int, device: torch.device
+    ) -> Iterator[SplitBatch]:
+        """Pieces of at most `max_tokens` padded tokens, as they would be without prefixes."""
+        for piece in micro_batches(examples, max_tokens):
+            yield self._batch([self.splits[id(example)] for example in piece], device)
+
+    def _batch(self, splits: Sequence[Split], device: torch.device) -> SplitBatch:
+        wanted = {cut.key: cut.prefix for cut in splits if len(cut.prefix)}
+        prefixes, runs = self.prefixes.get(wanted)
+        tails = [cut for cut in splits if len(cut.ids)]
+        behind = [prefixes[cut.key].behind if len(cut.prefix) else NOTHING for cut in tails]
+        packed, starts = None, np.empty(0, dtype=np.int64)
+        if tails:
+            packed = pack([len(cut.ids) for cut in tails], behind, self.like)
+            starts, tails = packed.starts, [tails[row] for row in packed.order]
+        firsts = [cut for cut in splits if cut.first is not None]
+        positions = [start + cut.places for start, cut in zip(starts, tails, strict=True)]
+
+        def joined(arrays: Sequence[IntArray]) -> Tensor:
+            filled = np.concatenate([*arrays, np.empty(0, dtype=np.int64)])
+            return torch.from_numpy(filled).to(device)
+
+        return SplitBatch(
+            ids=joined([cut.ids for cut in tails])[None],
+            rows=torch.zeros(sum(map(len, positions)), dtype=torch.long, device=device),
+            positions=joined(positions),
+            labels=joined([cut.labels for cut in tails]),
+            lengths=tuple(len(cut.ids) for cut in tails),
+            where=joined([len(cut.prefix) + np.arange(len(cut.ids)) for cut in tails]),
+            packed=packed,
+            firsts=tuple(prefixes[cut.key] for cut in firsts),
+            first_labels=joined([np.array([cut.first for cut in firsts], dtype=np.int64)]),
+            before=tuple(len(cut.prefix) for cut in tails),
+            runs=tuple(runs),
+        )

@@ -1,0 +1,1 @@
+"""Records to boards: rows, standings, comparisons, contrasts, structure."""

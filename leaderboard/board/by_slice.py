@@ -1,0 +1,76 @@
+"""A board's scores and differences in every slice, from ranks that are read once.
+
+Slice by slice these are the figures of `leaderboard.board.board.build` with that slice's name,
+without its ties: intervals of the crossed model, differences from `mean` with Holm's correction
+over the methods.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leaderboard.board.board import Leaderboard
+from leaderboard.board.rows import Difference, differences_from_base
+from leaderboard.board.scores import ScoresReader, read_scores, restricted
+from leaderboard.metrics.slices import extent_of_slice
+from leaderboard.records.cells import Cell
+from leaderboard.statistics.crossed import Estimate, estimate
+
+
+@dataclass(frozen=True)
+class SliceScores:
+    """What the users of one slice say.
+
+    Args:
+        name: the slice.
+        extent: what its users have in common.
+        num_users: how many there are, at least one.
+        scores: row's key → its score.
+        differences: row's key → its difference from `mean`; none of `mean` itself.
+    """
+
+    name: str
+    extent: str
+    num_users: int
+    scores: dict[str, Estimate]
+    differences: dict[str, Difference]
+
+
+def scores_by_slice(
+    board: Leaderboard, cells: Sequence[Cell], reader: ScoresReader
+) -> tuple[SliceScores, ...]:
+    """The slices of `board` that have users, in the order in which they rise.
+
+    Args:
+        board: of all users.
+        cells: those it was built of.
+        reader: what read them.
+    """
+    everyone = read_scores(cells, board.metric, reader=reader)
+    if everyone is None:
+        return ()
+    first = cells[0]
+    members = reader.members(first)
+    order = [row.key for row in board.rows]
+    methods = [row.key for row in board.rows if row.kind == "cell"]
+    found = []
+    for name in sorted((name for name in members if members[name].any()), key=_place):
+        part = restricted(everyone, members, board.setting, name)
+        found.append(
+            SliceScores(
+                name,
+                extent_of_slice(name, first.record.slices.get(name, {})),
+                len(part.users),
+                {key: estimate(part.matrix(key, sorted(part.values[key]))) for key in order},
+                differences_from_base(part, order, methods),
+            )
+        )
+    return tuple(found)
+
+
+_RISING = ("unseen", "tail", "middle", "head", "short", "medium", "long")
+
+
+def _place(name: str) -> tuple[str, int, str]:
+    """Sorts slices of one kind by what they are chosen by."""
+    kind, _, part = name.partition(":")
+    return kind, _RISING.index(part) if part in _RISING else len(_RISING), name

@@ -1,0 +1,215 @@
+"""Is it the grounding, more compute, or only that the rows differ? The pairs of methods that tell.
+
+Each pair differs in the one thing it is named after. All pairs of a setting are tested together,
+from the same crossed model as `compare`, with p corrected by Holm over them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaderboard.board.board import check_mix
+from leaderboard.board.rows import FLOOR, under_trained
+from leaderboard.board.scores import Floats, ScoresReader, read_scores
+from leaderboard.metrics.metrics import MAIN_METRIC
+from leaderboard.records.cells import Cell, LeaderboardError, load_cells
+from leaderboard.records.record import Record
+from leaderboard.records.setting import Setting
+from leaderboard.statistics.corrections import LEVEL, holm
+from leaderboard.statistics.crossed import (
+    Estimate,
+    estimate,
+    mean_squares,
+    seeds_needed,
+    smallest_difference,
+)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A pair of methods and what they differ in.
+
+    Args:
+        question: what the pair helps to answer.
+        a: key of the first method.
+        b: key of the second.
+        isolates: what `a` has that `b` has not.
+    """
+
+    question: str
+    a: str
+    b: str
+    isolates: str
+
+
+GAIN = "Is there a gain to explain?"
+COMPUTE = "Is it more compute?"
+ROWS = "Is it only that the rows differ?"
+PAIRS = "Must the pairs be the right ones?"
+TRAINING = "Would the texts do without training?"
+DIRECTION = "Does it take both directions?"
+FREEZING = "Does freezing matter?"
+TASKS = "Does it add to alignment tasks?"
+
+CONTRASTS = (
+    Contrast(GAIN, "gti", "mean", "all of grounding, and its compute"),
+    Contrast(COMPUTE, "mean_matched", "mean", "as much compute, in more of the same SFT"),
+    Contrast(COMPUTE, "gti", "mean_matched", "grounding, at equal compute"),
+    Contrast(COMPUTE, "gti", "lc_rec", "text before SFT instead of beside it, equal compute"),
+    Contrast(ROWS, "random", "mean", "rows that differ, drawn at N(0, 0.02²)"),
+    Contrast(ROWS, "random_matched", "mean", "rows that differ, as long as text rows"),
+    Contrast(ROWS, "gti", "random_matched", "trained rows instead of merely different ones"),
+    Contrast(PAIRS, "gti_shuffled", "mean", "grounding in other items' texts"),
+    Contrast(PAIRS, "gti", "gti_shuffled", "the right items' texts"),
+    Contrast(TRAINING, "description", "mean", "texts averaged into the rows, no training"),
+    Contrast(TRAINING, "gti", "description", "training instead of averaging, and its compute"),
+    Contrast(TRAINING, "gti_from_description", "gti", "averaged texts to start grounding from"),
+    Contrast(DIRECTION, "gti", "gti_text_to_sid", "pairs Semantic ID → text"),
+    Contrast(DIRECTION, "gti", "gti_sid_to_text", "pairs text → Semantic ID"),
+    Contrast(FREEZING, "gti", "mean_two_phase", "the model frozen while pairs are trained on"),
+    Contrast(FREEZING, "gti_two_phase", "gti", "part of the pairs with all weights free"),
+    Contrast(TASKS, "gti_lc_rec", "lc_rec", "half of the extra budget spent on grounding"),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the records say about one contrast.
+
+    Args:
+        contrast: the pair.
+        estimate: of a - b, over the seeds that both have and all users.
+        p: corrected by Holm over the contrasts that could be tested; null where undefined.
+        smallest: the smallest true difference that would be shown four times in five, at the level
+            that the strictest of the corrected tests needs, as on a board.
+        seeds_needed: seeds at which a true difference as large as this one would be shown so
+            often, at the same level; None where unknown or more seeds would not do.
+        weak: those of the two that lie below popularity at some seed: they support no claim.
+    """
+
+    contrast: Contrast
+    estimate: Estimate
+    p: float | None
+    smallest: float | None
+    seeds_needed: int | None
+    weak: tuple[str, ...]
+
+    @property
+    def shown(self) -> bool:
+        """Whether the two differ at the 5 % level, after correction, and may be compared."""
+        return self.p is not None and self.p < LEVEL and not self.weak
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All contrasts of a setting that its records allow.
+
+    Args:
+        setting: whose records.
+        metric: on the test split.
+        level: what the smallest p is held against, Holm's first step.
+        answers: in the order of `CONTRASTS`.
+        missing: contrasts without a seed that both methods have.
+    """
+
+    setting: Setting
+    metric: str
+    level: float
+    answers: tuple[Answer, ...]
+    missing: tuple[Contrast, ...]
+
+
+def load_contrasts(
+    sources: Sequence[Sequence[Path]], setting: str, metric: str = MAIN_METRIC
+) -> tuple[Answers, list[str]]:
+    """The contrasts of `setting`, and which files were left out.
+
+    Args:
+        sources: groups of results directories; the first group with both methods of a contrast
+            under one hash of the setting is used.
+        setting: the setting's name.
+        metric: what to compare by.
+
+    Raises:
+        LeaderboardError: as `contrasts_of`, or records that must not be mixed.
+    """
+    refused = LeaderboardError(f"no records of setting {setting!r}; `gti-bench run` makes some")
+    for directories in sources:
+        cells, left_out = load_cells(directories, setting)
+        by_hash: dict[str, list[Cell]] = {}
+        for cell in cells:
+            by_hash.setdefault(cell.record.setting_hash, []).append(cell)
+        for group in by_hash.values():
+            check_mix(group)
+            try:
+                return contrasts_of(group, metric), left_out
+            except LeaderboardError as error:
+                refused = error
+    raise refused
+
+
+def contrasts_of(
+    cells: Sequence[Cell], metric: str = MAIN_METRIC, reader: ScoresReader | None = None
+) -> Answers:
+    """What `cells`, all of one setting hash, say about `CONTRASTS`.
+
+    Args:
+        cells: the records.
+        metric: what to compare by.
+        reader: what it has read is not read again; None: a new one.
+
+    Raises:
+        LeaderboardError: no contrast has both of its methods, or the metric is null.
+    """
+    own = [cell for cell in cells if cell.record.kind == "cell"]
+    setting = cells[0].record.setting
+    scores = read_scores(own, metric, reader=reader) if own else None
+    if own and scores is None:
+        raise LeaderboardError(
+            f"{metric} of setting {setting.name} is null: its cutoff lies beyond the beam"
+        )
+    floor = [cell for cell in cells if cell.record.method.key == FLOOR] or None
+    records: dict[str, list[Record]] = {}
+    for cell in own:
+        records.setdefault(cell.record.method.key, []).append(cell.record)
+    weak = {key for key, found in records.items() if under_trained(found, floor)}
+    tested: list[tuple[Contrast, Floats]] = []
+    missing: list[Contrast] = []
+    for contrast in CONTRASTS:
+        sides = [scores.values.get(key, {}) if scores else {} for key in (contrast.a, contrast.b)]
+        seeds = sorted(set(sides[0]) & set(sides[1]))
+        if scores is None or not seeds:
+            missing.append(contrast)
+            continue
+        matrix = scores.matrix(contrast.a, seeds) - scores.matrix(contrast.b, seeds)
+        tested.append((contrast, matrix))
+    if not tested:
+        raise LeaderboardError(
+            f"setting {setting.name}: no seed of two methods that a contrast sets against each"
+            f" other; it has {', '.join(sorted(records)) or 'no cells'}, and `gti-bench run"
+            f" {setting.name} --methods all` makes them"
+        )
+    level = LEVEL / len(tested)
+    return Answers(setting, metric, level, _answers(tested, level, weak), tuple(missing))
+
+
+def _answers(
+    tested: Sequence[tuple[Contrast, Floats]], level: float, weak: set[str]
+) -> tuple[Answer, ...]:
+    """What each [seeds, users] matrix of differences says, corrected over all of them."""
+    estimates = [estimate(matrix) for _, matrix in tested]
+    corrected = holm([found.p for found in estimates])
+    answers = []
+    for (contrast, matrix), found, p in zip(tested, estimates, corrected, strict=True):
+        squares = mean_squares(matrix)
+        answers.append(
+            Answer(
+                contrast,
+                found,
+                p,
+                smallest_difference(squares, level),
+                seeds_needed(squares, found.mean, level),
+                tuple(key for key in (contrast.a, contrast.b) if key in weak),
+            )
+        )
+    return tuple(answers)

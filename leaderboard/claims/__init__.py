@@ -1,0 +1,1 @@
+"""Numbers reported elsewhere, and what ours say of them."""

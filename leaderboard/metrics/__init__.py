@@ -1,0 +1,1 @@
+"""Counts of ranks to Recall, NDCG and MRR: all users, slices, graded relevance."""

@@ -1,0 +1,388 @@
+"""The `Setting`: everything that is held fixed across methods, as one frozen, hashed model.
+
+A setting is read from one TOML file with no inheritance and no hidden defaults: what can change a
+number stands in the file. What a method has of its own (rates tuned by the common rule) stands in
+the file's `[method.NAME]` tables; it is hashed with the method, not with the setting, so that a
+new baseline leaves the records of the others valid.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from leaderboard.records.canonical import digest_of
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Pin = Sha256 | Literal["unpinned"]
+"""What an input must hash to; "unpinned" where the setting's author has not had it at hand.
+
+A record names what it found in its own `inputs`, and one board takes no two kinds of them.
+"""
+
+
+class Frozen(BaseModel):
+    """Base of all specs: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DatasetSpec(Frozen):
+    """Which interactions and texts.
+
+    `sha256` is the dataset's content hash (see `gti.data.dataset`), so another version of the same
+    name is refused instead of silently scored.
+
+    `options`: what the dataset's card lets one choose (the item's unit, the k of a k-core);
+    `sample_users`: a stated sub-sample of the users, drawn by a hash of their ids.
+    """
+
+    name: str
+    options: dict[str, str | int | bool] | None = None
+    sample_users: Annotated[int, Field(ge=1)] | None = None
+    sha256: Pin
+    title_field: str
+    detail_fields: tuple[str, ...]
+    min_interactions: Annotated[int, Field(ge=3)]
+    max_history: Annotated[int, Field(ge=1)]
+    seen_items: Literal["keep", "remove"]
+
+
+class RqVaeSpec(Frozen):
+    """How an RQ-VAE is trained: an MLP into `code_dim` dimensions, quantised level by level.
+
+    `batch_size` 0 takes all items in every step; `diversity` weighs LETTER's term (0: off) over
+    `diversity_groups` groups of codes; `sinkhorn_epsilon` 0 leaves the last level as it falls.
+    """
+
+    hidden: tuple[Annotated[int, Field(ge=1)], ...]
+    code_dim: Annotated[int, Field(ge=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=0)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    commitment: Annotated[float, Field(ge=0)]
+    diversity: Annotated[float, Field(ge=0)]
+    diversity_groups: Annotated[int, Field(ge=1)]
+    sinkhorn_epsilon: Annotated[float, Field(ge=0)]
+    sinkhorn_iterations: Annotated[int, Field(ge=1)]
+
+
+class SemanticIdsSpec(Frozen):
+    """Which Semantic IDs; `seed` is the quantiser's own, apart from the seeds of training.
+
+    `pca_dim`: dimensions the embeddings are reduced to first; 0 takes them as they are. On raw
+    embeddings the later levels of residual k-means use their codes unevenly.
+    `encoder`: of the item texts; "none" for published indices that have none and so no codebooks.
+    `encoder_max_tokens`: longer texts are cut there; absent: at the encoder's own limit.
+    """
+
+    quantiser: Literal["residual_kmeans", "rq_vae", "published"]
+    encoder: str
+    pca_dim: Annotated[int, Field(ge=0)]
+    levels: Annotated[int, Field(ge=1, le=8)]
+    codes: Annotated[int, Field(ge=2)]
+    seed: int
+    sha256: Pin
+    encoder_max_tokens: Annotated[int, Field(ge=3)] | None = None
+    rq_vae: RqVaeSpec | None = None
+
+    @model_validator(mode="after")
+    def _table_of_the_quantiser(self) -> Self:
+        if (self.quantiser == "rq_vae") != (self.rq_vae is not None):
+            raise ValueError("quantiser 'rq_vae' and the table [semantic_ids.rq_vae] go together")
+        return self
+
+
+class LoraSpec(Frozen):
+    """Low-rank adapters on the backbone's projections; the embedding matrix trains in full."""
+
+    rank: Annotated[int, Field(ge=1)]
+    alpha: Annotated[float, Field(gt=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: tuple[str, ...]
+
+
+class BackboneSpec(Frozen):
+    """Which pretrained causal language model, in which dtype."""
+
+    name: str
+    dtype: Literal["float32", "bfloat16"]
+    lora: LoraSpec | None = None
+
+
+class PromptsSpec(Frozen):
+    """How text becomes tokens. The wordings themselves carry a hash in each record."""
+
+    style: Literal["sequence", "chat"]
+    window: Annotated[int, Field(ge=2, description="items per training window, style 'sequence'")]
+    max_text_tokens: Annotated[int, Field(ge=4)]
+
+
+class OptimizerSpec(Frozen):
+    """AdamW with linear warm-up and the named decay to zero."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: Annotated[int, Field(ge=1)]
+    schedule: Literal["cosine", "linear", "constant"]
+    warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+
+
+class SftSpec(OptimizerSpec):
+    """Fine-tuning on the retrieval stream R; its budget is `passes` over R or a number of steps."""
+
+    passes: Annotated[float, Field(gt=0)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.passes is None) == (self.steps is None):
+            raise ValueError("give either passes or steps")
+        return self
+
+
+class ExtraSpec(Frozen):
+    """The extra budget A in nominal FLOPs, one for all methods that spend it.
+
+    Given as a share of R's FLOPs, or by what GTI's grounding costs at a published length: passes
+    over the pairs, or optimiser steps with only the new rows trainable. `free_steps`: further
+    steps with all weights free (paper §4.1), part of A.
+    """
+
+    share_of_sft: Annotated[float, Field(gt=0)] | None = None
+    grounding_passes: Annotated[float, Field(gt=0)] | None = None
+    grounding_steps: Annotated[int, Field(ge=1)] | None = None
+    free_steps: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        given = (self.share_of_sft, self.grounding_passes, self.grounding_steps)
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give one of share_of_sft, grounding_passes, grounding_steps")
+        if self.free_steps is not None and self.grounding_steps is None:
+            raise ValueError("free_steps goes with grounding_steps")
+        return self
+
+
+class AuxiliarySpec(Frozen):
+    """LC-Rec's alignment tasks beside R.
+
+    `mixture`: task family → its share of the examples (weights; their sum does not matter);
+    `loss_weight`: of their mean loss, beside R's, which has weight 1.
+    """
+
+    mixture: dict[str, Annotated[float, Field(gt=0)]]
+    loss_weight: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.mixture:
+            raise ValueError("mixture names no task family")
+        return self
+
+
+class QueriesSpec(Frozen):
+    """The retrieval track: queries made from item texts (`gti.data.queries`), graded relevance.
+
+    `sha256`: content hash of the queries that the rule makes; `per_item`: known-item queries made
+    from each item; `words`: words in such a query at most; `category_fields`: fields whose values
+    make category queries, the main one first (none: no category queries); `gains`: what an item of
+    grade 1 (maybe) and one of grade 2 (good) are worth in NDCG.
+    """
+
+    rule: Literal["item_texts"]
+    sha256: Pin
+    per_item: Annotated[int, Field(ge=3)]
+    words: Annotated[int, Field(ge=2)]
+    category_fields: tuple[str, ...]
+    gains: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+    @model_validator(mode="after")
+    def _good_is_worth_more(self) -> Self:
+        if not self.gains[0] < self.gains[1]:
+            raise ValueError("gains must rise with the grade")
+        return self
+
+
+class TuningSpec(Frozen):
+    """The common rule of `gti-bench tune`: as many trials for one method as for any other.
+
+    Rates are drawn between the two bounds, evenly in their logarithm, along those axes that a
+    method has; validation only, at a seed that no board uses.
+    """
+
+    trials: Annotated[int, Field(ge=1)]
+    seed: int
+    sft_learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    grounding_learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    auxiliary_loss_weight: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+
+class DecodingSpec(Frozen):
+    """Trie-constrained beam search; the beam is never shrunk.
+
+    `method` "exact" scores every item instead and keeps the `beam` best of all; "beam", the
+    default, is held as null, so that settings from before there was a choice keep their hash.
+    """
+
+    beam: Annotated[int, Field(ge=1)]
+    method: Literal["exact"] | None = None
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _beam_is_the_default(cls, value: object) -> object:
+        return None if value == "beam" else value
+
+
+class EvaluationSpec(Frozen):
+    """When and on whom to score. The main score is `ndcg@10`.
+
+    `wordings`: prompts per user, the first so many wordings of the task; scores are means over
+    them. Style "sequence" has one.
+    """
+
+    cutoffs: tuple[Annotated[int, Field(ge=1)], ...]
+    wordings: Annotated[int, Field(ge=1)]
+    validation_users: Annotated[int, Field(ge=1, description="fixed sample scored in training")]
+    curve_points: Annotated[int, Field(ge=1, description="scored steps after step 0")]
+
+    @model_validator(mode="after")
+    def _cutoffs_rise_and_hold_ten(self) -> Self:
+        if list(self.cutoffs) != sorted(set(self.cutoffs)):
+            raise ValueError(f"cutoffs must rise, found {list(self.cutoffs)}")
+        if 10 not in self.cutoffs:
+            raise ValueError("cutoffs must hold 10: the main score is ndcg@10")
+        return self
+
+
+class Setting(Frozen):
+    """Everything held fixed across methods (DESIGN, Nouns)."""
+
+    name: Name
+    summary: str
+    evidence: Annotated[bool, Field(description="False: shows that the harness works, no more")]
+    seeds: tuple[Annotated[int, Field(ge=0)], ...]
+    dataset: DatasetSpec
+    semantic_ids: SemanticIdsSpec
+    backbone: BackboneSpec
+    prompts: PromptsSpec
+    sft: SftSpec
+    extra: ExtraSpec
+    grounding: OptimizerSpec
+    auxiliary: AuxiliarySpec
+    decoding: DecodingSpec
+    evaluation: EvaluationSpec
+    queries: QueriesSpec | None = None
+    tuning: TuningSpec | None = None
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must be different, at least one; found {list(self.seeds)}")
+        return self
+
+    @model_validator(mode="after")
+    def _wordings_there_are(self) -> Self:
+        if self.prompts.style == "sequence" and self.evaluation.wordings != 1:
+            raise ValueError("prompt style 'sequence' has one wording: evaluation.wordings = 1")
+        return self
+
+    @model_validator(mode="after")
+    def _queries_are_questions(self) -> Self:
+        if self.queries is not None and self.prompts.style != "chat":
+            raise ValueError('queries are asked as questions: prompts.style = "chat"')
+        if self.queries is not None and self.dataset.seen_items != "keep":
+            raise ValueError('a query has seen no items: dataset.seen_items = "keep"')
+        return self
+
+    @property
+    def asks(self) -> Literal["users", "queries"]:
+        """Who is scored: users of next-item recommendation, or queries of the retrieval track."""
+        return "users" if self.queries is None else "queries"
+
+    @property
+    def hash(self) -> str:
+        """sha256 of what can change a number: all fields but prose, seeds and how rates were found.
+
+        Fields that are null are left out, so that an option added later, which a setting does not
+        use, leaves its records valid.
+        """
+        left_out = {"summary", "seeds", "evidence", "tuning"}
+        return digest_of(self.model_dump(mode="json", exclude=left_out, exclude_none=True))
+
+
+class MethodParameters(Frozen):
+    """What a `[method.NAME]` table may hold; null means the setting's shared value is used."""
+
+    sft_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    grounding_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    auxiliary_loss_weight: Annotated[float, Field(gt=0)] | None = None
+
+
+class SettingFile(Frozen):
+    """One TOML file: the setting, and the methods' own tables."""
+
+    setting: Setting
+    methods: dict[str, MethodParameters]
+
+    def parameters(self, method: str) -> MethodParameters:
+        """The own parameters of `method` (all null where the file has no table for it)."""
+        return self.methods.get(method, MethodParameters())
+
+
+class SettingError(ValueError):
+    """A setting file that cannot be used; the message names the file, the field and the value."""
+
+
+def parse_setting(text: str, source: str) -> SettingFile:
+    """Parses the TOML `text` of a setting; `source` names it in errors.
+
+    Raises:
+        SettingError: malformed TOML, an unknown or missing key, or a value out of range.
+    """
+    try:
+        content: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{source}: not valid TOML: {error}") from error
+    methods = content.pop("method", {})
+    try:
+        return SettingFile.model_validate({"setting": content, "methods": methods})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'][1:]) or 'file'}: {item['msg'].lower()}"
+            f" (found {item['input']!r:.80})"
+            for item in error.errors()
+        )
+        raise SettingError(f"{source}: {problems}") from error
+
+
+def read_setting(path: Path) -> SettingFile:
+    """Reads the setting file at `path`; its stem must equal the setting's name."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingError(f"cannot read setting file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(
+            f"{path}: not UTF-8 text (byte {error.start}): {error.reason}"
+        ) from error
+    parsed = parse_setting(text, str(path))
+    if parsed.setting.name != path.stem:
+        raise SettingError(
+            f"{path}: the setting calls itself {parsed.setting.name!r};"
+            f" rename the file to {parsed.setting.name}.toml or change `name`"
+        )
+    return parsed

@@ -1,0 +1,253 @@
+"""Claims as lines for a terminal, one per claim with its verdict, and as JSON."""
+
+import dataclasses
+import itertools
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from leaderboard.claims.beside import Beside, Compared
+from leaderboard.claims.claims import Claim, ClaimsTable, Counts
+from leaderboard.claims.support import check_counts, reported_differences
+from leaderboard.render.numbers import NOTHING, interval, score, signed
+
+READING = (
+    "Reported numbers are taken as printed: a verdict on size leaves out their own uncertainty."
+    " Our intervals are 95 %, of one comparison each, uncorrected."
+)
+Z_READING = (
+    "z is of two unpaired shares: of several prompts, first as if a user's hit and miss together,"
+    " then as if they were independent; 1.96 shows a difference at 5 %, in one comparison. A test"
+    " paired by user could see more, and training seeds would add to the doubt; neither is"
+    " published. NDCG cannot be tested from means."
+)
+
+
+def claims_lines(compared: Sequence[Compared], left_out: Sequence[str]) -> list[str]:
+    """All tables: what is claimed, what stands beside it, what the numbers support."""
+    lines: list[str] = []
+    for each in compared:
+        lines += [*_head(each.table), *_beside_lines(each), *_support_lines(each.table), ""]
+    lines.append(_wrapped(READING, ""))
+    lines.append(_wrapped(summary(compared), ""))
+    return lines + list(left_out)
+
+
+def _wrapped(text: str, place: str = "  ", hang: str = "  ") -> str:
+    """`text` as an indented paragraph."""
+    return textwrap.fill(
+        text, 110, initial_indent=place, subsequent_indent=place + hang, break_on_hyphens=False
+    )
+
+
+def _head(table: ClaimsTable) -> list[str]:
+    """Title, source, data and caveats."""
+    file = table.file
+    lines = [
+        f"{file.title} ({table.key})",
+        _wrapped(f"source  {file.source}", hang=" " * 8),
+        _wrapped(f"data    {file.dataset}; {file.cut}; {file.split}", hang=" " * 8),
+    ]
+    if file.counts is not None:
+        lines.append(f"  scored  {scored(file.counts)}")
+    return lines + [_wrapped(f"caveat  {each}", hang=" " * 8) for each in file.caveats]
+
+
+def scored(counts: Counts) -> str:
+    """How many were scored, and how that is known."""
+    prompts = "" if counts.prompts == 1 else f" × {counts.prompts} prompts"
+    return f"{counts.users:,} users{prompts} ({counts.basis})"
+
+
+def claim_name(claim: Claim) -> str:
+    """The row, or the two rows of a difference."""
+    return claim.name if claim.base is None else f"{claim.name} − {claim.base}"
+
+
+def claim_value(claim: Claim, unit: str) -> str:
+    """The reported number as it is written."""
+    if unit != "score":
+        return f"{claim.value:+.2f}%"
+    return score(claim.value) if claim.base is None else signed(claim.value)
+
+
+BESIDE = ("reported", "metric", "there", "here", "95 % interval", "verdict")
+"""What the columns of `beside_cells` are."""
+
+
+def _beside_lines(each: Compared) -> list[str]:
+    """One line per number where something of ours stands beside it, else one per row."""
+    lines: list[str] = []
+    unit = each.table.file.unit
+    with_ours = [found for found in each.claims if found.ours is not None]
+    without = [found for found in each.claims if found.ours is None]
+    for setting, group in itertools.groupby(with_ours, key=lambda found: found.setting):
+        body = [beside_cells(found, unit) for found in group]
+        align = ("left", "left", "right", "right", "right", "left")
+        grid = tabulate(body, BESIDE, "simple", disable_numparse=True, colalign=align)
+        lines += ["", f"  beside {setting}", "", textwrap.indent(grid, "  ")]
+    for reason, alone in by_reason(without).items():
+        lines += ["", _wrapped(f"nothing of ours beside these: {reason}")]
+        for name, figures in alone.items():
+            listed = ", ".join(_figure(claim, unit) for claim in figures)
+            lines.append(_wrapped(f"{name}: {listed}", "    "))
+    return lines + [_wrapped(f"Note: {note}.") for note in each.notes]
+
+
+def by_reason(found: Sequence[Beside]) -> dict[str, dict[str, list[Claim]]]:
+    """Claims that stand alone: reason → row → its numbers."""
+    reasons: dict[str, dict[str, list[Claim]]] = {}
+    for each in found:
+        rows = reasons.setdefault(each.why_not or each.verdict, {})
+        rows.setdefault(claim_name(each.claim), []).append(each.claim)
+    return reasons
+
+
+def _figure(claim: Claim, unit: str) -> str:
+    """`recall@5 .0226`."""
+    return f"{claim.metric} {claim_value(claim, unit)}"
+
+
+def beside_cells(found: Beside, unit: str) -> list[str]:
+    """One claim beside ours, as cells under `BESIDE`."""
+    claim, ours = found.claim, found.ours
+    difference = claim.base is not None
+    write = signed if difference else score
+    return [
+        claim_name(claim),
+        claim.metric,
+        claim_value(claim, unit),
+        write(None if ours is None else ours.mean),
+        interval(ours, with_sign=difference),
+        found.verdict,
+    ]
+
+
+def _support_lines(table: ClaimsTable) -> list[str]:
+    """What the reported numbers support by themselves; nothing where that cannot be known."""
+    counted = counts_sentence(table)
+    lines = [] if counted is None else [_wrapped(counted)]
+    header, body = support_table(table)
+    if not body:
+        return lines
+    lines += ["", "  what these numbers support by themselves", ""]
+    align = ("left", "left", *["right"] * (len(header) - 3), "left")
+    grid = tabulate(body, header, "simple", disable_numparse=True, colalign=align)
+    at_most = at_most_sentence(table)
+    more = [] if at_most is None else [_wrapped(at_most)]
+    return [*lines, textwrap.indent(grid, "  "), "", _wrapped(Z_READING), *more]
+
+
+def counts_sentence(table: ClaimsTable) -> str | None:
+    """Whether the inferred number of users fits the recalls; None where none is inferred."""
+    check = check_counts(table)
+    counts = table.file.counts
+    if check is None or counts is None:
+        return None
+    others = [users for users in check.users_that_fit if users != counts.users]
+    also = (
+        f"so would {', '.join(map(str, others))} users"
+        if others
+        else f"no other number of users up to {counts.users_of_data:,} fits"
+    )
+    return (
+        f"Scored: {check.num_fitting} of {check.num_values} recalls are multiples of"
+        f" 1/{check.denominator} = {counts.prompts} prompts × {counts.users:,} users, the"
+        f" largest error {check.largest_error:.1e} where rounding explains"
+        f" {check.rounding:.1e}; {also}. By accident {check.accidental:.2f} such numbers"
+        " would be expected: an inference, not a statement of the source."
+    )
+
+
+def support_table(table: ClaimsTable) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of what the numbers support by themselves; no cells where unknown."""
+    counts = table.file.counts
+    several = counts is not None and counts.prompts > 1
+    zs = ["z, prompts as one", "z, independent"] if several else ["z"]
+    body = [
+        [
+            *(f"{each.a} − {each.b}", each.metric, signed(each.difference), _z(each.z_users)),
+            *([_z(each.z_prompts), each.support] if several else [_plain(each.support)]),
+        ]
+        for each in reported_differences(table)
+    ]
+    return ["reported", "metric", "difference", *zs, "verdict"], body
+
+
+def _plain(support: str) -> str:
+    """A verdict where there is one case alone."""
+    return support.removesuffix(" either way")
+
+
+def _z(value: float | None) -> str:
+    """A z with its sign; nothing where it cannot be had."""
+    return NOTHING if value is None else f"{value:+.2f}"
+
+
+def at_most_sentence(table: ClaimsTable) -> str | None:
+    """Which verdicts hang on the inferred number of users; None where it is stated."""
+    counts = table.file.counts
+    if counts is None or counts.basis == "stated":
+        return None
+    moved = [
+        f"{each.a} − {each.b} at {each.metric} ({each.support_at_most})"
+        for each in reported_differences(table)
+        if each.support_at_most != each.support
+    ]
+    if not moved:
+        return f"With all {counts.users_of_data:,} users the verdicts are the same."
+    return (
+        f"Were it all {counts.users_of_data:,} users of the data, {len(moved)} verdicts would"
+        f" be others: {'; '.join(moved)}."
+    )
+
+
+def summary(compared: Sequence[Compared]) -> str:
+    """All verdicts together: `12 claims from 1 source: 3 × agrees; 9 × no record yet`."""
+    total = sum(len(each.claims) for each in compared)
+    plural = "" if len(compared) == 1 else "s"
+    listed = counted([found for each in compared for found in each.claims])
+    return f"{total} claims from {len(compared)} source{plural}: {listed}."
+
+
+def counted(found: Sequence[Beside]) -> str:
+    """`3 × agrees; 9 × no record yet`, the most frequent verdict first."""
+    verdicts = Counter(each.verdict for each in found)
+    return "; ".join(f"{count} × {verdict}" for verdict, count in verdicts.most_common())
+
+
+def claims_json(compared: Sequence[Compared], left_out: Sequence[str]) -> str:
+    """The same as indented JSON with every digit; undefined is null."""
+    content = {
+        "sources": [_content(each) for each in compared],
+        "reading": [READING, Z_READING],
+        "left_out": list(left_out),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _content(each: Compared) -> dict[str, Any]:
+    """One table as JSON-ready values."""
+    file = each.table.file
+    check = check_counts(each.table)
+    return {
+        "key": each.table.key,
+        **file.model_dump(mode="json", exclude={"rows", "comparisons"}),
+        "claims": [
+            {**dataclasses.asdict(found.claim), **_judgement(found)} for found in each.claims
+        ],
+        "counts_check": None if check is None else dataclasses.asdict(check),
+        "support": [dataclasses.asdict(found) for found in reported_differences(each.table)],
+        "notes": list(each.notes),
+    }
+
+
+def _judgement(found: Beside) -> dict[str, Any]:
+    """What is said of a claim, without the claim."""
+    content = dataclasses.asdict(found)
+    del content["claim"]
+    return content

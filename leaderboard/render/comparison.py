@@ -1,0 +1,130 @@
+"""A comparison of two methods as lines for a terminal, and as JSON with every digit."""
+
+import dataclasses
+import json
+import textwrap
+from typing import Any
+
+from tabulate import tabulate
+
+from leaderboard.board.compare import Comparison
+from leaderboard.records.record import PROTOCOL_VERSION
+from leaderboard.render.numbers import NOTHING, interval, p_value, score, signed
+from leaderboard.render.sentences import LARGEST, NO_EVIDENCE, extent, what_it_would_take
+
+SCOPES = {
+    "seeds and users": "over seeds and {asks} (crossed)",
+    "conditional on one seed": "over {asks}, given that one seed: it says nothing about another",
+    "one user": "over seeds, of one of the {asks}",
+    "undefined": "undefined: one seed and one of the {asks}",
+}
+
+
+def _no_seeds(comparison: Comparison) -> bool:
+    """Whether both sides are references that stand without seeds."""
+    return [each.seed for each in comparison.by_seed] == [None]
+
+
+def scope_of(comparison: Comparison) -> str:
+    """What the interval is over, in words."""
+    asks = comparison.setting.asks
+    if _no_seeds(comparison):
+        return f"over {asks}; neither side has seeds"
+    return SCOPES[comparison.estimate.scope].format(asks=asks)
+
+
+def sentence(comparison: Comparison) -> str:
+    """Who is better by how much, or what could have been seen."""
+    found, asks = comparison.estimate, comparison.setting.asks
+    p = f"p = {p_value(found.p)}".replace("p = <", "p <")
+    figures = f"{signed(found.mean)} {interval(found, with_sign=True)}, {p};"
+    figures += (
+        f" {found.num_users:,} {asks}" if _no_seeds(comparison) else f" {extent(found, asks)}"
+    )
+    a, b = comparison.a, comparison.b
+    if comparison.verdict == "not shown":
+        text = f"No difference between {a} and {b} can be shown: {figures}"
+    else:
+        better, worse = (a, b) if comparison.verdict == "a better" else (b, a)
+        text = f"{better} is better than {worse}: {a} − {b} = {figures}"
+    if comparison.smallest is not None and comparison.smallest < LARGEST:
+        text += (
+            f". The smallest difference that could be seen is about {score(comparison.smallest)}"
+        )
+    elif comparison.smallest is not None and comparison.verdict == "not shown":
+        text += f". {extent(found, asks)} can show no difference here"
+    needed = what_it_would_take(found, comparison.seeds_needed, asks)
+    return f"{text}; {needed}." if needed and comparison.verdict == "not shown" else f"{text}."
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """The comparison for people: the sentence, each seed, each slice, and what to bear in mind."""
+    a, b, asks = comparison.a, comparison.b, comparison.setting.asks
+    lines = [
+        f"{comparison.setting.name} · test {comparison.metric} · {a} against {b} · protocol"
+        f" {PROTOCOL_VERSION}"
+    ]
+    if not comparison.setting.evidence:
+        lines.append(NO_EVIDENCE)
+    lines += ["", textwrap.fill(sentence(comparison), 110), ""]
+    rows = [
+        [
+            NOTHING if each.seed is None else str(each.seed),
+            *(score(each.a), score(each.b), signed(each.difference)),
+        ]
+        for each in comparison.by_seed
+    ]
+    if len(rows) > 1:
+        means = (comparison.a_mean, comparison.b_mean)
+        rows.append(["all", *map(score, means), signed(comparison.estimate.mean)])
+    lines += [_grid(["seed", a, b, f"{a} − {b}"], rows), ""]
+    rows = [
+        [
+            *(each.name, each.extent, f"{each.estimate.num_users:,}", signed(each.estimate.mean)),
+            *(interval(each.estimate, with_sign=True), p_value(each.p)),
+        ]
+        for each in comparison.slices
+    ]
+    header = ["slice", "with", asks, f"{a} − {b}", "95 % interval", "p"]
+    lines += [_grid(header, rows, words=2), ""]
+    lines.append(
+        f"The interval is 95 %, {scope_of(comparison)}; it and p are of this one comparison,"
+        " uncorrected: a board corrects over its methods."
+    )
+    lines.append("p of a slice is Holm-corrected over the slices; each interval is of its own.")
+    return lines + [f"Note: {note}." for note in comparison.notes]
+
+
+def _grid(header: list[str], rows: list[list[str]], words: int = 1) -> str:
+    """An indented table; the first `words` columns to the left, figures to the right."""
+    align = ["left" if place < words else "right" for place in range(len(header))]
+    text = tabulate(rows, header, "simple", disable_numparse=True, colalign=align if rows else None)
+    return "\n".join(f"  {line}".rstrip() for line in text.splitlines())
+
+
+def comparison_json(comparison: Comparison, left_out: list[str]) -> str:
+    """`comparison` as indented JSON; undefined is null."""
+    content: dict[str, Any] = {
+        "setting": comparison.setting.name,
+        "setting_hash": comparison.setting_hash,
+        "protocol": PROTOCOL_VERSION,
+        "metric": comparison.metric,
+        "asks": comparison.setting.asks,
+        "evidence": comparison.setting.evidence,
+        "a": comparison.a,
+        "b": comparison.b,
+        "a_mean": comparison.a_mean,
+        "b_mean": comparison.b_mean,
+        "difference": dataclasses.asdict(comparison.estimate),
+        "scope": scope_of(comparison),
+        "smallest": comparison.smallest,
+        "seeds_needed": comparison.seeds_needed,
+        "verdict": comparison.verdict,
+        "sentence": sentence(comparison),
+        "by_seed": [dataclasses.asdict(each) for each in comparison.by_seed],
+        "slices": [dataclasses.asdict(each) for each in comparison.slices],
+        "paths": [path.as_posix() for path in comparison.paths],
+        "notes": list(comparison.notes),
+        "left_out": left_out,
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)

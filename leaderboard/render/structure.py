@@ -1,0 +1,134 @@
+"""What `gti-bench structure` prints: associations as a table, what they can show, and JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from tabulate import tabulate
+
+from leaderboard.board.structure import FEWEST_METHODS, NUMBERS, Association, Points
+from leaderboard.render.numbers import NOTHING, STAGE_NAMES, p_value
+
+NAMES = {
+    "effective_rank": "effective rank",
+    "rsa_spearman": "RSA (Spearman)",
+    "text_affinity": "text affinity",
+}
+POOLED = "all settings"
+
+
+def structure_lines(points: Points, found: Sequence[Association]) -> list[str]:
+    """The table of each group, a sentence on it, and how to read them."""
+    lines = []
+    for group in dict.fromkeys(each.setting for each in found):
+        own = [each for each in found if each.setting == group]
+        lines += [heading(group, points.metric), ""]
+        header, rows = association_table(own)
+        align = ("left", "left", *["right"] * 5, "left")
+        grid = tabulate(rows, header, "simple", disable_numparse=True, colalign=align)
+        lines += [f"  {line}" for line in grid.splitlines()]
+        lines += ["", f"  {sentence(own, points.metric)}", ""]
+    return lines + notes_on(points, found)
+
+
+def heading(setting: str | None, metric: str) -> str:
+    """What stands above a table; `setting` is None for all of them."""
+    return f"{setting or POOLED}: rows' structure against test {metric}"
+
+
+def association_table(found: Sequence[Association]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells: a line for each number and stage."""
+    header = ["rows", "stage", "methods", "cells", "ρ", "95 % interval", "p", "verdict"]
+    rows = []
+    for each in found:
+        interval = NOTHING
+        if each.low is not None and each.high is not None:
+            interval = f"[{_signed(each.low)}, {_signed(each.high)}]"
+        rows.append(
+            [
+                NAMES[each.number],
+                STAGE_NAMES[each.stage],
+                str(each.num_methods),
+                str(each.num_cells),
+                NOTHING if each.rho is None else _signed(each.rho),
+                interval,
+                p_value(each.p),
+                each.verdict,
+            ]
+        )
+    return header, rows
+
+
+def _signed(rho: float) -> str:
+    """`+.42`."""
+    return f"{rho:+.2f}".replace("0.", ".", 1)
+
+
+def no_cells(metric: str, setting: str | None = None, where: str = "") -> str:
+    """What is said instead where no cell gives a point."""
+    of = f" of setting {setting!r}" if setting else ""
+    return f"no cells{of} with {metric}{where} that pass popularity"
+
+
+def sentence(found: Sequence[Association], metric: str) -> str:
+    """What the tests of one group show."""
+    tested = [each for each in found if each.rho is not None]
+    if not tested:
+        return f"Too few methods to say: a test needs {FEWEST_METHODS}."
+    shown = [
+        f"{NAMES[each.number]} {STAGE_NAMES[each.stage]} ({_signed(each.rho)})"
+        for each in tested
+        if each.rho is not None and each.verdict in ("rises with it", "falls with it")
+    ]
+    needed = [each.smallest for each in tested if each.smallest is not None]
+    if not shown:
+        text = f"No number is shown to rise or fall with {metric}, of {len(tested)} tested."
+        if needed:
+            low, high = min(needed), max(needed)
+            text += f" Single numbers would have had to reach about {low:.2f} to {high:.2f}."
+        return text
+    return f"Shown to go with {metric}, of {len(tested)} numbers tested: {'; '.join(shown)}."
+
+
+def notes_on(points: Points, found: Sequence[Association]) -> list[str]:
+    """What the figures are, what was left out, what does not follow."""
+    out = {
+        "references": points.references,
+        "under-trained": points.under_trained,
+        f"without {points.metric}": points.without_score,
+    }
+    left = ", ".join(f"{count} {what}" for what, count in out.items() if count)
+    notes = [
+        "ρ is Spearman's over cells; intervals and p by drawing methods with all their seeds; p is"
+        " Holm-corrected over the numbers of a table.",
+        f"{len(points.scores)} cells of {len(set(points.methods))} methods; left out:"
+        f" {left or 'none'}.",
+        "Methods differ in more than these numbers (budget, training before SFT): a correlation"
+        " over methods is no effect.",
+    ]
+    if any(each.setting is None for each in found):
+        notes.append(f"{POOLED}: by ranks within each setting.")
+    if points.unjudged:
+        names = ", ".join(points.unjudged)
+        notes.append(f"Without popularity it is unknown which cells are under-trained: {names}.")
+    if len(set(points.methods)) == len(points.methods) or max(points.seeds, default=0) == 0:
+        notes.append("One seed of each method: what a seed's luck adds is unknown.")
+    return notes
+
+
+def structure_json(points: Points, found: Sequence[Association]) -> str:
+    """The associations and what they rest on, as JSON."""
+    content = {
+        "metric": points.metric,
+        "cells": len(points.scores),
+        "methods": sorted(set(points.methods)),
+        "left_out": {
+            "references": points.references,
+            "under_trained": points.under_trained,
+            "without_score": points.without_score,
+        },
+        "unjudged": list(points.unjudged),
+        "numbers": list(NUMBERS),
+        "associations": [asdict(each) for each in found],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Checks of records without their author."""

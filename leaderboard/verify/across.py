@@ -1,0 +1,265 @@
+"""Checks across records: seeds differ, and the cells of a setting have what they share alike."""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from leaderboard.records.canonical import canonical_json
+from leaderboard.records.ranks import TEXTS, Ranks, combined
+from leaderboard.records.record import MethodCard, Record
+from leaderboard.records.shipped import Shipped
+from leaderboard.verify.alike import Block, Traits, blocks_of, compare_traits, traits_of
+from leaderboard.verify.findings import Finding, Report
+from leaderboard.verify.manifest import start_of
+from leaderboard.verify.plausible import last_position
+from leaderboard.verify.training import track_task
+
+INPUTS = ("dataset", "semantic_ids", "backbone", "tokenizer", "prompts", "queries")
+
+
+class TargetsHash:
+    """Hashes who was scored on what: split, user, item, grade, popularity and history.
+
+    Records of a setting list the same rows in the same order, so the last hash is kept: rows that
+    are equal to the last ones are not sorted again.
+    """
+
+    def __init__(self) -> None:
+        self._columns: list[npt.NDArray[Any]] = []
+        self._hash = ""
+        self._order: npt.NDArray[np.integer[Any]] = np.zeros(0, dtype=np.int64)
+
+    def of(self, ranks: Ranks) -> str:
+        """The hash of `ranks`.
+
+        The first wording's rows stand for all (`check_ranks` sees to it): references have one.
+        """
+        return self._of(_first_wording(ranks))
+
+    def blocks(self, ranks: Ranks) -> dict[int, Block]:
+        """`blocks_of` the first wording of `ranks`."""
+        first = _first_wording(ranks)
+        self._of(first)
+        return blocks_of(first, self._order)
+
+    def _of(self, first: Ranks) -> str:
+        """The hash of rows of one wording."""
+        texts = [first.coded(name) for name in TEXTS]
+        columns: list[npt.NDArray[Any]] = []
+        for column in texts:
+            columns += [column.names, column.numbers]
+        columns += [first.grade, first.target_popularity, first.history_length]
+        pairs = zip(columns, self._columns, strict=False)
+        if not self._columns or not all(np.array_equal(new, old) for new, old in pairs):
+            self._columns = columns
+            self._hash, self._order = _hash_and_order(first)
+        return self._hash
+
+
+def _first_wording(ranks: Ranks) -> Ranks:
+    """The rows of the first wording."""
+    return ranks.where(ranks.wording == 0) if ranks.wording.any() else ranks
+
+
+def _hash_and_order(first: Ranks) -> tuple[str, npt.NDArray[np.integer[Any]]]:
+    """`TargetsHash` of rows of one wording in whatever order they stand, and their sorted order."""
+    digest = hashlib.sha256()
+    columns: list[npt.NDArray[np.integer[Any]]] = []
+    for name in TEXTS:
+        column = first.coded(name).in_order()
+        digest.update(canonical_json(column.names.tolist()))
+        columns.append(column.numbers)
+    order = np.argsort(combined(*columns), kind="stable")
+    columns += [first.grade, first.target_popularity, first.history_length]
+    for values in columns:
+        digest.update(values[order].astype("<i8").tobytes())
+    return digest.hexdigest(), order
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one record says that others must agree with, or must not.
+
+    Args:
+        path: its file.
+        is_cell: not a reference.
+        name: its setting's name.
+        setting_hash: its setting.
+        method: its method's card.
+        method_hash: the method's.
+        targets: `TargetsHash`; empty where the ranks cannot be read.
+        num_items: of a cell, how many there are.
+        last_position: the last that a target may stand on; 0 where none is ranked.
+        inputs: of a cell, what it read: name → sha256.
+        shared: of a cell, (field, what it may depend on beside the setting) → value.
+        traits: of a cell, what no other has.
+    """
+
+    path: Path
+    is_cell: bool
+    name: str
+    setting_hash: str
+    method: MethodCard
+    method_hash: str
+    targets: str
+    num_items: int | None
+    last_position: int
+    inputs: dict[str, str | None]
+    shared: dict[tuple[Any, ...], Any]
+    traits: Traits
+
+
+def facts_of(path: Path, record: Record, ranks: Ranks | None, targets: TargetsHash) -> Facts:
+    """The facts of the `record` at `path`; all that is kept of it."""
+    is_cell = record.kind == "cell"
+    blocks = targets.blocks(ranks) if is_cell and ranks is not None else {}
+    ranked = ranks is not None and bool(ranks.in_beam.any())
+    return Facts(
+        path=path,
+        is_cell=is_cell,
+        name=record.setting.name,
+        setting_hash=record.setting_hash,
+        method=record.method,
+        method_hash=record.method_hash,
+        targets="" if ranks is None else targets.of(ranks),
+        num_items=None if record.accounting is None else record.accounting.num_items,
+        last_position=last_position(ranks) if ranks is not None and ranked else 0,
+        inputs={name: getattr(record.inputs, name) for name in INPUTS} if is_cell else {},
+        shared=_shared(record) if is_cell else {},
+        traits=traits_of(record, blocks),
+    )
+
+
+def compare(checked: Sequence[Facts], findings: list[Finding]) -> None:
+    """Checks across records: one setting of a name, and within it what cells share, or do not."""
+    _compare_settings(checked, findings)
+    first_of: dict[str, Facts] = {}
+    methods: dict[tuple[str, str], str] = {}
+    items: dict[str, Facts] = {}
+    for facts in checked:
+        if facts.num_items is not None:
+            items.setdefault(facts.setting_hash, facts)
+        report = Report(str(facts.path), findings)
+        known = methods.setdefault((facts.setting_hash, facts.method.key), facts.method_hash)
+        report.equal("method_hash (within the setting)", facts.method_hash, known)
+        first = first_of.setdefault(facts.setting_hash, facts)
+        if facts.targets and first.targets and facts.targets != first.targets:
+            found, expected = "other users or targets", f"those of {first.path}"
+            report.error("files.ranks (targets)", found, expected)
+    cells = [facts for facts in checked if facts.is_cell]
+    _compare_inputs(cells, findings)
+    _compare_shared(cells, findings)
+    _check_positions([facts for facts in checked if not facts.is_cell], items, findings)
+    compare_traits([(each.path, each.setting_hash, each.traits) for each in cells], findings)
+
+
+def _compare_settings(checked: Sequence[Facts], findings: list[Finding]) -> None:
+    """A setting's name stands for one setting: the one that most records of it are of."""
+    by_name: dict[str, Counter[str]] = {}
+    for facts in checked:
+        by_name.setdefault(facts.name, Counter())[facts.setting_hash] += 1
+    usual = {name: hashes.most_common(1)[0][0] for name, hashes in by_name.items()}
+    for facts in checked:
+        if facts.setting_hash != usual[facts.name]:
+            other = next(
+                each.path
+                for each in checked
+                if (each.name, each.setting_hash) == (facts.name, usual[facts.name])
+            )
+            wanted = (
+                f"{usual[facts.name]}, as in {other}: one setting of a name in one results"
+                " directory; run it again, or give the other setting a name of its own"
+            )
+            report = Report(str(facts.path), findings)
+            report.error("setting_hash (within the name)", facts.setting_hash, wanted)
+
+
+def _check_positions(
+    references: Sequence[Facts], items: Mapping[str, Facts], findings: list[Finding]
+) -> None:
+    """No reference puts a target behind more items than the setting's cells say there are."""
+    for facts in references:
+        cell = items.get(facts.setting_hash)
+        most = None if cell is None else cell.num_items
+        if cell is not None and most is not None and facts.last_position > most:
+            found = f"a target at position {facts.last_position}"
+            wanted = f"at most {most} (accounting.num_items of {cell.path})"
+            Report(str(facts.path), findings).error("files.ranks (num_better)", found, wanted)
+
+
+def compare_with_shipped(
+    checked: Sequence[Facts], shipped: Shipped, findings: list[Finding]
+) -> None:
+    """Warns of records whose setting or method has a shipped name, but is not as shipped."""
+    for facts in checked:
+        report = Report(str(facts.path), findings)
+        for field, found, wanted in shipped.differences(
+            facts.name, facts.setting_hash, facts.method, facts.method_hash
+        ):
+            report.warn(field, found, wanted)
+
+
+def _compare_inputs(cells: Sequence[Facts], findings: list[Finding]) -> None:
+    """The cells of a setting read the same inputs, those without a pin in the setting too."""
+    first: dict[str, Facts] = {}
+    for facts in cells:
+        other = first.setdefault(facts.setting_hash, facts)
+        for name, value in facts.inputs.items():
+            if value != other.inputs[name]:
+                wanted = f"{other.inputs[name]}, as in {other.path}"
+                Report(str(facts.path), findings).error(f"inputs.{name}", value, wanted)
+
+
+MANIFEST = ("first_token_id", "rows_before", "rows_after", "num_text_rows", "tied")
+"""What all manifests of a setting say alike, since they tell of one backbone."""
+
+
+def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
+    """(field, what it may depend on beside the setting) → value that other cells must have."""
+    shared: dict[tuple[Any, ...], Any] = {}
+    if record.manifest is not None:
+        for name in (*MANIFEST, "text_rows_sha256_before", "text_norm_mean"):
+            shared[f"manifest.{name}", None] = getattr(record.manifest, name)
+        start, environment = start_of(record.method.key), record.environment
+        if start is not None:  # sums of rows are rounded as the machine and torch add them
+            torch = environment.packages.get("torch")
+            place = (start, environment.device, environment.instruction_set, torch)
+            shared["manifest.new_rows_sha256_after", place] = record.manifest.new_rows_sha256_after
+    for index, proof in enumerate(record.proofs):
+        if proof.stage == "sft":
+            field = f"proofs.{index}.trainable_parameters"
+            shared[field.replace(str(index), "*"), None] = proof.trainable_parameters
+    if record.budget is not None:
+        shared["budget.sft_flops", record.seed] = record.budget.sft_flops
+        shared["budget.extra_flops", record.seed] = record.budget.extra_flops
+    if "after" not in record.method.spends:  # which trains on more of R
+        task = track_task(record)
+        shared[f"tasks.{task}", None] = record.tasks.get(task)
+    return shared
+
+
+def _compare_shared(cells: Sequence[Facts], findings: list[Finding]) -> None:
+    """The cells of a setting have one backbone and, at a seed, one R and one extra budget."""
+    first: dict[tuple[Any, ...], tuple[Path, Any]] = {}
+    for facts in cells:
+        for (field, seed), value in facts.shared.items():
+            place = (facts.setting_hash, field, seed)
+            path, known = first.setdefault(place, (facts.path, value))
+            if not _alike(value, known):
+                report = Report(str(facts.path), findings)
+                report.error(field, value, f"{known}, as in {path}")
+
+
+def _alike(value: Any, known: Any) -> bool:
+    """Equal; figures of floats up to what float32 and the order of sums round."""
+    if isinstance(value, float) and isinstance(known, float):
+        exact = max(abs(value), abs(known)) > 1e6  # FLOPs, which are sums of whole numbers
+        return math.isclose(value, known, rel_tol=1e-12 if exact else 1e-5)
+    return bool(value == known)

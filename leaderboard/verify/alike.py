@@ -1,0 +1,171 @@
+"""Do two cells say the same where no two can? Ranks in blocks, rows after SFT, learning curves.
+
+A copy of ranks is another file as soon as one count differs or rows stand in another order. So the
+rows are sorted and cut into blocks, and the counts of each block are hashed: a copy shares most of
+its blocks with what it was copied from. Two honest cells of a setting put 2 to 4 in a hundred of
+the targets they find at the same place, and share no block.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from leaderboard.records.ranks import Ranks
+from leaderboard.records.record import CurvePoint, Record, StageProof
+from leaderboard.verify.findings import Finding, Report
+
+MOST_BLOCKS = 16
+LEAST_ROWS = 32
+"""Of a block; small tables have fewer blocks."""
+TELLING = 6
+"""Rows of a block that must differ from what most of it says (most targets missed, or all first):
+what many weak or perfect cells have alike tells nothing."""
+TELLING_IN_ALL = 24
+"""Such rows that blocks alike must hold together: a few dozen users prove no copy."""
+NEARLY_ALIKE = frozenset({"mean", "hf_default"})
+"""Methods whose first rows differ by next to nothing: at one seed, short trainings on the same
+examples may end with the same ranks. All else of them differs."""
+TELLING_HITS = 8
+"""Hits that a learning curve must hold to tell two cells apart."""
+FIGURES = ("effective_rank", "effective_rank_centred", "stable_rank", "norm_mean")
+
+
+class Block(NamedTuple):
+    """A block of rows: a hash of its counts, and how many rows tell something."""
+
+    hash: str
+    telling: int
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What no two cells of a setting have alike.
+
+    Args:
+        method: key of its method.
+        seed: its seed.
+        blocks: place → block of rows, of those that tell something.
+        single: field → what stands there, of fields that two cells never have alike.
+    """
+
+    method: str
+    seed: int
+    blocks: dict[int, Block]
+    single: dict[str, Any]
+
+    def nearly(self, other: "Traits") -> bool:
+        """Whether honest ranks of both may be alike."""
+        return self.seed == other.seed and {self.method, other.method} == NEARLY_ALIKE
+
+
+def traits_of(record: Record, blocks: dict[int, Block]) -> Traits:
+    """The traits of a cell."""
+    single: dict[str, Any] = {}
+    moved = [proof for proof in record.proofs if proof.stage == "sft" and proof.new_rows_changed]
+    for proof in moved:
+        single |= _of_rows(record, proof)
+    hits = _hits(record)
+    if hits >= TELLING_HITS:
+        points = [sorted(point.metrics.items()) for point in record.learning_curve[1:]]
+        single["learning_curve.*.metrics"] = tuple(map(tuple, points))
+    return Traits(record.method.key, record.seed, blocks, single)
+
+
+def _of_rows(record: Record, proof: StageProof) -> dict[str, Any]:
+    """What is told of the rows that SFT left."""
+    found: dict[str, Any] = {
+        "proofs.*.new_rows_sha256 (sft)": proof.new_rows_sha256,
+        "files.diagnostics": record.files.diagnostics,
+    }
+    spectrum = record.diagnostics.get("sft")
+    if spectrum is not None and spectrum.effective_rank is not None:
+        values = [getattr(spectrum, name) for name in FIGURES]
+        found["diagnostics.sft.*"] = tuple(None if v is None else f"{v:.6g}" for v in values)
+    return found
+
+
+def _hits(record: Record) -> float:
+    """Targets that the curve's points after the first found, if not all in one place."""
+    size = min(record.setting.evaluation.validation_users, record.num_users["validation"])
+    found = 0.0
+    for point in record.learning_curve[1:]:
+        recall, mrr = (_widest(point, family) for family in ("recall", "mrr"))
+        if recall is not None and mrr is not None and 0 < mrr < recall:
+            found += recall * size
+    return found
+
+
+def _widest(point: CurvePoint, family: str) -> float | None:
+    """The metric of `family` at its largest cutoff that is defined."""
+    cutoffs = {
+        int(name.partition("@")[2]): value
+        for name, value in point.metrics.items()
+        if name.startswith(f"{family}@") and value is not None
+    }
+    return cutoffs[max(cutoffs)] if cutoffs else None
+
+
+def blocks_of(first: Ranks, order: npt.NDArray[np.integer[Any]]) -> dict[int, Block]:
+    """Place → block of rows, without those that tell nothing.
+
+    Args:
+        first: rows of one wording.
+        order: [n] their order by split, user and item.
+    """
+    miss = -1
+    better = np.where(first.in_beam, first.num_better, miss)[order].astype("<i4")
+    tied = np.where(first.in_beam, first.num_tied, miss)[order].astype("<i4")
+    count = min(MOST_BLOCKS, max(1, len(order) // LEAST_ROWS))
+    edges = np.linspace(0, len(order), count + 1).astype(np.int64)
+    found = (_block(better[low:high], tied[low:high]) for low, high in pairwise(edges.tolist()))
+    return {place: block for place, block in enumerate(found) if block.telling >= TELLING}
+
+
+def _block(better: npt.NDArray[np.int32], tied: npt.NDArray[np.int32]) -> Block:
+    """The block of these counts."""
+    most = int(np.bincount(better + 1).max()) if len(better) else 0
+    hashed = hashlib.sha256(better.tobytes() + tied.tobytes()).hexdigest()[:16]
+    return Block(hashed, len(better) - most)
+
+
+def compare_traits(cells: Sequence[tuple[Path, str, Traits]], findings: list[Finding]) -> None:
+    """No two `cells`, each a file, its setting's hash and its traits, have them alike."""
+    seen: dict[tuple[str, int, str], list[int]] = {}
+    first: dict[tuple[str, str, Any], Path] = {}
+    for number, (path, setting, traits) in enumerate(cells):
+        report = Report(str(path), findings)
+        alike, telling = Counter[int](), Counter[int]()
+        for place, block in traits.blocks.items():
+            others = seen.setdefault((setting, place, block.hash), [])
+            for other in others:
+                alike[other] += 1
+                telling[other] += block.telling
+            others.append(number)
+        for other, same in alike.most_common():
+            copied = 2 * same >= len(traits.blocks) and telling[other] >= TELLING_IN_ALL
+            if copied and not traits.nearly(cells[other][2]):
+                place_of = cells[other][0]
+                found = (
+                    f"{same} of {len(traits.blocks)} blocks of rows with the counts of {place_of}"
+                )
+                report.error("files.ranks (rows)", found, f"other ranks than {place_of}'s")
+                break
+        for field, other_path, value in _same(first, path, setting, traits.single):
+            report.error(field, value, f"another than {other_path}'s: no two cells have it alike")
+
+
+def _same(
+    first: dict[tuple[str, str, Any], Path], path: Path, setting: str, single: Mapping[str, Any]
+) -> Iterator[tuple[str, Path, Any]]:
+    """Fields that say what another cell's say: field, the other's file, value."""
+    for field, value in single.items():
+        other = first.setdefault((setting, field, value), path)
+        if other != path:
+            yield field, other, value

@@ -1,0 +1,235 @@
+"""Checks records and trials without their author: schema, digest, sidecars, derivable figures."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from leaderboard.records.processes import share
+from leaderboard.records.ranks import Ranks
+from leaderboard.records.record import (
+    Record,
+    RecordError,
+    diagnostics_path,
+    find_records,
+    parse_record,
+    ranks_path,
+    read_content,
+    record_digest,
+)
+from leaderboard.records.reproductions import reproductions_path
+from leaderboard.records.shipped import Shipped
+from leaderboard.records.trial import find_trials
+from leaderboard.verify.across import Facts, TargetsHash, compare, compare_with_shipped, facts_of
+from leaderboard.verify.curve import check_curve, check_steps, check_tasks
+from leaderboard.verify.diagnostics import check_diagnostics
+from leaderboard.verify.findings import Finding, Report
+from leaderboard.verify.fits import check_fits
+from leaderboard.verify.inputs import check_artefact
+from leaderboard.verify.manifest import check_manifest
+from leaderboard.verify.plausible import (
+    check_code,
+    check_curve_metrics,
+    check_last_point,
+    check_popularity,
+    check_positions,
+    check_speed,
+)
+from leaderboard.verify.record import (
+    check_accounting,
+    check_identity,
+    check_inputs,
+    check_parts,
+    check_proofs,
+)
+from leaderboard.verify.reproductions import check_reproductions
+from leaderboard.verify.sidecars import check_ranks
+from leaderboard.verify.training import check_budget, check_cost, check_trainable
+from leaderboard.verify.trials import verify_trials
+
+MEASURED = (
+    "cost.*.seconds",
+    "cost.*.peak_memory_bytes",
+    "cost.*.device_flops",
+    "fits.*.seconds",
+    "learning_curve.*.seconds",
+    "environment.threads",
+)
+"""Numbers that were measured and never come out the same; a change is found by the digest alone.
+
+Their signs and the order of the curve's seconds are checked, that no stage is faster than its
+device, and none smaller than the weights it holds.
+"""
+
+DIGEST_ALONE = {
+    "accounting.trie_mass.*": "0 to 1",
+    "accounting.beam_used_min": "bounded by the mean and the beam",
+    "budget.extra_flops": "exact where the setting gives a share of SFT, else by what was spent",
+    "cost.*.first_loss": "0 or more",
+    "cost.*.last_loss": "of SFT the curve's last",
+    "cost.grounding*.steps": "bounded by the examples",
+    "cost.score.tokens": "0 or more",
+    "cost.*.tokens": "bounded by FLOPs and examples, and by divisibility where rows are grounded",
+    "diagnostics.*.cosine_*": "-1 to 1; derived where a level has at most 64 used codes",
+    "diagnostics.*.norm_mean": "bounded by the singular values; of the first rows the manifest's",
+    "diagnostics.*.rsa_*": "-1 to 1; derived as the cosines, where those vary as float32 shows",
+    "diagnostics.*.text_affinity": "at least that to the text rows that are stored",
+    "fits.*": "epochs and the epoch kept; the library's own figures are not ours to derive",
+    "learning_curve.*.metrics.*": "0 to 1, rising with k, MRR up to NDCG up to recall, of whole"
+    " targets; the last near the validation ranks'; no two cells' alike",
+    "learning_curve.*.nominal_flops": "multiples of 6, rising; the last is SFT's",
+    "learning_curve.*.train_loss": "the last is SFT's",
+    "manifest.cosine_to_text_mean": "-1 to 1",
+    "manifest.norm_*": "of first rows with codes that no item uses",
+    "manifest.pairwise_cosine_mean": "of first rows with codes that no item uses",
+    "manifest.rows_before": "exact unless the vocabulary is padded; one within a setting",
+    "manifest.text_norm_mean": "0 or more; one within a setting",
+    "proofs.*.*_changed": "at most the rows there are; text rows in grounding: none",
+    "proofs.*.*_with_gradient": "at most the rows there are; text rows in grounding: none",
+    "proofs.*.trainable_parameters": "divisible, at least all rows; one within a setting",
+    "setting.seeds.*": "what a board runs by default; no part of a cell",
+    "setting.tuning.*": "how rates were found; the rates themselves are hashed",
+    "tasks.*": "bounded by steps and batches; R's is one within a setting",
+}
+"""Figures of a record that do not follow from its other fields, sidecars and inputs alone → what
+`verify` does check of them.
+
+A changed one is refused by the digest; whoever also computes the digest anew is found only where
+the check named here is broken. `gti-bench rerun` computes the cell again and compares them all.
+Every other number is derived: `verify` names it when a digit of it is changed, in arrays stored in
+float32 as far as those reach: means and ranks to some six digits, RSA to some 1e-6 (Pearson) and
+1e-5 (Spearman), less where the rows' cosines hardly vary.
+"""
+
+
+RECORDS_PER_TASK = 16
+"""Read by one process in a row, so that it can use what the last record left."""
+
+
+def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> list[Finding]:
+    """All findings about the records and trials under `path`; none if all is well.
+
+    Of each record only what others must agree with is kept, so memory does not grow with them.
+
+    Args:
+        path: a results directory, one setting's or one method's directory in it or in its
+            `tuning`, or one record or trial.
+        processes: how many share the work where there is enough of it. With more than one the
+            calling script must be importable (`if __name__ == "__main__":`), as `spawn` demands.
+        shipped: settings and methods as they come with the code: records of other ones under their
+            names are warned of; None: unknown.
+    """
+    trials = _trials(path)
+    records = [] if path in trials else list(_records(path))
+    if not records and not trials:
+        return [
+            Finding("error", str(path), "", f"no records under {path}", "SETTING/METHOD/seed-N")
+        ]
+    findings: list[Finding] = []
+    checked: list[Facts] = []
+    for found, facts in _verify_all(records, processes):
+        findings += found
+        checked += facts
+    compare(checked, findings)
+    if shipped is not None:
+        compare_with_shipped(checked, shipped, findings)
+    findings += verify_trials(trials)
+    if path.is_dir():
+        _find_orphans(path, findings)
+    return findings
+
+
+def _verify_all(
+    records: Sequence[Path], processes: int
+) -> Iterator[tuple[list[Finding], list[Facts]]]:
+    """What is found in each run of `records`, in their order."""
+    size = RECORDS_PER_TASK
+    tasks = [records[start : start + size] for start in range(0, len(records), size)]
+    # A process takes a second to start.
+    yield from share(_verify_some, tasks, min(processes, len(tasks) // 2))
+
+
+def _verify_some(records: Sequence[Path]) -> tuple[list[Finding], list[Facts]]:
+    """Checks each of `records` by itself; what is wrong, and what others must agree with."""
+    findings: list[Finding] = []
+    checked: list[Facts] = []
+    targets = TargetsHash()
+    for file in records:
+        record, ranks = _verify_one(Report(str(file), findings), file)
+        if record is not None:
+            checked.append(facts_of(file, record, ranks, targets))
+    return findings, checked
+
+
+def _records(path: Path) -> Iterator[Path]:
+    """The record files at or under `path`."""
+    if path.is_file():
+        yield path
+        return
+    found = list(find_records(path))
+    found = found or sorted(path.glob("*/seed-*.json")) or sorted(path.glob("seed-*.json"))
+    yield from found
+
+
+def _trials(path: Path) -> list[Path]:
+    """The trial files at or under `path`; of a results directory those in its `tuning`."""
+    if path.is_file():
+        return [path] if path.name.startswith("trial-") else []
+    return list(find_trials(path / "tuning" if (path / "tuning").is_dir() else path))
+
+
+def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None]:
+    """Checks one record; returns it and its ranks, as far as they can be read."""
+    try:
+        content = read_content(path)
+    except RecordError as error:
+        report.error("", str(error), "a readable record")
+        return None, None
+    try:
+        report.equal("digest", content.get("digest"), record_digest(content))
+    except ValueError as error:  # NaN or a broken character: no canonical form, so no digest
+        report.error("digest", f"content without a canonical form ({error})", "a digest")
+    try:
+        record = parse_record(content, str(path))
+    except RecordError as error:
+        report.error("(schema)", str(error).removeprefix(f"{path}: "), "the record's schema")
+        return None, None
+    check_identity(report, record, path.resolve())
+    check_inputs(report, record)
+    check_code(report, record)
+    check_parts(report, record)
+    check_accounting(report, record)
+    check_manifest(report, record)
+    check_proofs(report, record)
+    check_fits(report, record)
+    check_tasks(report, record)
+    check_curve(report, record)
+    check_curve_metrics(report, record)
+    check_steps(report, record)
+    check_cost(report, record)
+    check_speed(report, record)
+    check_trainable(report, record)
+    check_budget(report, record)
+    artefact = check_artefact(report, record, path)
+    ranks = check_ranks(report, record, path)
+    if ranks is not None:
+        check_positions(report, record, ranks)
+        check_popularity(report, record, ranks)
+        check_last_point(report, record, ranks)
+    check_diagnostics(report, record, path, artefact)
+    check_reproductions(report, record, path, ranks)
+    return record, ranks
+
+
+def _find_orphans(path: Path, findings: list[Finding]) -> None:
+    """Sidecars without a record: a cell that was interrupted, or whose record was removed."""
+    for pattern, sidecar in (
+        ("seed-*.ranks.parquet", ranks_path),
+        ("seed-*.diagnostics.npz", diagnostics_path),
+        ("seed-*.reproductions.jsonl", reproductions_path),
+        ("trial-*.ranks.parquet", ranks_path),
+    ):
+        for file in sorted(path.rglob(pattern)):
+            record = file.with_name(f"{file.name.partition('.')[0]}.json")
+            if sidecar(record) == file and not record.exists():
+                findings.append(
+                    Finding("warning", str(file), "", "no record beside it", record.name)
+                )

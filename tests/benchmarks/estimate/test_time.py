@@ -1,0 +1,81 @@
+"""What a cell and its Semantic IDs are expected to cost, by hand."""
+
+import numpy as np
+import pytest
+
+from benchmarks.estimate.time import (
+    chat_tokens,
+    encoding_flops,
+    quantising_seconds,
+    ranks_bytes,
+    tokens_per_pass,
+)
+from benchmarks.estimate.workload import Workload, workload_of, workload_of_card
+from benchmarks.inputs.catalogue import find_setting
+from benchmarks.inputs.inputs import load_inputs
+from leaderboard.records.setting import Setting
+
+
+def setting_of(name: str) -> Setting:
+    return find_setting(name).setting
+
+
+def test_chat_prompts_of_a_block_share_what_stands_before_the_answers():
+    assert chat_tokens(1, 20, 4) == 0  # nothing to ask about
+    assert chat_tokens(2, 20, 4) == 40 + 4 + 20 + 4
+    assert chat_tokens(21, 20, 4) == 40 + 20 * (4 + 20 + 4)
+    assert chat_tokens(24, 20, 4) == chat_tokens(21, 20, 4) + chat_tokens(4, 20, 4)
+
+
+def test_an_rq_vae_costs_its_products_and_its_steps():
+    setting = setting_of("vibrent-qwen3-0.6b")
+    work = Workload(train_lengths=[3], num_items=10, text_tokens=5.0, prefixes=0)
+    layers = 1024 * 1024 + 1024 * 512 + 512 * 256 + 256 * 32
+    item = 6 * 2 * layers + 3 * 2 * 4 * 256 * 32 + 10 * 256 * 50
+    assert quantising_seconds(setting, work, 1024, 1e9) == pytest.approx(
+        20_000 * 10 * item / 1e9 + 20_000 * 0.01
+    )
+    assert encoding_flops(setting, work, 440) == 2 * 440 * 10 * 5
+
+
+def test_the_committed_rq_vae_took_about_what_is_estimated():
+    # docs/tokenizers.md: 2.1 minutes for 500 epochs of ml-100k-nano-rqvae, on cores that reach
+    # 50 GFLOP/s of which training gets a third.
+    work = Workload(train_lengths=[3], num_items=1682, text_tokens=10.0, prefixes=0)
+    seconds = quantising_seconds(setting_of("ml-100k-nano-rqvae"), work, 384, 0.35 * 50e9)
+    assert 126 / 2 < seconds < 126 * 2
+
+
+def test_the_card_stands_in_for_data_that_are_not_here():
+    work = workload_of_card(setting_of("vibrent-qwen3-0.6b"))
+    assert work is not None
+    assert (len(work.train_lengths), work.num_items) == (2_200, 15_800)
+    # 64,000 interactions of 2,200 users, two of each held out.
+    assert set(work.train_lengths) == {27}
+    assert work.prefixes == 256 + 15_800 + 15_800
+
+
+def test_without_data_and_a_card_nothing_is_expected(write_setting, tmp_path):
+    assert workload_of_card(setting_of(str(write_setting(tmp_path)))) is None
+
+
+def test_the_data_themselves_are_counted(write_setting, tmp_path):
+    setting = setting_of(str(write_setting(tmp_path)))
+    inputs = load_inputs(setting, offline=True)
+    work = workload_of(setting, inputs, inputs.semantic_ids)
+    lengths = [len(history) - 2 for history in inputs.dataset.histories]
+    assert sorted(work.train_lengths) == sorted(lengths)
+    assert work.prefixes == len(np.unique(inputs.semantic_ids.codes[:, 0])) == 6
+    train, score = tokens_per_pass(setting, work)
+    assert train == sum(2 * n + 10 * -(-n // 10) for n in lengths)
+    assert score == 2 * sum(2 * min(n + 1, 9) + 30 + 20 for n in lengths)
+    assert ranks_bytes(work) == 40 * 2 * 60
+
+
+def test_queries_are_counted_and_expected():
+    work = workload_of_card(setting_of("ml-100k-search-nano"))
+    assert work is not None
+    assert work.queries is not None
+    per_item = setting_of("ml-100k-search-nano").queries.per_item
+    assert work.queries.train == (per_item - 2) * 1_682
+    assert ranks_bytes(work) == 3 * 2 * 1_682

@@ -1,0 +1,299 @@
+"""Boards: what stands on them, what they refuse, and what is left out with a note."""
+
+import dataclasses
+import json
+from dataclasses import fields
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leaderboard.board.board import load_leaderboards
+from leaderboard.metrics.metrics import per_user
+from leaderboard.records.cells import LeaderboardError
+from leaderboard.records.ranks import Ranks, read_ranks, write_ranks
+from leaderboard.records.record import (
+    ranks_path,
+    read_content,
+    read_record,
+    record_digest,
+    record_path,
+    write_record,
+)
+from leaderboard.statistics.crossed import estimate
+
+
+def only_board(*directories: Path, **options: Any) -> Any:
+    found = load_leaderboards(directories, **options)
+    assert found.refused == ()
+    assert len(found.boards) == 1
+    return found.boards[0]
+
+
+def scores_of(root: Path, method: str, seeds: tuple[int, ...] = (0, 1, 2)) -> np.ndarray:
+    paths = [record_path(root, "toy", method, seed) for seed in seeds]
+    return np.stack(
+        [per_user(read_ranks(ranks_path(p)).of_split("test"), "ndcg@10")[1] for p in paths]
+    )
+
+
+def test_rows_are_sorted_by_the_score_with_references_at_their_place(whole_board: Path) -> None:
+    board = only_board(whole_board)
+    means = [row.means["ndcg@10"] for row in board.rows]
+    assert means == sorted(means, reverse=True)
+    kinds = {row.key: row.kind for row in board.rows}
+    assert kinds["popularity"] == kinds["markov"] == "reference"
+    assert set(kinds) == {"mean", "random", "gti", "lc_rec", "popularity", "markov"}
+    assert not board.provisional
+    assert not board.evidence
+    assert board.num_users == 60
+
+
+def test_means_and_sds_are_those_of_the_records(whole_board: Path) -> None:
+    row = only_board(whole_board).row("gti")
+    values = [read_record(path).metrics["test"]["recall@5"] for path in row.paths.values()]
+    assert row.means["recall@5"] == pytest.approx(np.mean(values))
+    assert row.seed_sds["recall@5"] == pytest.approx(np.std(values, ddof=1))
+
+
+def test_intervals_and_differences_are_those_of_the_crossed_model(whole_board: Path) -> None:
+    board = only_board(whole_board)
+    gti, mean = scores_of(whole_board, "gti"), scores_of(whole_board, "mean")
+    row = board.row("gti")
+    assert row.score == estimate(gti)
+    assert row.score.mean == pytest.approx(row.means["ndcg@10"])
+    assert row.difference.estimate == estimate(gti - mean)
+    assert row.difference.base == "mean"
+    assert board.row("mean").difference is None
+    reference = board.row("popularity").difference
+    assert reference.p is None
+    assert reference.verdict == "not tested"
+    expected = scores_of(whole_board, "popularity", (0,))[0] - mean
+    assert reference.estimate == dataclasses.replace(estimate(expected), p=None)
+    assert (reference.smallest, reference.seeds_needed) == (None, None)
+
+
+def test_p_is_corrected_over_the_methods_alone(whole_board: Path) -> None:
+    rows = [row for row in only_board(whole_board).rows if row.difference and row.kind == "cell"]
+    raw = sorted(row.difference.estimate.p for row in rows)
+    assert min(row.difference.p for row in rows) == pytest.approx(min(1, 3 * raw[0]))
+
+
+def test_a_plain_difference_is_found_and_letters_show_it(factory: Any) -> None:
+    for seed in (0, 1, 2):
+        factory.write("mean", seed, skill=0.2, users=400)
+        factory.write("gti", seed, skill=0.7, users=400)
+    board = only_board(factory.root)
+    assert board.row("gti").difference.verdict == "better"
+    assert (board.row("gti").ties, board.row("mean").ties) == ("a", "b")
+    assert any("popularity" in note for note in board.notes)
+
+
+def test_missing_seeds_make_a_board_provisional(factory: Any) -> None:
+    factory.write("mean", 0)
+    factory.write("mean", 1)
+    factory.write("gti", 0)
+    board = only_board(factory.root)
+    assert board.provisional
+    assert board.row("mean").missing_seeds == (2,)
+    assert board.row("gti").missing_seeds == (1, 2)
+    assert board.row("gti").score.scope == "conditional on one seed"
+    assert board.row("gti").difference.estimate.num_seeds == 1
+    assert board.row("mean").score.scope == "seeds and users"
+
+
+def test_a_cell_below_popularity_is_under_trained(factory: Any) -> None:
+    factory.write("popularity", skill=0.6)
+    factory.write("gti", 0, skill=0.9)
+    factory.write("gti", 1, skill=0.1)
+    assert only_board(factory.root).row("gti").under_trained == (1,)
+
+
+def test_diagnostics_and_cost_are_means_over_seeds(whole_board: Path) -> None:
+    row = only_board(whole_board).row("gti")
+    assert list(row.diagnostics) == ["init", "grounding", "sft"]
+    assert row.diagnostics["init"]["effective_rank"] == pytest.approx(1)
+    assert row.seconds == pytest.approx(0.5 + 61 + 5 + 9)
+    assert row.nominal_flops == pytest.approx(1.25e9)
+    assert row.extra_flops == pytest.approx(0.25e9)
+
+
+def test_a_metric_beyond_the_beam_has_no_intervals(factory: Any, toy_setting: Any) -> None:
+    evaluation = {"cutoffs": (10, 50), "wordings": 1, "validation_users": 20, "curve_points": 2}
+    setting = toy_setting(evaluation=evaluation)
+    from leaderboard.board.scores import read_scores
+    from leaderboard.records.cells import load_cells
+
+    factory.write("mean", setting=setting)
+    cells, _ = load_cells([factory.root])
+    assert read_scores(cells, "ndcg@50") is None
+    with pytest.raises(
+        LeaderboardError, match="not scored at ndcg@7; its metrics are recall, ndcg, mrr at 10"
+    ):
+        read_scores(cells, "ndcg@7")
+
+
+def test_the_same_cell_in_two_directories_counts_once(factory: Any, tmp_path: Path) -> None:
+    factory.write("mean")
+    factory.write("gti")
+    factory.write("mean", root=tmp_path / "committed")
+    board = only_board(factory.root, tmp_path / "committed")
+    assert len(board.row("mean").paths) == 1
+    factory.write("mean", root=tmp_path / "committed", skill=0.9)
+    found = load_leaderboards([factory.root, tmp_path / "committed"])
+    assert any("same cell with different ranks" in note for note in found.notes)
+    assert str(factory.root) in str(found.boards[0].row("mean").paths[0])
+
+
+def test_own_and_committed_seeds_stand_on_one_board(factory: Any, tmp_path: Path) -> None:
+    factory.write("mean", 0)
+    factory.write("mean", 1, root=tmp_path / "committed")
+    assert sorted(only_board(factory.root, tmp_path / "committed").row("mean").paths) == [0, 1]
+
+
+def test_two_settings_are_two_boards(factory: Any, toy_setting: Any) -> None:
+    factory.write("mean")
+    factory.write("mean", setting=toy_setting(name="other"))
+    found = load_leaderboards([factory.root])
+    assert [board.setting.name for board in found.boards] == ["other", "toy"]
+    assert len(load_leaderboards([factory.root], setting="toy").boards) == 1
+
+
+def test_two_versions_of_a_method_are_refused(factory: Any) -> None:
+    factory.write("gti", 0)
+    factory.write("gti", 1, version=2)
+    (line,) = load_leaderboards([factory.root]).refused
+    assert "method 'gti' differs" in line
+    assert "seed-0.json" in line
+    assert "seed-1.json" in line
+
+
+def test_other_users_under_one_setting_are_refused(factory: Any) -> None:
+    factory.write("mean")
+    factory.write("gti", users=50)
+    (line,) = load_leaderboards([factory.root]).refused
+    assert "50" in line
+    assert "60" in line
+
+
+def test_other_targets_for_as_many_users_are_refused(factory: Any) -> None:
+    from leaderboard.records.canonical import file_sha256
+    from leaderboard.records.ranks import Ranks, write_ranks
+
+    factory.write("mean")
+    path = factory.write("gti")
+    ranks = read_ranks(ranks_path(path))
+    columns = {name: getattr(ranks, name) for name in ranks.__dataclass_fields__}
+    write_ranks(ranks_path(path), Ranks(**{**columns, "item": np.array(["x"] * len(ranks))}))
+    content = json.loads(path.read_text())
+    content["files"]["ranks"] = file_sha256(ranks_path(path))
+    content["digest"] = record_digest(content)
+    path.write_text(json.dumps(content))
+    (line,) = load_leaderboards([factory.root]).refused
+    assert "different users or targets" in line
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.write_text("{"), "not valid JSON"),
+        (
+            lambda p: p.write_text(p.read_text().replace('"machine": "toy"', '"machine": "x"')),
+            "digest",
+        ),
+        (lambda p: ranks_path(p).unlink(), "cannot read ranks"),
+        (lambda p: ranks_path(p).write_bytes(b"PAR1"), "not the file its record names"),
+    ],
+)
+def test_a_damaged_cell_is_left_out_with_a_note(factory: Any, damage: Any, message: str) -> None:
+    factory.write("mean")
+    path = factory.write("gti")
+    damage(path)
+    found = load_leaderboards([factory.root])
+    assert [row.key for row in found.boards[0].rows] == ["mean"]
+    (note,) = found.notes
+    assert "gti" in note
+    assert message in note
+
+
+def test_another_protocol_is_left_out_with_a_note(factory: Any) -> None:
+    factory.write("mean")
+    factory.write("gti", protocol="0")
+    found = load_leaderboards([factory.root])
+    assert [row.key for row in found.boards[0].rows] == ["mean"]
+    assert "scores of two protocols never mix" in found.notes[0]
+
+
+def test_no_records_make_no_board(tmp_path: Path) -> None:
+    found = load_leaderboards([tmp_path / "nothing"])
+    assert found.boards == found.notes == found.refused == ()
+
+
+def test_an_unknown_method_is_named_with_those_there_are(whole_board: Path) -> None:
+    with pytest.raises(LeaderboardError, match="no method 'gtl' on board toy"):
+        only_board(whole_board).row("gtl")
+
+
+def test_a_record_in_another_settings_folder_is_left_out_with_a_note(factory: Any) -> None:
+    factory.write("mean")
+    path = factory.write("gti")
+    stray = factory.root / "other" / "gti"
+    stray.parent.mkdir()
+    path.parent.rename(stray)
+    found = load_leaderboards([factory.root])
+    assert [row.key for row in found.boards[0].rows] == ["mean"]
+    (note,) = found.notes
+    assert note == (
+        f"left out: {stray / path.name}: a record of setting 'toy' in the folder 'other'; move it"
+        " to toy/gti/"
+    )
+
+
+def test_one_settings_board_does_not_read_the_others_records(
+    factory: Any, toy_setting: Any
+) -> None:
+    factory.write("mean")
+    damaged = factory.write("mean", setting=toy_setting(name="other"))
+    damaged.write_text("{")
+    found = load_leaderboards([factory.root], setting="toy")
+    assert ([board.setting.name for board in found.boards], found.notes) == (["toy"], ())
+    assert len(load_leaderboards([factory.root]).notes) == 1
+
+
+def test_the_order_of_a_cells_rows_does_not_matter(factory: Any) -> None:
+    before = load_leaderboards([factory.board(("mean", "gti"))], "ndcg@10").boards[0]
+    path = factory.root / "toy" / "gti" / "seed-1.json"
+    ranks = read_ranks(ranks_path(path))
+    order = np.random.default_rng(0).permutation(len(ranks))
+    columns = {field.name: getattr(ranks, field.name)[order] for field in fields(ranks)}
+    sha256 = write_ranks(ranks_path(path), Ranks(**columns))
+    content = read_content(path)
+    content["files"]["ranks"] = sha256
+    del content["digest"]
+    write_record(path, content)
+    after = load_leaderboards([factory.root], "ndcg@10").boards[0]
+    assert [row.score for row in after.rows] == [row.score for row in before.rows]
+    assert [row.difference for row in after.rows] == [row.difference for row in before.rows]
+
+
+def test_what_another_process_makes_of_a_setting_arrives_whole(
+    factory: Any, toy_setting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.write("mean")
+    factory.write("gti")
+    factory.write("mean", setting=toy_setting(name="other"))
+
+    def there_and_back(work: Any, tasks: Any, processes: int) -> Any:
+        assert processes == 4
+        for task in tasks:
+            yield ForkingPickler.loads(
+                ForkingPickler.dumps(work(ForkingPickler.loads(ForkingPickler.dumps(task))))
+            )
+
+    alone = load_leaderboards([factory.root])
+    monkeypatch.setattr("leaderboard.board.board.share", there_and_back)
+    monkeypatch.setattr("leaderboard.board.board.MANY_RECORDS", 3)
+    assert load_leaderboards([factory.root], processes=4) == alone
+    assert [board.setting.name for board in alone.boards] == ["other", "toy"]

@@ -1,0 +1,155 @@
+"""Pairs of methods that answer the researcher's question: figures, correction, what is lacking."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import norm, t
+
+from baselines.registry import methods
+from benchmarks.cli.app import exit_code
+from leaderboard.board.board import load_leaderboards
+from leaderboard.board.compare import compare
+from leaderboard.board.contrasts import CONTRASTS, contrasts_of, load_contrasts
+from leaderboard.board.scores import read_scores
+from leaderboard.records.cells import LeaderboardError, load_cells
+from leaderboard.render.contrasts import contrast_lines, contrasts_json, verdict
+from leaderboard.statistics.corrections import holm
+
+DOCS = Path(__file__).parents[3] / "docs"
+RESULTS = DOCS.parent / "leaderboard" / "results"
+
+
+@pytest.fixture
+def some(factory: Any) -> Path:
+    """Three methods at two seeds, gti plainly the best; popularity far below them."""
+    for seed in (0, 1):
+        factory.write("mean", seed, skill=0.2, users=300)
+        factory.write("random", seed, skill=0.25, users=300)
+        factory.write("gti", seed, skill=0.9, users=300)
+    factory.write("popularity", skill=0.01, users=300)
+    return factory.root
+
+
+def test_every_contrast_is_between_two_methods_that_exist_and_none_is_there_twice() -> None:
+    pairs = [(contrast.a, contrast.b) for contrast in CONTRASTS]
+    assert {key for pair in pairs for key in pair} <= set(methods())
+    assert len({frozenset(pair) for pair in pairs}) == len(pairs)
+
+
+def test_figures_are_those_of_compare_and_p_is_corrected_over_all_pairs(some: Path) -> None:
+    found, left_out = load_contrasts([[some]], "toy")
+    assert left_out == []
+    pairs = [(each.contrast.a, each.contrast.b) for each in found.answers]
+    assert pairs == [("gti", "mean"), ("random", "mean")]
+    singles = [compare([[some]], "toy", a, b)[0] for a, b in pairs]
+    assert [each.estimate for each in found.answers] == [one.estimate for one in singles]
+    assert [each.p for each in found.answers] == holm([one.estimate.p for one in singles])
+    assert len(found.missing) == len(CONTRASTS) - 2
+    assert found.answers[0].shown
+
+
+def test_what_could_be_seen_is_what_the_board_says_with_as_many_tests(some: Path) -> None:
+    found, _ = load_contrasts([[some]], "toy")
+    (board,) = load_leaderboards([some]).boards
+    differences = [board.row(each.contrast.a).difference for each in found.answers]
+    assert len(differences) == 2
+    assert [each.smallest for each in found.answers] == [one.smallest for one in differences]
+    assert [each.seeds_needed for each in found.answers] == [
+        one.seeds_needed for one in differences
+    ]
+
+
+def test_with_one_seed_what_could_be_seen_follows_from_student_s_t(factory: Any) -> None:
+    for method, skill in (("mean", 0.2), ("random", 0.25), ("gti", 0.9)):
+        factory.write(method, 0, skill=skill, users=300)
+    found, _ = load_contrasts([[factory.root]], "toy")
+    scores = read_scores(load_cells([factory.root], "toy")[0], "ndcg@10")
+    assert found.level == 0.05 / 2
+    for each in found.answers:
+        a, b = (scores.values[key][0] for key in (each.contrast.a, each.contrast.b))
+        error = np.std(a - b, ddof=1) / np.sqrt(300)
+        expected = error * (t.isf(0.05 / 2 / 2, 299) + norm.ppf(0.8))
+        assert each.smallest == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_table_says_what_is_shown_what_could_be_seen_and_what_is_lacking(some: Path) -> None:
+    found, _ = load_contrasts([[some]], "toy")
+    text = "\n".join(contrast_lines(found))
+    first = next(line for line in text.splitlines() if "gti − mean" in line)
+    assert first.split()[-1] == "better"
+    assert "2 seeds × 300 users" in text
+    assert "no proof of equality" in text
+    assert "2 being tested together" in " ".join(text.split())
+    assert "No records for: mean_matched − mean" in text
+    table = [line for line in contrast_lines(found, "md") if line.startswith("| ")]
+    assert len(table) == 1 + 2
+    content = json.loads(contrasts_json(found))
+    assert content["contrasts"][0]["mean"] == found.answers[0].estimate.mean
+    assert content["contrasts"][0]["verdict"] == "better"
+    assert content["contrasts"][0]["seeds_needed"] == found.answers[0].seeds_needed
+    assert content["level"] == 0.05 / 2
+
+
+def test_contrasts_of_unlike_seeds_say_how_many_they_have(some: Path, factory: Any) -> None:
+    factory.write("gti_shuffled", 1, skill=0.5, users=300)
+    found, _ = load_contrasts([[some]], "toy")
+    lines = contrast_lines(found)
+    assert "at most 2 seeds" in lines[0]
+    shuffled = next(line for line in lines if "gti − gti_shuffled" in line)
+    assert shuffled.split()[-1] == "1"
+    assert any("With one seed" in line for line in lines)
+
+
+def test_a_method_below_popularity_answers_nothing(factory: Any) -> None:
+    for seed in (0, 1):
+        factory.write("mean", seed, skill=0.02, users=300)
+        factory.write("gti", seed, skill=0.9, users=300)
+    factory.write("popularity", skill=0.4, users=300)
+    found, _ = load_contrasts([[factory.root]], "toy")
+    (answer,) = found.answers
+    assert answer.weak == ("mean",)
+    assert not answer.shown
+    assert "mean under-trained" in "\n".join(contrast_lines(found))
+
+
+def test_without_a_pair_or_any_record_it_says_what_to_run(factory: Any) -> None:
+    factory.write("popularity")
+    cells, _ = load_cells([factory.root], "toy")
+    with pytest.raises(LeaderboardError, match="--methods all"):
+        contrasts_of(cells)
+    with pytest.raises(LeaderboardError, match="no records of setting 'other'"):
+        load_contrasts([[factory.root]], "other")
+
+
+def test_the_command_prints_it_and_refuses_what_is_not_scored(some: Path, capsys: Any) -> None:
+    words = ["contrasts", "toy", "--results", str(some)]
+    assert exit_code([*words, "--format", "md"]) == 0
+    assert "| gti − mean" in capsys.readouterr().out
+    assert exit_code([*words, "--metric", "ndcg@7"]) == 2
+    assert "not scored at ndcg@7" in capsys.readouterr().err
+
+
+def test_with_one_seed_a_verdict_is_that_seeds(factory: Any) -> None:
+    for method, skill in (("mean", 0.2), ("gti", 0.9)):
+        factory.write(method, 0, skill=skill, users=300)
+    found, _ = load_contrasts([[factory.root]], "toy")
+    assert verdict(found.answers[0]) == "better at one seed"
+
+
+def test_no_committed_difference_is_both_large_enough_to_be_seen_and_not_shown() -> None:
+    found, _ = load_contrasts([[RESULTS]], "ml-100k-nano")
+    for each in found.answers:
+        seen = each.smallest is not None and abs(each.estimate.mean) >= each.smallest
+        assert each.shown or each.weak or not seen, each.contrast
+
+
+@pytest.mark.parametrize("setting", ["ml-100k-nano", "ml-100k-search-nano"])
+def test_the_page_in_docs_shows_what_the_committed_records_say(setting: str) -> None:
+    page = (DOCS / "grounding_or_compute.md").read_text(encoding="utf-8")
+    shown = page.partition(f"<!-- contrasts of {setting}:")[2].partition("-->\n")[2]
+    shown = shown.partition("\n<!-- end of contrasts -->")[0]
+    found, _ = load_contrasts([[RESULTS]], setting)
+    assert shown.strip() == "\n".join(contrast_lines(found, "md")).strip()

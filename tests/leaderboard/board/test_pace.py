@@ -1,0 +1,113 @@
+"""One pace for a board: medians by hand, which machine counts, equal work in equal time."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaderboard.board.board import load_leaderboards
+from leaderboard.board.pace import pace_of
+from leaderboard.records.record import Cost, Record, read_record
+from leaderboard.render.numbers import flops, score
+from leaderboard.render.sentences import pace_note
+from leaderboard.render.tables import learning_note, learning_table, render
+
+ROOT = Path(__file__).parents[3]
+
+
+def timed(path: Path, stages: dict[str, tuple[float | None, float]], **where: Any) -> Record:
+    """The record of `path` with other FLOPs and seconds, and perhaps another environment."""
+    record = read_record(path)
+    cost = {
+        stage: record.cost["sft"].model_copy(update={"nominal_flops": work, "seconds": seconds})
+        for stage, (work, seconds) in stages.items()
+    }
+    environment = record.environment.model_copy(update=where)
+    return record.model_copy(update={"cost": cost, "environment": environment})
+
+
+def test_a_pace_is_the_median_of_the_machine_with_the_most_cells(factory: Any) -> None:
+    path = factory.write("mean", 0)
+    here = [timed(path, {"sft": (100.0, seconds)}, threads=1) for seconds in (10.0, 20.0, 50.0)]
+    grounded = timed(path, {"grounding": (90.0, 3.0), "sft": (100.0, 25.0)}, threads=1)
+    faster = [timed(path, {"sft": (100.0, 1.0)}, threads=8) for _ in range(3)]
+    pace = pace_of([*faster, *here, grounded])
+    assert pace is not None
+    assert pace.num_cells == 4
+    assert pace.rates == {"grounding": 30.0, "sft": (5.0 + 4.0) / 2}
+    assert (pace.slowest, pace.fastest) == (2.0, 10.0)
+    assert "1 thread," in pace.machine
+
+
+def test_without_flops_or_time_there_is_no_pace(factory: Any) -> None:
+    path = factory.write("mean", 0)
+    assert pace_of([]) is None
+    assert pace_of([timed(path, {"sft": (None, 3.0)}), timed(path, {"sft": (1.0, 0.0)})]) is None
+    assert pace_note(None) == ""
+
+
+def test_a_stage_takes_its_flops_at_that_stages_pace(factory: Any) -> None:
+    path = factory.write("mean", 0)
+    pace = pace_of([timed(path, {"sft": (100.0, 10.0), "init": (None, 2.0)})])
+    assert pace is not None
+    assert pace.seconds("sft", Cost(seconds=999.0, nominal_flops=250.0)) == 25.0
+    assert pace.seconds("init", Cost(seconds=2.0)) == 2.0
+    assert pace.seconds("sft", Cost(seconds=999.0)) is None
+    assert pace.seconds("grounding", Cost(seconds=9.0, nominal_flops=5.0)) is None
+
+
+def curve(seconds: float) -> list[dict[str, Any]]:
+    """Two points, .0 and .2, the second after `seconds` and 1e9 FLOPs."""
+    return [
+        {
+            "step": 10 * place,
+            "passes": float(place),
+            "nominal_flops": 1e9 * place,
+            "seconds": seconds * place,
+            "train_loss": None,
+            "metrics": {"ndcg@10": 0.2 * place},
+        }
+        for place in (0, 1)
+    ]
+
+
+def test_equal_work_takes_equal_time_in_the_table_however_busy_the_machine(factory: Any) -> None:
+    factory.write("mean", 0, learning_curve=curve(1.0))
+    factory.write("random", 0, learning_curve=curve(7.0))
+    factory.write("gti", 0, learning_curve=curve(3.0))
+    board = load_leaderboards([factory.root]).boards[0]
+    found = {each.key: each for each in board.learning}
+    assert found["mean"].seconds == pytest.approx(1.0)
+    assert found["random"].seconds == pytest.approx(7.0)
+    costs = [read_record(factory.root / row.paths[0]).cost for row in board.rows]
+    rate = costs[0]["sft"].nominal_flops / costs[0]["sft"].seconds
+    assert found["mean"].paced_seconds == pytest.approx(1e9 / rate)
+    assert found["random"].paced_seconds == found["mean"].paced_seconds
+    before = found["gti"].paced_seconds_in_all - found["gti"].paced_seconds
+    # The factory's `gti` alone grounds, so that the pace of grounding is its own.
+    assert before == pytest.approx(found["gti"].seconds_in_all - found["gti"].seconds)
+    header, body = learning_table(board)
+    column = header.index("time of SFT")
+    assert len({line[column] for line in body}) == 1
+    assert "FLOPs at one pace" in learning_note(board)
+    assert json.loads(render(board, "json"))["pace"]["num_cells"] == 3
+
+
+def test_the_page_in_docs_says_what_the_committed_curves_say() -> None:
+    page = (ROOT / "docs" / "grounding_or_compute.md").read_text(encoding="utf-8")
+    page = " ".join(page.partition("### Does it learn faster")[2].partition("\n## ")[0].split())
+    results = ROOT / "leaderboard" / "results"
+    board = load_leaderboards([results], setting="ml-100k-nano").boards[0]
+    found = {each.key: each for each in board.learning}
+    gti, mean, drawn = (found[key] for key in ("gti", "mean", "random_matched"))
+    assert [each.num_reached for each in (gti, mean, drawn)] == [3, 3, 3]
+    assert f"after {gti.steps:.0f} steps of SFT" in page
+    assert f"first reaches it after {mean.steps:.0f}," in page
+    assert f"ends {score(gti.difference)} above it (± {score(gti.difference_sd)} over" in page
+    assert f"`random_matched` reaches it after {drawn.steps:.0f} steps" in page
+    assert f"spent {flops(gti.nominal_flops_in_all)} nominal FLOPs by then" in page
+    assert f"`mean` {flops(mean.nominal_flops_in_all)}, so" in page
+    differences = [board.row(key).difference for key in ("gti", "random_matched")]
+    assert {each.verdict for each in differences} == {"not shown"}
+    assert board.setting.evaluation.validation_users == 100

@@ -1,0 +1,223 @@
+"""Graded metrics against hand-computed values, all orders of the ties, and ir-measures."""
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leaderboard.metrics import metrics as m
+from leaderboard.metrics.graded import Groups, Relevance
+from leaderboard.records.ranks import Ranks
+from leaderboard.records.record import RecordError
+
+THREE = Relevance((1.0, 3.0))
+
+Row = tuple[str, int, tuple[int, int] | None]
+"""Query, grade, and (num_better, num_tied) or None outside the beam."""
+
+
+def ranks_of(rows: list[Row], wordings: list[int] | None = None) -> Ranks:
+    n = len(rows)
+    counts = [row[2] or (0, 0) for row in rows]
+    return Ranks(  # type: ignore[arg-type]
+        split=["test"] * n,
+        user=[row[0] for row in rows],
+        wording=wordings or [0] * n,
+        item=[f"x{i}" for i in range(n)],
+        grade=[row[1] for row in rows],
+        in_beam=[row[2] is not None for row in rows],
+        num_better=[better for better, _ in counts],
+        num_tied=[tied for _, tied in counts],
+        target_popularity=[1] * n,
+        history_length=[0] * n,
+    )
+
+
+def test_hand_computed_without_ties() -> None:
+    # Query a: good at positions 1 and 4, maybe at 2, a third good one not found.
+    # Query b: good at position 3.
+    rows: list[Row] = [
+        ("a", 2, (0, 0)),
+        ("a", 2, (3, 0)),
+        ("a", 1, (1, 0)),
+        ("a", 2, None),
+        ("b", 2, (2, 0)),
+    ]
+    found = m.metrics(ranks_of(rows), (2, 4), None, THREE)
+    d = [1 / math.log2(p + 1) for p in range(1, 6)]
+    ideal = 3 * d[0] + 3 * d[1] + 3 * d[2] + d[3]
+    expected = {
+        "recall@2": (1 / 3 + 0) / 2,
+        "recall@4": (2 / 3 + 1) / 2,
+        "precision_good@2": (1 / 2 + 0) / 2,
+        "precision_good@4": (2 / 4 + 1 / 4) / 2,
+        "precision_any@2": (2 / 2 + 0) / 2,
+        "precision_any@4": (3 / 4 + 1 / 4) / 2,
+        "mrr@2": (1 + 0) / 2,
+        "mrr@4": (1 + 1 / 3) / 2,
+        "ndcg@2": ((3 * d[0] + d[1]) / (3 * d[0] + 3 * d[1]) + 0) / 2,
+        "ndcg@4": ((3 * d[0] + d[1] + 3 * d[3]) / ideal + d[2] / d[0]) / 2,
+    }
+    assert found == pytest.approx(expected, abs=1e-15)
+
+
+def test_hand_computed_with_ties() -> None:
+    # One better; two good ones and another item equal: positions 2, 3, 4. The first good one is
+    # at 2 with chance 2/3, else at 3.
+    rows: list[Row] = [("a", 2, (1, 2)), ("a", 2, (1, 2))]
+    found = m.metrics(ranks_of(rows), (2, 4), None, THREE)
+    assert found["mrr@4"] == pytest.approx(2 / 3 / 2 + 1 / 3 / 3, abs=1e-15)
+    assert found["mrr@2"] == pytest.approx(2 / 3 / 2, abs=1e-15)
+    assert found["precision_good@2"] == pytest.approx(1 / 3, abs=1e-15)
+    assert found["recall@4"] == pytest.approx(1, abs=1e-15)
+
+
+@st.composite
+def rankings(draw: st.DrawFn) -> list[list[tuple[int, int]]]:
+    """Blocks of equals, best first; each item is (number, grade), grade 0 for the irrelevant."""
+    sizes = draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))
+    grades = draw(st.lists(st.integers(0, 2), min_size=sum(sizes), max_size=sum(sizes)))
+    items = iter(enumerate(grades))
+    return [[next(items) for _ in range(size)] for size in sizes]
+
+
+def brute_force(
+    blocks: list[list[tuple[int, int]]], hidden: list[int], cutoff: int
+) -> dict[str, float]:
+    """Means over all orders of the equals; `hidden` are grades of relevant items not ranked."""
+    gain = {0: 0.0, 1: 1.0, 2: 3.0}
+    grades = [grade for block in blocks for _, grade in block] + hidden
+    ideal = sorted((gain[grade] for grade in grades), reverse=True)[:cutoff]
+    norm = sum(g / math.log2(p + 2) for p, g in enumerate(ideal))
+    good = sum(grade == 2 for grade in grades)
+    totals: dict[str, list[float]] = {}
+    for orders in itertools.product(*(itertools.permutations(block) for block in blocks)):
+        top = [grade for block in orders for _, grade in block][:cutoff]
+        values = {
+            "recall": sum(grade == 2 for grade in top) / good,
+            "ndcg": sum(gain[g] / math.log2(p + 2) for p, g in enumerate(top)) / norm,
+            "mrr": next((1 / (p + 1) for p, g in enumerate(top) if g == 2), 0.0),
+            "precision_good": sum(grade == 2 for grade in top) / cutoff,
+            "precision_any": sum(grade >= 1 for grade in top) / cutoff,
+        }
+        for name, value in values.items():
+            totals.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in totals.items()}
+
+
+@settings(deadline=None, max_examples=150)
+@given(rankings(), st.lists(st.integers(1, 2), max_size=3), st.integers(1, 6))
+def test_expectation_equals_the_mean_over_all_orders_of_the_ties(
+    blocks: list[list[tuple[int, int]]], hidden: list[int], cutoff: int
+) -> None:
+    rows: list[Row] = [("a", grade, None) for grade in hidden]
+    better = 0
+    for block in blocks:
+        rows += [("a", grade, (better, len(block) - 1)) for _, grade in block if grade]
+        better += len(block)
+    if not any(grade == 2 for _, grade, _ in rows):
+        rows.append(("a", 2, None))
+        hidden = [*hidden, 2]
+    groups = Groups(ranks_of(rows), THREE)
+    for family, value in brute_force(blocks, hidden, cutoff).items():
+        assert groups.values(family, cutoff)[0] == pytest.approx(value, abs=1e-12)
+
+
+def test_agrees_with_ir_measures_where_nothing_is_tied() -> None:
+    ir = pytest.importorskip("ir_measures")
+    generator = np.random.default_rng(0)
+    rows: list[Row] = []
+    relevant, run = [], []
+    for number in range(40):
+        query = f"q{number:02d}"
+        grades = generator.choice([0, 0, 0, 0, 1, 2], size=30)
+        grades[generator.integers(30)] = 2
+        for position, grade in enumerate(grades.tolist()):
+            ranked = position < 20
+            if grade:
+                rows.append((query, grade, (position, 0) if ranked else None))
+                # Linear gain in ir-measures: the qrels hold the gains themselves.
+                relevant.append(ir.Qrel(query, f"d{position}", {1: 1, 2: 3}[grade]))
+            if ranked:
+                run.append(ir.ScoredDoc(query, f"d{position}", -float(position)))
+    ours = m.metrics(ranks_of(rows), (1, 5, 10), None, THREE)
+    for cutoff in (1, 5, 10):
+        measures = {
+            "recall": ir.R(rel=3) @ cutoff,
+            "ndcg": ir.nDCG @ cutoff,
+            "mrr": ir.RR(rel=3) @ cutoff,
+            "precision_good": ir.P(rel=3) @ cutoff,
+            "precision_any": ir.P(rel=1) @ cutoff,
+        }
+        theirs = ir.calc_aggregate(list(measures.values()), relevant, run)
+        for family, measure in measures.items():
+            assert ours[f"{family}@{cutoff}"] == pytest.approx(theirs[measure], abs=1e-9)
+
+
+def test_a_perfect_ranking_has_ndcg_one_to_the_last_digit() -> None:
+    rows: list[Row] = [("a", 2, (p, 0)) for p in range(7)]
+    rows += [("a", 1, (p, 0)) for p in range(7, 23)]
+    found = m.metrics(ranks_of(rows), (1, 5, 10, 50), None, THREE)
+    assert [found[f"ndcg@{k}"] for k in (1, 5, 10, 50)] == [1.0] * 4
+
+
+def test_one_good_item_alone_scores_as_on_the_next_item_track() -> None:
+    counts: list[tuple[int, int] | None] = [(0, 0), (3, 2), (11, 1), None, (4, 7)]
+    graded = ranks_of([(f"q{i}", 2, count) for i, count in enumerate(counts)])
+    plain = ranks_of([(f"q{i}", 1, count) for i, count in enumerate(counts)])
+    found, known = m.metrics(graded, (1, 5, 10), None, THREE), m.metrics(plain, (1, 5, 10), None)
+    for name, value in known.items():
+        assert found[name] == pytest.approx(value, abs=1e-15)
+    raw = m.raw_recall(graded, (1, 5), None, THREE)
+    assert raw == m.raw_recall(plain, (1, 5), None)
+
+
+def test_wordings_are_groups_of_their_own_and_queries_their_means() -> None:
+    rows: list[Row] = [("a", 2, (0, 0)), ("b", 2, None), ("b", 2, (1, 0))]
+    ranks = ranks_of(rows, wordings=[0, 1, 0])
+    assert m.metrics(ranks, (1, 2), None, THREE)["recall@2"] == 2 / 3
+    names, values = m.per_user(ranks, "recall@2", THREE)
+    assert names.tolist() == ["a", "b"]
+    assert values.tolist() == [1.0, 0.5]
+
+
+def test_slices_are_by_kind_of_query() -> None:
+    rows: list[Row] = [
+        ("item/7/5", 2, (0, 0)),
+        ("item/7/5", 1, None),
+        ("category/war 1995", 2, None),
+    ]
+    found = m.slices(ranks_of(rows), (1,), None, THREE)
+    assert {n: (s["rows"], s["from"], s["to"], s["recall@1"]) for n, s in found.items()} == {
+        "queries:category": (1, 1, 1, 0),
+        "queries:item": (2, 2, 2, 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("a", 3, (0, 0))], "grade 3; this setting has grades 1 to 2"),
+        ([("a", 1, (0, 0))], "query a has no good item"),
+        ([("a", 2, (0, 0)), ("a", 2, (0, 1))], "num_tied differs"),
+        ([("a", 2, (0, 0)), ("a", 1, (0, 0))], "2 rows of query a are equal"),
+    ],
+)
+def test_rows_that_contradict_each_other_are_refused(rows: Any, message: str) -> None:
+    with pytest.raises(RecordError, match=message):
+        m.metrics(ranks_of(rows), (1,), None, THREE)
+
+
+def test_a_cutoff_beyond_the_beam_is_null() -> None:
+    found = m.metrics(ranks_of([("a", 2, (0, 0))]), (1, 5), 2, THREE)
+    assert found["precision_good@1"] == 1.0
+    assert found["precision_good@5"] is None
+
+
+def test_the_next_item_track_has_no_precision() -> None:
+    assert not any(name.startswith("precision") for name in m.metric_names((10,)))
+    assert "precision_good@10" in m.metric_names((10,), THREE)

@@ -1,0 +1,198 @@
+"""Cells copied from one another, with every digest put right: found, and honest cells are not."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leaderboard.metrics.metrics import metrics, raw_recall, slices
+from leaderboard.records.canonical import file_sha256
+from leaderboard.records.ranks import Ranks, read_ranks, write_ranks
+from leaderboard.records.record import diagnostics_path, ranks_path, record_digest
+from leaderboard.verify.alike import blocks_of
+from leaderboard.verify.verify import verify
+
+Content = dict[str, Any]
+Change = Callable[[Ranks], dict[str, Any]]
+ROWS = "files.ranks (rows)"
+
+
+def edit(path: Path, change: Callable[[Content], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    content["digest"] = record_digest(content)
+    path.write_text(json.dumps(content))
+
+
+def columns(ranks: Ranks) -> dict[str, Any]:
+    return {name: getattr(ranks, name) for name in ranks.__dataclass_fields__}
+
+
+def forge(path: Path, ranks: Ranks) -> None:
+    """Gives the record at `path` other ranks, and all figures that follow from them."""
+    sha256 = write_ranks(ranks_path(path), ranks)
+
+    def change(content: Content) -> None:
+        cutoffs, beam = content["setting"]["evaluation"]["cutoffs"], content["accounting"]["beam"]
+        test = ranks.of_split("test")
+        content["files"]["ranks"] = sha256
+        content["slices"] = slices(test, cutoffs, beam)
+        content["accounting"]["raw_recall"] = raw_recall(test, cutoffs, beam)
+        for split in ("test", "validation"):
+            content["metrics"][split] = metrics(ranks.of_split(split), cutoffs, beam)
+
+    edit(path, change)
+
+
+def errors(root: Path) -> set[tuple[str, str]]:
+    """Method and field of each error."""
+    found = verify(root)
+    return {(Path(each.file).parent.name, each.field) for each in found if each.level == "error"}
+
+
+def one_row_changed(ranks: Ranks) -> dict[str, Any]:
+    better = ranks.num_better.copy()
+    row = np.flatnonzero(ranks.in_beam)[7]
+    better[row] = (better[row] + 3) % 20
+    return columns(ranks) | {"num_better": better}
+
+
+def reordered(ranks: Ranks) -> dict[str, Any]:
+    order = np.random.default_rng(0).permutation(len(ranks))
+    return {name: values[order] for name, values in columns(ranks).items()}
+
+
+@pytest.mark.parametrize("change", [columns, one_row_changed, reordered])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(("gti", 0), ("gti", 1)), (("gti", 0), ("mean", 0)), (("gti", 1), ("mean", 0))],
+)
+def test_ranks_copied_to_another_cell_are_found(
+    factory: Any, source: tuple[str, int], target: tuple[str, int], change: Change
+) -> None:
+    factory.users = 200
+    first, second = factory.write(*source), factory.write(*target)
+    assert verify(factory.root) == []
+    forge(second, Ranks(**change(read_ranks(ranks_path(first)))))
+    (found,) = [each for each in verify(factory.root) if each.field == ROWS]
+    assert {found.file, *found.expected.removesuffix("'s").split()} >= {str(first), str(second)}
+
+
+def test_honest_counts_of_the_same_users_share_no_block(factory: Any) -> None:
+    paths = [factory.write(key, seed, users=900) for key in ("gti", "mean") for seed in (0, 1)]
+    hashes = []
+    for path in paths:
+        ranks = read_ranks(ranks_path(path))
+        order = np.lexsort((ranks.item, ranks.user, ranks.split))
+        hashes.append([block.hash for block in blocks_of(ranks, order).values()])
+    assert {len(each) for each in hashes} == {16}
+    assert len(set().union(*hashes)) == 4 * 16
+    assert verify(factory.root) == []
+
+
+@pytest.mark.parametrize("found", [0, 1, None])
+def test_cells_that_find_nothing_or_everything_are_no_copies(
+    factory: Any, found: int | None
+) -> None:
+    paths = [factory.write(key, seed, skill=-9) for key in ("gti", "mean") for seed in (0, 1)]
+    for number, path in enumerate(paths):
+        ranks = read_ranks(ranks_path(path))
+        inside = np.full(len(ranks), found is None)
+        inside[number : number + (found or 0)] = True
+        forge(path, Ranks(**(columns(ranks) | {"in_beam": inside})))
+    assert not any(field == ROWS for _, field in errors(factory.root))
+
+
+@pytest.mark.parametrize(("key", "seed"), [("hf_default", 0), ("random", 0), ("hf_default", 1)])
+def test_only_methods_that_start_nearly_alike_may_end_alike_at_one_seed(
+    factory: Any, key: str, seed: int
+) -> None:
+    factory.users = 200
+    mean, other = factory.write("mean"), factory.write(key, seed)
+    forge(other, Ranks(**one_row_changed(read_ranks(ranks_path(mean)))))
+    named = {field for _, field in errors(factory.root)}
+    assert (ROWS in named) == ((key, seed) != ("hf_default", 0))
+
+
+def test_few_users_prove_no_copy(factory: Any) -> None:
+    factory.users = 30
+    mean, other = factory.write("mean"), factory.write("random")
+    forge(other, Ranks(**one_row_changed(read_ranks(ranks_path(mean)))))
+    assert ROWS not in {field for _, field in errors(factory.root)}
+
+
+def copy_diagnostics(first: Path, second: Path) -> None:
+    shutil.copyfile(diagnostics_path(first), diagnostics_path(second))
+    source = json.loads(first.read_text())
+    edit(second, lambda c: c["files"].update(diagnostics=source["files"]["diagnostics"]))
+    edit(second, lambda c: c.update(diagnostics=source["diagnostics"]))
+
+
+def copy_rows_after_sft(first: Path, second: Path) -> None:
+    """The rows after SFT alone, in a diagnostics file of its own."""
+    with np.load(diagnostics_path(first)) as file:
+        theirs = {name: values for name, values in file.items() if name.startswith("sft/")}
+    with np.load(diagnostics_path(second)) as file:
+        np.savez(diagnostics_path(second), **{**file, **theirs})
+    source = json.loads(first.read_text())
+
+    def change(content: Content) -> None:
+        content["files"]["diagnostics"] = file_sha256(diagnostics_path(second))
+        content["diagnostics"]["sft"] = source["diagnostics"]["sft"]
+
+    edit(second, change)
+
+
+def copy_proof(first: Path, second: Path) -> None:
+    sha256 = json.loads(first.read_text())["proofs"][-1]["new_rows_sha256"]
+    edit(second, lambda c: c["proofs"][-1].update(new_rows_sha256=sha256))
+
+
+def copy_curve(first: Path, second: Path) -> None:
+    theirs = json.loads(first.read_text())["learning_curve"]
+
+    def change(content: Content) -> None:
+        for own, other in zip(content["learning_curve"], theirs, strict=True):
+            own["metrics"] = other["metrics"]
+
+    edit(second, change)
+
+
+@pytest.mark.parametrize(
+    ("copy", "field"),
+    [
+        (copy_diagnostics, "files.diagnostics"),
+        (copy_rows_after_sft, "diagnostics.sft.*"),
+        (copy_proof, "proofs.*.new_rows_sha256 (sft)"),
+        (copy_curve, "learning_curve.*.metrics"),
+    ],
+)
+@pytest.mark.parametrize("source", [("gti", 0), ("random", 0)])
+def test_what_no_two_cells_have_alike_is_found_where_it_was_copied(
+    factory: Any, source: tuple[str, int], copy: Callable[[Path, Path], None], field: str
+) -> None:
+    first, second = factory.write(*source), factory.write("lc_rec", 0)
+    copy(first, second)
+    found = [each for each in verify(factory.root) if each.field == field]
+    assert len(found) == 1
+    assert str(first) in str(found[0])
+    assert str(second) in str(found[0])
+    assert verify(first.parent) == []
+
+
+def test_two_settings_of_one_name_are_named_whichever_record_is_of_the_rarer(
+    factory: Any, toy_setting: Any
+) -> None:
+    for key in ("mean", "random"):
+        factory.write(key)
+    other = toy_setting()
+    other = other.model_copy(update={"sft": other.sft.model_copy(update={"weight_decay": 0.125})})
+    path = factory.write("gti", setting=other)
+    (found,) = verify(factory.root)
+    assert (found.level, found.file) == ("error", str(path))
+    assert found.field == "setting_hash (within the name)"
+    assert found.found == other.hash

@@ -1,0 +1,399 @@
+"""Honest records give no finding; each way to tamper with one is found and named."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leaderboard.records.canonical import file_sha256
+from leaderboard.records.ranks import Ranks, read_ranks, write_ranks
+from leaderboard.records.record import diagnostics_path, ranks_path, record_digest
+from leaderboard.verify.across import TargetsHash
+from leaderboard.verify.verify import verify
+
+Content = dict[str, Any]
+
+
+def edit(path: Path, change: Callable[[Content], object], fix_digest: bool = True) -> None:
+    """Changes the record at `path` by hand, with a digest that fits if asked for."""
+    content = json.loads(path.read_text())
+    change(content)
+    if fix_digest:
+        content["digest"] = record_digest(content)
+    path.write_text(json.dumps(content))
+
+
+def place(content: Any, field: str, value: object) -> None:
+    """Sets the field at the path `field`, whose parts are divided by slashes."""
+    *parents, last = field.split("/")
+    for name in parents:
+        content = content[int(name)] if isinstance(content, list) else content[name]
+    content[last] = value
+
+
+def fields(findings: list[Any]) -> list[str]:
+    return [finding.field for finding in findings]
+
+
+def test_an_honest_board_gives_no_finding(whole_board: Path) -> None:
+    assert verify(whole_board) == []
+    assert verify(whole_board / "toy") == []
+    assert verify(whole_board / "toy" / "gti") == []
+    assert verify(whole_board / "toy" / "gti" / "seed-1.json") == []
+
+
+def test_no_records_is_an_error(tmp_path: Path) -> None:
+    (finding,) = verify(tmp_path)
+    assert finding.level == "error"
+    assert f"no records under {tmp_path}" in str(finding)
+
+
+@pytest.mark.parametrize("fix_digest", [True, False])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "metrics/test/ndcg@10",
+        "metrics/validation/recall@5",
+        "metrics/test/mrr@20",
+        "slices/popularity:head/recall@10",
+        "slices/history:long/rows",
+        "accounting/raw_recall/recall_raw@5",
+    ],
+)
+def test_a_figure_changed_in_its_last_digit_is_named(
+    factory: Any, field: str, fix_digest: bool
+) -> None:
+    path = factory.write("gti")
+
+    def change(content: Content) -> None:
+        figures: Any = content
+        *parents, last = field.split("/")
+        for name in parents:
+            figures = figures[name]
+        figures[last] = float(np.nextafter(figures[last], 2))
+
+    edit(path, change, fix_digest)
+    found = fields(verify(path))
+    expected = [field.replace("/", ".")] if fix_digest else ["digest", field.replace("/", ".")]
+    assert found == expected
+
+
+def test_any_other_change_is_refused_by_the_digest(factory: Any) -> None:
+    path = factory.write("gti")
+    edit(path, lambda content: place(content, "environment/machine", "faster"), fix_digest=False)
+    assert fields(verify(path)) == ["digest"]
+
+
+# Field to change, value, and the field of the finding: with the digest put right each time.
+TAMPERED: list[tuple[str, object, str]] = [
+    ("protocol", "0", "protocol"),
+    ("setting_hash", "0" * 64, "setting_hash"),
+    ("setting/sft/learning_rate", 0.5, "setting_hash"),
+    ("method/version", 7, "method_hash"),
+    ("method_hash", "1" * 64, "method_hash"),
+    ("cell_hash", "2" * 64, "cell_hash"),
+    ("seed", 5, "seed"),
+    ("kind", "reference", "kind"),
+    ("num_users/test", 61, "num_users.test"),
+    ("num_users/validation", 0, "num_users.validation"),
+    ("inputs/dataset", "3" * 64, "inputs.dataset"),
+    ("inputs/semantic_ids", None, "inputs.semantic_ids"),
+    ("inputs/backbone", None, "inputs.backbone"),
+    ("files/ranks", "4" * 64, "files.ranks"),
+    ("files/diagnostics", "4" * 64, "files.diagnostics"),
+    ("accounting", None, "accounting"),
+    ("accounting/beam", 10, "accounting.beam"),
+    ("accounting/num_items", 98, "accounting.num_items"),
+    ("accounting/distinct_sids", 35, "accounting.distinct_sids"),
+    ("accounting/collision_rate", 0.6, "accounting.collision_rate"),
+    ("accounting/used_codes", [6, 5], "accounting.used_codes.1"),
+    ("accounting/beam_used_mean", 20.5, "accounting.beam_used_mean"),
+    ("accounting/trie_mass", [0.5, 1.5], "accounting.trie_mass.1"),
+    ("manifest/identical_rows", False, "manifest.identical_rows"),
+    ("manifest/initializer", "mean v1", "manifest.initializer"),
+    ("manifest/num_rows", 11, "manifest.num_rows"),
+    ("manifest/pairwise_cosine_mean", 0.9, "manifest.pairwise_cosine_mean"),
+    ("manifest/cosine_to_text_mean", 1.5, "manifest.cosine_to_text_mean"),
+    ("manifest/first_token_id", 101, "manifest.rows_after"),
+    ("manifest/norm_mean", 2.0, "manifest.norm_mean"),
+    ("manifest/padding_rows", 3, "manifest.padding_rows"),
+    ("manifest/rows_after", 90, "manifest.rows_after"),
+    ("manifest/text_rows_sha256_after", "5" * 64, "manifest.text_rows_sha256_after"),
+    ("proofs/0/text_rows_changed", 1, "proofs.0.text_rows_changed"),
+    ("proofs/0/text_rows_with_gradient", 1, "proofs.0.text_rows_with_gradient"),
+    ("proofs/0/backbone_changed", True, "proofs.0.backbone_changed"),
+    ("proofs/0/text_rows_sha256", "6" * 64, "proofs.0.text_rows_sha256"),
+    ("proofs/0/new_rows_changed", 13, "proofs.0.new_rows_changed"),
+    ("learning_curve/0/step", 1, "learning_curve.0.step"),
+    ("learning_curve/0/nominal_flops", 6.0, "learning_curve.0.nominal_flops"),
+    ("learning_curve/2/nominal_flops", 6e8, "learning_curve.2.nominal_flops"),
+    ("learning_curve/2/passes", 2.0, "learning_curve.2.passes"),
+    ("learning_curve/2/metrics", {"ndcg@10": 0.1}, "learning_curve.2.metrics.mrr@1"),
+    ("tasks/retrieval", 321, "tasks.retrieval"),
+    ("tasks/title_to_sid", 99, "tasks.* (grounding)"),
+    ("method/spends", {"before": 0.5}, "method.spends.*"),
+    ("proofs/0/trainable_parameters", 97, "proofs.0.trainable_parameters"),
+    ("learning_curve/2/step", 10, "learning_curve.2.step"),
+    ("learning_curve/2/seconds", 0.0, "learning_curve.2.seconds"),
+    ("cost/sft/seconds", -1.0, "cost.sft.seconds"),
+    ("cost/sft/nominal_flops", 3e9, "cost.sft.nominal_flops (less budget.sft_flops)"),
+    ("cost/sft/nominal_flops", 999_999_997.0, "cost.sft.nominal_flops"),
+    ("cost/sft/actual_flops", 1.0, "cost.sft.actual_flops"),
+    ("cost/grounding/actual_flops", 1.0, "cost.grounding.actual_flops"),
+    ("cost/grounding/actual_flops", 0.0, "cost.grounding.actual_flops"),
+    ("cost/grounding/actual_flops", 9e12, "cost.grounding.actual_flops"),
+    ("cost/sft/utilisation", 0.75, "cost.sft.utilisation"),
+    ("cost/sft/utilisation", None, "cost.sft.utilisation"),
+    ("cost/sft/device_flops", None, "cost.sft.utilisation"),
+    ("cost/sft/steps", 19, "learning_curve.2.step"),
+    ("budget/extra_spent_flops", 9e9, "budget.extra_spent_flops"),
+    ("budget/extra_spent_flops", 0.0, "budget.extra_spent_flops"),
+    ("proofs/0/stage", "grounding_free", "proofs (stages)"),
+    ("budget/extra_flops", 1e8, "budget.extra_flops"),
+    ("diagnostics/sft/effective_rank", 7.5, "diagnostics.sft.effective_rank"),
+    ("diagnostics/init/effective_rank_centred", 1.0, "diagnostics.init.effective_rank_centred"),
+    ("diagnostics/grounding/stable_rank", 1.0, "diagnostics.grounding.stable_rank"),
+    ("diagnostics/sft/cosine_mean", 0.9, "diagnostics.sft.cosine_mean"),
+    (
+        "diagnostics/sft/cosine_within_level",
+        [0.9, 0.1],
+        "diagnostics.sft.cosine_within_level.0",
+    ),
+    ("diagnostics/sft/unused_rows", 1, "diagnostics.sft.unused_rows"),
+    ("diagnostics/sft/rsa_pearson", 0.9, "diagnostics.sft.rsa_pearson"),
+    ("diagnostics/init/rsa_pearson", 0.1, "diagnostics.init.rsa_pearson"),
+    ("diagnostics/sft/rsa_spearman", 1.5, "diagnostics.sft.rsa_spearman"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "named"), TAMPERED, ids=[t[0] for t in TAMPERED])
+def test_tampering_is_found_under_its_field(
+    factory: Any, field: str, value: object, named: str
+) -> None:
+    path = factory.write("gti")
+    edit(path, lambda content: place(content, field, value))
+    findings = verify(path)
+    assert named in fields(findings)
+    assert "digest" not in fields(findings)
+    for finding in findings:
+        assert str(path) in str(finding)
+        assert "\n" not in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "value", "named"),
+    [
+        ("gti_text_to_sid", "tasks/sid_to_title", 3, "tasks.sid_to_title"),
+        ("gti_sid_to_text", "tasks/both_to_sid", 3, "tasks.both_to_sid"),
+        ("hf_default", "environment/packages/transformers", "5.0.1", "manifest.initializer"),
+        ("gaussian", "manifest/identical_rows", True, "manifest.identical_rows"),
+        ("mean_matched", "manifest/identical_rows", False, "manifest.identical_rows"),
+        ("random", "proofs/0/stage", "grounding", "proofs (stages)"),
+        ("lc_rec", "tasks/index2item.title", 2, "tasks (index2item)"),
+    ],
+)
+def test_what_a_methods_name_claims_is_checked(
+    factory: Any, method: str, field: str, value: object, named: str
+) -> None:
+    path = factory.write(method)
+    edit(path, lambda content: place(content, field, value))
+    assert named in fields(verify(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.pop("metrics"), "field metrics: field required"),
+        (lambda c: c.update(extra=1), "field extra: extra inputs are not permitted"),
+        (lambda c: c.update(seed="one"), "field seed: input should be a valid integer"),
+        (lambda c: c.update(schema_version=99), "schema version 99 is newer"),
+        (lambda c: c["metrics"]["test"].update({"ndcg@10": float("nan")}), "finite number"),
+    ],
+)
+def test_a_record_off_the_schema_is_named_with_its_field(
+    factory: Any, change: Callable[[Content], object], message: str
+) -> None:
+    path = factory.write("mean")
+    edit(path, change, fix_digest=False)
+    assert any(message in str(finding) for finding in verify(path))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\xff", "[" * 100_000])
+def test_a_file_that_is_no_record_is_one_finding(factory: Any, text: str) -> None:
+    path = factory.write("mean")
+    path.write_bytes(text.encode("latin-1"))
+    findings = verify(path)
+    assert len(findings) == 1
+    assert findings[0].level == "error"
+
+
+def test_an_extra_or_a_missing_figure_is_named(factory: Any) -> None:
+    path = factory.write("gti")
+    edit(path, lambda c: c["metrics"]["test"].update({"ndcg@7": 0.5}))
+    assert fields(verify(path)) == ["metrics.test.ndcg@7"]
+    edit(path, lambda c: (c["metrics"]["test"].pop("ndcg@7"), c["slices"].pop("history:long")))
+    assert fields(verify(path)) == ["slices.history:long"]
+
+
+def test_other_ranks_are_found_by_hash_and_by_the_figures(factory: Any) -> None:
+    path = factory.write("gti")
+    ranks = read_ranks(ranks_path(path))
+    better = ranks.num_better.copy()
+    better[np.flatnonzero(ranks.in_beam & (ranks.split == "test") & (better > 0))[0]] = 0
+    columns = {name: getattr(ranks, name) for name in ranks.__dataclass_fields__}
+    write_ranks(ranks_path(path), Ranks(**{**columns, "num_better": better}))
+    found = fields(verify(path))
+    assert "files.ranks" in found
+    assert "metrics.test.mrr@20" in found
+    edit(path, lambda c: c["files"].update(ranks=file_sha256(ranks_path(path))))
+    found = fields(verify(path))
+    assert "files.ranks" not in found
+    assert "metrics.test.mrr@20" in found
+
+
+def test_missing_and_truncated_sidecars_are_named(factory: Any) -> None:
+    path = factory.write("gti")
+    ranks_path(path).unlink()
+    diagnostics_path(path).write_bytes(diagnostics_path(path).read_bytes()[:100])
+    text = " ".join(map(str, verify(path)))
+    assert "cannot read ranks" in text
+    assert "not a whole npz file" in text
+
+
+def test_pickled_diagnostics_are_refused_unread(factory: Any, tmp_path: Path) -> None:
+    path = factory.write("gti")
+
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "exploded",))
+
+    np.savez(diagnostics_path(path), **{"sft/cosine": np.array([Bomb()], dtype=object)})
+    edit(path, lambda c: c["files"].update(diagnostics=file_sha256(diagnostics_path(path))))
+    assert any("without pickles" in str(finding) for finding in verify(path))
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("singular_values", np.array([1.0, 2.0]), "descending"),
+        ("singular_values", np.array([np.nan, 1.0]), "no finite number"),
+        ("cosine", np.eye(3), "is (3, 3), expected"),
+        ("cosine_labels", None, "is missing"),
+    ],
+)
+def test_ill_formed_diagnostics_are_named(
+    factory: Any, name: str, array: np.ndarray | None, message: str
+) -> None:
+    path = factory.write("gti")
+    with np.load(diagnostics_path(path)) as file:
+        arrays = dict(file)
+    if array is None:
+        del arrays[f"sft/{name}"]
+    else:
+        arrays[f"sft/{name}"] = array
+    np.savez(diagnostics_path(path), **arrays)
+    texts = [str(finding) for finding in verify(path)]
+    assert any(f"sft/{name}" in text and message in text for text in texts)
+
+
+def test_a_record_in_another_place_is_found(factory: Any, tmp_path: Path) -> None:
+    path = factory.write("gti")
+    shutil.copytree(path.parent, tmp_path / "elsewhere" / "toy" / "mean")
+    assert "method.key" in fields(verify(tmp_path / "elsewhere"))
+
+
+def test_two_seeds_alike_are_found(factory: Any) -> None:
+    first, second = factory.write("gti", 0), factory.write("gti", 1)
+    write_ranks(ranks_path(second), read_ranks(ranks_path(first)))
+    original = json.loads(first.read_text())
+    copied = {name: original[name] for name in ("metrics", "slices", "accounting")}
+
+    def change(content: Content) -> None:
+        content.update(copied)
+        content["files"]["ranks"] = file_sha256(ranks_path(second))
+
+    edit(second, change)
+    (finding,) = verify(factory.root)
+    assert finding.file == str(second)
+    assert f"other ranks than {first}'s" in str(finding)
+
+
+def test_cells_of_one_setting_with_other_inputs_users_or_methods_are_found(factory: Any) -> None:
+    factory.write("gti")
+    other = factory.write("mean")
+    edit(other, lambda c: c["inputs"].update(backbone="7" * 64))
+    assert fields(verify(factory.root)) == ["inputs.backbone"]
+    factory.write("mean", users=50)
+    assert fields(verify(factory.root)) == ["files.ranks (targets)"]
+    factory.write("mean")
+    factory.write("mean", seed=1, version=2)
+    assert fields(verify(factory.root)) == ["method_hash (within the setting)"]
+
+
+def test_sidecars_without_a_record_are_a_warning(factory: Any) -> None:
+    path = factory.write("gti")
+    factory.write("mean")
+    path.unlink()
+    findings = verify(factory.root)
+    assert {finding.level for finding in findings} == {"warning"}
+    assert len(findings) == 2
+    assert all(re.search(r"seed-0\.(ranks\.parquet|diagnostics\.npz)", f.file) for f in findings)
+
+
+def test_findings_are_json(factory: Any) -> None:
+    from leaderboard.verify.findings import findings_json
+
+    path = factory.write("gti")
+    edit(path, lambda c: c.update(seed=4))
+    listed = json.loads(findings_json(verify(path)))
+    assert {"level", "file", "field", "found", "expected"} == set(listed[0])
+
+
+def test_several_processes_find_what_one_finds(
+    factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.board()
+    content = json.loads((factory.root / "toy/gti/seed-1.json").read_text())
+    content["metrics"]["test"]["ndcg@10"] += 1e-9
+    (factory.root / "toy/gti/seed-1.json").write_text(json.dumps(content))
+    shutil.copytree(factory.root / "toy/random", factory.root / "toy/twin")
+    alone = verify(factory.root)
+    assert any(finding.field == "metrics.test.ndcg@10" for finding in alone)
+
+    class Pool(ThreadPoolExecutor):  # starts at once; what goes in and out is stored as for others
+        def __init__(self, count: int, mp_context: Any) -> None:
+            assert (count, mp_context.get_start_method()) == (2, "spawn")
+            super().__init__(count)
+
+        def map(self, work: Any, *tasks: Any, **options: Any) -> Any:
+            there_and_back = [ForkingPickler.loads(ForkingPickler.dumps(tasks[0]))]
+            done = super().map(ForkingPickler.loads(ForkingPickler.dumps(work)), *there_and_back)
+            return (ForkingPickler.loads(ForkingPickler.dumps(each)) for each in done)
+
+    monkeypatch.setattr("leaderboard.records.processes.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("leaderboard.verify.verify.RECORDS_PER_TASK", 2)
+    assert verify(factory.root, processes=2) == alone
+
+
+def test_the_hash_of_the_targets_is_of_their_content_whatever_their_order(factory: Any) -> None:
+    ranks = read_ranks(ranks_path(factory.write("gti")))
+    names = list(ranks.__dataclass_fields__)
+    order = np.random.default_rng(0).permutation(len(ranks))
+    shuffled = Ranks(**{name: getattr(ranks, name)[order] for name in names})
+    known = TargetsHash()
+    assert known.of(ranks) == known.of(shuffled) == TargetsHash().of(shuffled)
+    for name in ("user", "item", "grade", "target_popularity", "history_length"):
+        column = getattr(ranks, name).astype(object)
+        column[3] = "someone" if isinstance(column[3], str) else column[3] + 1
+        changed = {each: getattr(ranks, each) for each in names} | {name: column}
+        assert known.of(Ranks(**changed)) != TargetsHash().of(ranks)
+    counts = {each: getattr(ranks, each) for each in names} | {"num_tied": ranks.num_tied * 2}
+    assert known.of(Ranks(**counts)) == TargetsHash().of(ranks)
