@@ -2,11 +2,11 @@
 
 import importlib
 import pkgutil
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 
 import baselines
+from gti.hints import did_you_mean
 from gti.method import Method, MethodError, check_method
 
 GROUPS = {
@@ -86,8 +86,7 @@ def select_methods(names: str) -> list[Method]:
         elif name in known:
             chosen.setdefault(name, known[name])
         else:
-            close = get_close_matches(name, [*known, *GROUPS], n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else "."
+            hint = did_you_mean(name, [*known, *GROUPS]) or "."
             raise UnknownMethodError(
                 f"unknown method {name!r}{hint} `gti-bench list methods` shows all"
             )

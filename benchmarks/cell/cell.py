@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -19,6 +19,7 @@ from benchmarks.inputs.backbones import load_backbone
 from benchmarks.inputs.inputs import Inputs, method_texts
 from benchmarks.inputs.mixture import check_setting_mixture
 from benchmarks.machine.events import Report, silent
+from gti.data.dataset import HELD_OUT, Part
 from gti.data.streams import numpy_stream, stream_key, torch_stream
 from gti.method import GroundingPlan, Method, Start
 from gti.model.devices import computed_dtype, describe_attention
@@ -37,10 +38,6 @@ from leaderboard.records.setting import MethodParameters, Setting
 
 MAX_TOKENS = {"cpu": 4096, "cuda": 65536}
 """Padded tokens per micro-batch. A constant per device: it changes the order of float sums."""
-
-
-Part = Literal["validation", "test"]
-PARTS: tuple[Part, ...] = ("validation", "test")
 
 
 class CellError(RuntimeError):
@@ -164,7 +161,7 @@ class CellRun:
 
     # Stages -----------------------------------------------------------------------------------
 
-    def run(self, parts: Sequence[Part] = PARTS) -> SavedCell:
+    def run(self, parts: Sequence[Part] = HELD_OUT) -> SavedCell:
         """All stages in order; scores `parts` of the split and returns what is to be saved."""
         self.ledger.note_cost("load", time.perf_counter() - self.began)
         self.initialize()
@@ -296,7 +293,7 @@ class CellRun:
         self.ledger.note_cost("validation", self._paused)
         self._diagnose("sft")
 
-    def score(self, parts: Sequence[Part] = PARTS) -> dict[str, Any]:
+    def score(self, parts: Sequence[Part] = HELD_OUT) -> dict[str, Any]:
         """Ranks on all users of `parts`."""
         began = self._stage("score")
         scores: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from benchmarks.cell.as_ranks import SavedCell
 from benchmarks.cell.identity import identity, method_card
 from benchmarks.inputs.inputs import Inputs
 from benchmarks.machine.environment import describe_code, describe_environment, plain_environment
+from gti.data.dataset import HELD_OUT
 from gti.prompts.wordings import wordings_sha256
 from leaderboard.metrics.metrics import metrics, num_users, raw_recall, relevance_of, slices
 from leaderboard.records.canonical import file_sha256, write_atomically
@@ -29,7 +30,7 @@ from leaderboard.records.setting import Setting
 def figures(ranks: Ranks, setting: Setting, beam: int | None) -> dict[str, Any]:
     """Metrics, slices and numbers of users, all from the counts."""
     cutoffs, relevance = setting.evaluation.cutoffs, relevance_of(setting)
-    parts = {part: ranks.of_split(part) for part in ("validation", "test")}
+    parts = {part: ranks.of_split(part) for part in HELD_OUT}
     return {
         "metrics": {part: metrics(rows, cutoffs, beam, relevance) for part, rows in parts.items()},
         "slices": slices(parts["test"], cutoffs, beam, relevance),
@@ -86,7 +87,7 @@ def save_cell(saved: SavedCell, results: Path) -> Path:
     run = saved.run
     card = method_card(run.method, run.parameters)
     path = record_path(results, run.setting.name, card.key, run.seed)
-    ranks = concatenate([saved.scores[part][0] for part in ("validation", "test")])
+    ranks = concatenate([saved.scores[part][0] for part in HELD_OUT])
     keep_semantic_ids(run.inputs, results)
     ranks_sha256 = write_ranks(ranks_path(path), ranks)
     write_atomically(diagnostics_path(path), npz_bytes(run.ledger.arrays))

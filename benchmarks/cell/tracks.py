@@ -10,13 +10,11 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.inputs.inputs import Inputs
-from gti.data.dataset import IntArray
+from gti.data.dataset import HELD_OUT, IntArray
 from gti.data.queries import QuerySet
 from gti.prompts.prompter import Example, Prompter
 from gti.train.finetuning import query_examples, retrieval_examples
 from leaderboard.records.setting import Setting
-
-HELD_OUT = ("validation", "test")
 
 
 class TrackError(RuntimeError):

@@ -12,9 +12,9 @@ from benchmarks.inputs.catalogue import find_setting
 from benchmarks.machine.places import COMMITTED_RESULTS
 from leaderboard.board.board import Leaderboard, told_apart, with_verified
 from leaderboard.board.compare import Verdict, compare
-from leaderboard.board.rows import STAGES
-from leaderboard.board.scores import NOT_SCORED
-from leaderboard.claims.beside import beside_ours
+from leaderboard.board.method_rows import STAGES
+from leaderboard.board.user_scores import NOT_SCORED
+from leaderboard.claims.against_ours import against_ours
 from leaderboard.claims.claims import load_claims
 from leaderboard.metrics.metrics import parse_metric
 from leaderboard.metrics.slices import check_slice_name
@@ -168,7 +168,7 @@ def claims_report(source: str | None, results: Path, *, as_json: bool) -> list[s
         tables = [table for table in tables if table.key == source]
         if not tables:
             raise ReportError(f"unknown source of claims {source!r}; there are {known}")
-    compared, left_out = beside_ours([results, COMMITTED_RESULTS], tables)
+    compared, left_out = against_ours([results, COMMITTED_RESULTS], tables)
     if as_json:
         return [claims_json(compared, left_out)]
     return claims_lines(compared, left_out)

@@ -1,11 +1,11 @@
 """What a dataset's card holds: where the data comes from, how to get it, what one may choose."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from gti.data.dataset import DataError
+from gti.hints import did_you_mean
 
 DATA_VARIABLE = "GTI_BENCH_DATA"
 Layout = Literal["recbole", "lcrec", "movielens", "amazon-2014", "amazon-2023", "vibrent"]
@@ -132,6 +132,4 @@ class DatasetCard:
         names = [option.name for option in self.options]
         if not names:
             return "; this dataset has no options"
-        near = difflib.get_close_matches(name, names, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ";"
-        return f"{meant} it has {', '.join(names)}"
+        return f"{did_you_mean(name, names) or ';'} it has {', '.join(names)}"

@@ -1,6 +1,5 @@
 """Finding a dataset by name, or by the path of its folder, and reading it."""
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from benchmarks.datasets.lcrec import load_lcrec, read_index
 from benchmarks.datasets.recbole_atomic import load_recbole
 from gti.data.dataset import DataError, Dataset
 from gti.data.semantic_ids import SemanticIds
+from gti.hints import did_you_mean
 
 _SUFFIX: dict[Layout, str] = {"lcrec": ".inter.json", "recbole": ".inter"}
 _PARTS = (".train.inter", ".valid.inter", ".test.inter")
@@ -137,8 +137,7 @@ def _stems(folder: Path, layout: Layout) -> list[str]:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, CARDS, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    hint = did_you_mean(name, CARDS, least=0.5) or ";"
     return (
         f"unknown dataset {name!r}{hint} `gti-bench list datasets` shows all, and the path of a"
         " folder with RecBole's atomic files or of LC-Rec's layout works too"

@@ -4,7 +4,6 @@ Weights come from safetensors or GGUF only; no remote code runs. Names: `nano` (
 `smollm2-135m` (from an asset), `hub:OWNER/NAME@REVISION` (a pinned commit), or a local folder.
 """
 
-import difflib
 import hashlib
 import io
 import json
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.machine.assets import ASSETS, asset_folder
 from benchmarks.machine.cache import cache_error, cache_root, is_intact, publish_folder
 from benchmarks.machine.places import NANO
+from gti.hints import did_you_mean
 from leaderboard.records.canonical import digest_of
 
 if TYPE_CHECKING:
@@ -151,10 +151,9 @@ def backbone_card(name: str) -> BackboneCard:
         )
     if Path(name).is_dir():
         return BackboneCard(name, Path(name).resolve().name, "a local folder", "not stated")
-    near = difflib.get_close_matches(name, CARDS, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = did_you_mean(name, CARDS, least=0.4) or ";"
     raise BackboneError(
-        f"unknown backbone {name!r}; {hint}`gti-bench list backbones` shows all; a folder's path"
+        f"unknown backbone {name!r}{hint} `gti-bench list backbones` shows all; a folder's path"
         " and hub:OWNER/NAME@REVISION work too"
     )
 

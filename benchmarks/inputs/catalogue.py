@@ -1,9 +1,9 @@
 """Settings by name: those of this folder, or any TOML file by its path."""
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from benchmarks.machine.places import SETTINGS
+from gti.hints import did_you_mean
 from gti.prompts.mixture import MixtureError, check_families
 from leaderboard.records.setting import SettingError, SettingFile, read_setting
 
@@ -33,8 +33,7 @@ def find_setting(name: str) -> SettingFile:
         except MixtureError as error:
             raise SettingError(f"{setting_path(name)}: {error}") from error
         return file
-    close = get_close_matches(name, setting_names(), n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
+    hint = did_you_mean(name, setting_names()) or "."
     raise SettingError(
         f"unknown setting {name!r}{hint} `gti-bench list settings` shows all; the path of a .toml"
         " file works too"

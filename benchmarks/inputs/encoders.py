@@ -4,7 +4,6 @@ Names: `all-MiniLM-L6-v2` (from an asset; needs no further library), `hub:OWNER/
 pinned commit) or a folder, both through sentence-transformers (extra `encoders`).
 """
 
-import difflib
 import importlib.util
 import io
 import re
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.inputs.backbones import quiet_transformers
 from benchmarks.machine.assets import ASSETS, asset_folder
 from benchmarks.machine.cache import cache_root, publish_file
+from gti.hints import did_you_mean
 from leaderboard.records.canonical import digest_of, file_sha256
 
 if TYPE_CHECKING:
@@ -133,10 +133,9 @@ def encoder_card(name: str) -> EncoderCard:
         )
     if Path(name).is_dir():
         return EncoderCard(name, None, None, "a local folder", "not stated", None)
-    near = difflib.get_close_matches(name, CARDS, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = did_you_mean(name, CARDS, least=0.4) or ";"
     raise EncoderError(
-        f"unknown encoder {name!r}; {hint}known are {', '.join(CARDS)}; a folder's path and"
+        f"unknown encoder {name!r}{hint} known are {', '.join(CARDS)}; a folder's path and"
         " hub:OWNER/NAME@REVISION work too"
     )
 

@@ -1,6 +1,5 @@
 """What `gti-bench references` does: makes the missing rows of RecBole, prints the board."""
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from benchmarks.recbole.rows import PlannedRow, make_row, plan_rows
 from benchmarks.run.references import write_references
 from benchmarks.run.run import CommandError, parse_seeds
 from benchmarks.run.runner import RunError, check_results_writable
+from gti.hints import did_you_mean
 from leaderboard.records.record import read_record
 from leaderboard.records.setting import Setting, SettingFile
 from leaderboard.render.boards import boards, relative
@@ -29,10 +29,9 @@ def parse_models(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in MODELS:
-            near = difflib.get_close_matches(name, MODELS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise CommandError(
-                f"unknown reference {name!r}{hint}; RecBole's here are {', '.join(MODELS)}"
+                f"unknown reference {name!r}{did_you_mean(name, MODELS)};"
+                f" RecBole's here are {', '.join(MODELS)}"
             )
     if len(set(names)) < len(names):
         raise CommandError(f"a reference is named twice in {text!r}")

@@ -18,13 +18,12 @@ from benchmarks.recbole.exchange import RecBole, RecBoleError, read_scores, run_
 from benchmarks.recbole.models import MODELS, RECBOLE_VERSION, Model, record_key
 from benchmarks.references.next_item import TargetCounts
 from benchmarks.run.plan import State, cell_state
-from gti.data.dataset import IntArray, Split
+from gti.data.dataset import HELD_OUT, IntArray, Split
 from leaderboard.metrics.metrics import metrics
 from leaderboard.records.ranks import Ranks, concatenate
 from leaderboard.records.record import MethodCard, cell_hash, record_path
 from leaderboard.records.setting import MethodParameters, Setting
 
-PARTS = ("validation", "test")
 USERS_PER_CALL = 512
 VERSION = 1
 """Of how these rows are made; a change of it, as of any setting, makes other cells."""
@@ -180,7 +179,7 @@ def _ranks(folder: Path, inputs: Inputs, seen_items: str) -> Ranks:
     """The ranks of both parts from the scores in `folder`."""
     rows = np.arange(len(inputs.split.users))
     tables = []
-    for part in PARTS:
+    for part in HELD_OUT:
         scores = read_scores(folder, part, len(rows), inputs.dataset.num_items)
         try:
             counts = part_counts(scores, inputs.split, part, seen_items)

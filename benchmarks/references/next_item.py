@@ -18,8 +18,6 @@ import numpy as np
 
 from gti.data.dataset import IntArray, Split
 
-PARTS = ("validation", "test")
-
 
 @dataclass(frozen=True)
 class TargetCounts:

@@ -23,7 +23,7 @@ from benchmarks.run.references import write_reference
 from benchmarks.run.run import check_workers
 from benchmarks.run.runner import run_cells
 from gti.prompts.wordings import wordings_sha256
-from leaderboard.board.scores import read_scores
+from leaderboard.board.user_scores import read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell, load_cell
 from leaderboard.records.ranks import read_ranks

@@ -46,7 +46,7 @@ class Running:
         self.share = max(self.share, begin)
 
 
-class Tally:
+class RunProgress:
     """What is done, what runs, and how long the rest will take.
 
     Args:
@@ -101,10 +101,10 @@ class Tally:
 
 
 class Display:
-    """Shows a `Tally`: live bars where the stream is a terminal, plain lines otherwise."""
+    """Shows a `RunProgress`: live bars where the stream is a terminal, plain lines otherwise."""
 
-    def __init__(self, tally: Tally, stream: TextIO = sys.stderr) -> None:
-        self.tally, self.stream = tally, stream
+    def __init__(self, progress: RunProgress, stream: TextIO = sys.stderr) -> None:
+        self.progress, self.stream = progress, stream
         self.live: Any = None
         self.last_line = time.monotonic()
 
@@ -133,15 +133,15 @@ class Display:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        tally = self.tally
+        progress = self.progress
         table = Table.grid(padding=(0, 2))
-        for cell in tally.running.values():
+        for cell in progress.running.values():
             took = duration(time.monotonic() - cell.began)
             table.add_row(cell.label, cell.stage, ProgressBar(1.0, cell.share, width=32), took)
-        eta = tally.eta()
+        eta = progress.eta()
         left = "…" if eta is None else f"{duration(eta)} to go"
-        done = f"{tally.finished}/{tally.total} cells"
-        table.add_row("all", done, ProgressBar(1.0, tally.share, width=32), left)
+        done = f"{progress.finished}/{progress.total} cells"
+        table.add_row("all", done, ProgressBar(1.0, progress.share, width=32), left)
         return table
 
     def refresh(self) -> None:
@@ -149,7 +149,7 @@ class Display:
         if self.live is not None:
             self.live.update(self._bars())
         elif time.monotonic() - self.last_line > LINE_EVERY_SECONDS:
-            self.say(self.tally.line())
+            self.say(self.progress.line())
 
     def print(self, text: str) -> None:
         """Writes to standard output without disturbing the bars."""

@@ -9,11 +9,12 @@ import numpy as np
 from benchmarks.cell.as_ranks import as_ranks
 from benchmarks.cell.saving import save_reference
 from benchmarks.inputs.inputs import Inputs
-from benchmarks.references.next_item import PARTS, REFERENCES, Reference
+from benchmarks.references.next_item import REFERENCES, Reference
 from benchmarks.references.queries import QUERY_REFERENCES, QueryReference, query_counts
 from benchmarks.run.plan import cell_state
 from benchmarks.run.runner import RunError
 from benchmarks.run.same_inputs import known_hashes, other_inputs
+from gti.data.dataset import HELD_OUT
 from leaderboard.records.ranks import Ranks, concatenate
 from leaderboard.records.record import MethodCard, cell_hash, read_record, record_path
 from leaderboard.records.setting import MethodParameters, Setting
@@ -77,7 +78,7 @@ def write_reference(name: str, setting: Setting, inputs: Inputs, results: Path) 
     """Makes the reference `name` and writes its record; returns the path."""
     card, reference = reference_card(name, inputs), _references(inputs)[name]
     began = time.perf_counter()
-    parts = [_reference_ranks(reference, setting, inputs, part) for part in PARTS]
+    parts = [_reference_ranks(reference, setting, inputs, part) for part in HELD_OUT]
     seconds = time.perf_counter() - began
     return save_reference(setting, card, inputs, concatenate(parts), seconds, results)
 

@@ -1,7 +1,6 @@
 """What `gti-bench run` does, and what it shares with other commands: seeds, workers, cells."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from benchmarks.inputs.catalogue import find_setting
@@ -26,6 +25,7 @@ from benchmarks.run.same_inputs import (
     version_note,
     with_inputs_compared,
 )
+from gti.hints import did_you_mean
 from leaderboard.records.setting import (
     Setting,
     SettingError,
@@ -246,8 +246,7 @@ def check_method_tables(file: SettingFile) -> None:
     for name, parameters in file.methods.items():
         where = f"setting {file.setting.name}: table [method.{name}]"
         if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ";"
+            hint = did_you_mean(name, known) or ";"
             raise SettingError(
                 f"{where}: there is no such method{hint} `gti-bench list methods` shows all"
             )

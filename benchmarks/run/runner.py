@@ -16,7 +16,7 @@ from benchmarks.machine.environment import one_thread_environment
 from benchmarks.machine.places import ROOT
 from benchmarks.machine.stages import stage_table
 from benchmarks.run.plan import PlannedCell
-from benchmarks.run.progress import Display, Running, Tally
+from benchmarks.run.progress import Display, Running, RunProgress
 from leaderboard.records.canonical import write_atomically
 from leaderboard.render.numbers import duration
 
@@ -195,14 +195,14 @@ def run_cells(
     waiting = list(enumerate(cells))
     running: dict[int, Worker] = {}
     failures: list[Failure] = []
-    tally = Tally(len(cells), workers, prior)
+    progress = RunProgress(len(cells), workers, prior)
     try:
-        with Display(tally) as display:
+        with Display(progress) as display:
             while waiting or running:
                 while waiting and len(running) < workers:
                     number, cell = waiting.pop(0)
                     running[number] = Worker(number, cell, job, events)
-                    tally.running[number] = Running(cell.label)
+                    progress.running[number] = Running(cell.label)
                 try:
                     number, event = events.get(timeout=0.25)
                 except queue.Empty:
@@ -210,35 +210,37 @@ def run_cells(
                     continue
                 if event is None:
                     ended = running.pop(number)
-                    _finish(ended, tally, display, failures)
+                    _finish(ended, progress, display, failures)
                     left = [cell for _, cell in waiting] + [w.cell for w in running.values()]
                     if after_seed and left and ended.cell.seed not in {c.seed for c in left}:
                         display.print(after_seed())
                 elif event["event"] in ("stage", "progress"):
-                    tally.running[number].take(event)
+                    progress.running[number].take(event)
                 elif event["event"] == "failed":
                     running[number].outcome = event
                 display.refresh()
-            if tally.stages:
-                display.say(stage_table(tally.stages, once or {}))
+            if progress.stages:
+                display.say(stage_table(progress.stages, once or {}))
     finally:
         for worker in running.values():
             worker.kill()
     return failures
 
 
-def _finish(worker: Worker, tally: Tally, display: Display, failures: list[Failure]) -> None:
+def _finish(
+    worker: Worker, progress: RunProgress, display: Display, failures: list[Failure]
+) -> None:
     """Books a worker that has ended."""
-    state = tally.running.pop(worker.number)
+    state = progress.running.pop(worker.number)
     took = time.monotonic() - state.began
     if worker.process.returncode == 0 and worker.cell.path.exists():
-        tally.seconds.append(took)
-        tally.stages.append(state.clock.close())
+        progress.seconds.append(took)
+        progress.stages.append(state.clock.close())
         display.say(
             f"{worker.cell.label:<20} {worker.cell.headline()}  {duration(took)}"
-            f"  [{tally.finished}/{tally.total}]"
+            f"  [{progress.finished}/{progress.total}]"
         )
     else:
-        tally.failed += 1
+        progress.failed += 1
         failures.append(Failure(worker.cell, worker.message()))
         display.say(f"{worker.cell.label:<20} FAILED: {worker.message()}")

@@ -8,11 +8,16 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+
+Part = Literal["validation", "test"]
+HELD_OUT: tuple[Part, ...] = ("validation", "test")
+"""The parts of a split that are scored and never trained on."""
 
 
 class DataError(ValueError):
@@ -111,7 +116,7 @@ class Split:
 
     def targets(self, part: str) -> IntArray:
         """[n] the held-out item per user of `part` ("validation" or "test")."""
-        if part not in ("validation", "test"):
+        if part not in HELD_OUT:
             raise ValueError(f"unknown part {part!r}; expected 'validation' or 'test'")
         return self.validation if part == "validation" else self.test
 

@@ -31,7 +31,7 @@ from itertools import product
 
 import numpy as np
 
-from gti.data.dataset import DataError, Dataset, IntArray
+from gti.data.dataset import HELD_OUT, DataError, Dataset, IntArray
 
 GOOD, MAYBE = 2, 1
 """The two grades of relevance."""
@@ -40,7 +40,7 @@ MAX_ATTEMPTS = 50
 SHARES = {0: "test", 1: "validation"}
 """Tenth of the hashed category queries → part; the others are for training."""
 
-PARTS = ("train", "validation", "test")
+PARTS = ("train", *HELD_OUT)
 STRIPPED = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~“”‘’«»¡¿…–—"
 
 

@@ -1,10 +1,10 @@
 """LC-Rec's mixture: which families of alignment tasks, in which shares, and what feeds them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import count
 
 from gti.data.dataset import IntArray
+from gti.hints import did_you_mean
 from gti.prompts.user_texts import UserTexts
 from gti.prompts.wordings import ALIGNMENT_TASKS, CHAT, FAMILIES, USER_TEXT_FAMILIES
 
@@ -26,8 +26,7 @@ def check_families(mixture: Mapping[str, float]) -> None:
                 " it out"
             )
         if family not in FAMILIES:
-            close = get_close_matches(family, FAMILIES, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else "."
+            hint = did_you_mean(family, FAMILIES) or "."
             raise MixtureError(
                 f"auxiliary.mixture: unknown task family {family!r}{hint} There are"
                 f" {', '.join(FAMILIES)}"

@@ -67,7 +67,7 @@ def common_lead(prefixes: Sequence[IntArray]) -> IntArray:
     return prefixes[0][:length]
 
 
-class FrozenPrefixes:
+class ConstantPrefixes:
     """Constants behind prefixes, which are named by their token ids as bytes.
 
     Args:

@@ -4,7 +4,7 @@ Algorithm 1 of GTI (arXiv 2604.02324) takes the gradient of the whole embedding 
 it. Here the `[num_new, d]` rows are a parameter of their own and nothing else is one: the same
 trajectory where the mask comes before clipping and nothing else decays, without computing what the
 mask throws away, and text rows cannot drift. What stands before an example's first new token is run
-once and without gradients (`gti.train.split_examples`).
+once and without gradients (`gti.train.cut_examples`).
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from gti.model.vocabulary import Vocabulary, embedding_matrices, read_rows, writ
 from gti.prompts.prompter import Example, Prompter
 from gti.prompts.wordings import GROUNDING_TASKS
 from gti.train.batches import Batch, MicroBatcher, answer_states
+from gti.train.cut_examples import CutBatch, Cutter, batch_flops
 from gti.train.packed_attention import can_pack, packed_attending, run_packed
-from gti.train.split_examples import SplitBatch, Splitter, batch_flops
 from gti.train.training import (
     OptimizerSettings,
     Progress,
@@ -107,8 +107,8 @@ class OwnRows:
 
     def loss(self, batch: Batch) -> Tensor:
         """Summed NLL of the answers of `batch`."""
-        if isinstance(batch, SplitBatch):
-            return self._split_loss(batch)
+        if isinstance(batch, CutBatch):
+            return self._cut_loss(batch)
         hidden = hidden_states(self.model, inputs_embeds=self.inputs(batch.ids))
         return self._head_loss(answer_states(hidden, batch), batch.labels)
 
@@ -117,7 +117,7 @@ class OwnRows:
         self.head_matrix[self.ids] = self.parameters[-1].detach()
         return head_loss(states, self.parameters[-1], labels, self.head_matrix, self.ids)
 
-    def _split_loss(self, batch: SplitBatch) -> Tensor:
+    def _cut_loss(self, batch: CutBatch) -> Tensor:
         """The same behind constant prefixes; the model attends as packed."""
         loss = self.parameters[-1].new_zeros(())
         if batch.packed is not None:
@@ -173,7 +173,7 @@ def ground(
     own = OwnRows(model, vocabulary)
     if can_pack(model):
         seen = [example for examples in batches for example in examples]
-        splitter = Splitter(
+        splitter = Cutter(
             model, (own.matrices[0], own.matrices[-1]), own.ids, seen, dtype, prefix_bytes
         )
         prefixes = splitter.prefixes

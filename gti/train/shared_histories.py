@@ -35,7 +35,7 @@ def common_start(one: IntArray, other: IntArray) -> int:
 
 
 @dataclass(frozen=True)
-class Pack:
+class Bundle:
     """Examples that share a row.
 
     Attributes:
@@ -47,8 +47,8 @@ class Pack:
     shared: tuple[int, ...]
 
     @classmethod
-    def of(cls, examples: Sequence[Example]) -> "Pack":
-        """Packs `examples`; the longest becomes the trunk."""
+    def of(cls, examples: Sequence[Example]) -> "Bundle":
+        """Bundles `examples`; the longest becomes the trunk."""
         ordered = sorted(examples, key=lambda example: -len(example))
         trunk = ordered[0].ids
         return cls(
@@ -59,45 +59,47 @@ class Pack:
         """Number of tokens in the row."""
         return sum(map(len, self.examples)) - sum(self.shared)
 
-    def halves(self) -> "tuple[Pack, Pack]":
+    def halves(self) -> "tuple[Bundle, Bundle]":
         """The longer and the shorter examples, each with a trunk of their own."""
         middle = len(self.examples) // 2
-        return Pack.of(self.examples[:middle]), Pack.of(self.examples[middle:])
+        return Bundle.of(self.examples[:middle]), Bundle.of(self.examples[middle:])
 
 
-def packs(examples: Sequence[Example], max_tokens: int) -> list[Pack]:
-    """One pack per block of `examples`, cut until none but a single example is over `max_tokens`.
+def bundles(examples: Sequence[Example], max_tokens: int) -> list[Bundle]:
+    """One bundle per block of `examples`, cut until none but a single example is over `max_tokens`.
 
-    An example of no block is a pack of its own.
+    An example of no block is a bundle of its own.
     """
     blocks: dict[tuple[bool, int], list[Example]] = {}
     for number, example in enumerate(examples):
         key = number if example.block is None else example.block
         blocks.setdefault((example.block is None, key), []).append(example)
-    waiting = [Pack.of(block) for block in blocks.values()]
+    waiting = [Bundle.of(block) for block in blocks.values()]
     found = []
     while waiting:
-        pack = waiting.pop()
-        if len(pack) > max_tokens and len(pack.examples) > 1:
-            waiting += pack.halves()
+        bundle = waiting.pop()
+        if len(bundle) > max_tokens and len(bundle.examples) > 1:
+            waiting += bundle.halves()
         else:
-            found.append(pack)
+            found.append(bundle)
     return found
 
 
 def packed_batches(
     examples: Sequence[Example], max_tokens: int, device: torch.device
 ) -> Iterator[Batch]:
-    """Micro-batches of packs; what shares nothing goes beside them, one example per row."""
-    found = packs(examples, max_tokens)
-    alone = [pack.examples[0] for pack in found if len(pack.examples) == 1]
+    """Micro-batches of bundles; what shares nothing goes beside them, one example per row."""
+    found = bundles(examples, max_tokens)
+    alone = [bundle.examples[0] for bundle in found if len(bundle.examples) == 1]
     yield from plain_batches(alone, max_tokens, device)
-    for piece in micro_batches([pack for pack in found if len(pack.examples) > 1], max_tokens):
-        yield collate_packs(piece, device)
+    for piece in micro_batches(
+        [bundle for bundle in found if len(bundle.examples) > 1], max_tokens
+    ):
+        yield collate_bundles(piece, device)
 
 
-def collate_packs(packed: Sequence[Pack], device: torch.device) -> Batch:
-    """Puts each pack into a row, padded on the right.
+def collate_bundles(packed: Sequence[Bundle], device: torch.device) -> Batch:
+    """Puts each bundle into a row, padded on the right.
 
     A token sees what stands before it in its row and is either of its own example or of the part
     of the trunk that its example shares.
@@ -106,9 +108,11 @@ def collate_packs(packed: Sequence[Pack], device: torch.device) -> Batch:
     ids, places = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     owner, shared = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.int32)
     rows, positions, labels = [], [], []
-    for row, pack in enumerate(packed):
+    for row, bundle in enumerate(packed):
         start = 0
-        for number, (example, common) in enumerate(zip(pack.examples, pack.shared, strict=True)):
+        for number, (example, common) in enumerate(
+            zip(bundle.examples, bundle.shared, strict=True)
+        ):
             end = start + len(example) - common
             ids[row, start:end] = example.ids[common:]
             places[row, start:end] = np.arange(common, len(example))
@@ -133,7 +137,7 @@ def collate_packs(packed: Sequence[Pack], device: torch.device) -> Batch:
             "attention_mask": mask[:, None],
             "position_ids": torch.from_numpy(places).to(device),
         },
-        shared=tuple(common for pack in packed for common in pack.shared if common),
+        shared=tuple(common for bundle in packed for common in bundle.shared if common),
     )
 
 
@@ -148,7 +152,7 @@ def _probe_error(model: Any) -> float:
     device = model.get_input_embeddings().weight.device
     ids = [np.array(tokens, dtype=np.int64) for tokens in PROBE]
     examples = [Example(tokens, np.arange(1, len(tokens)), "probe", 0) for tokens in ids]
-    batch = collate_packs([Pack.of(examples)], device)
+    batch = collate_bundles([Bundle.of(examples)], device)
     packed = hidden_states(model, input_ids=batch.ids, **batch.layout)[batch.rows, batch.positions]
     alone = [
         hidden_states(model, input_ids=torch.from_numpy(tokens)[None].to(device))[0, :-1]

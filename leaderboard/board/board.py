@@ -9,21 +9,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leaderboard.board.learning import Learning, learning_of
-from leaderboard.board.pace import Pace, pace_of
-from leaderboard.board.rows import (
+from leaderboard.board.method_rows import (
     BASE,
     FLOOR,
-    Row,
+    MethodRow,
     differences_from_base,
     letters_of_ties,
     make_row,
     mean_of,
 )
-from leaderboard.board.scores import ScoresReader, UserScores, read_scores
+from leaderboard.board.pace import Pace, pace_of
 from leaderboard.board.standing import verified_seeds
+from leaderboard.board.user_scores import ScoresReader, UserScores, read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.metrics.slices import extent_of_slice
-from leaderboard.records.cells import Cell, LeaderboardError, load_cells
+from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
 from leaderboard.records.processes import share
 from leaderboard.records.record import Record, find_records
 from leaderboard.records.setting import Setting
@@ -52,7 +52,7 @@ class Leaderboard:
     evidence: bool
     seeds: tuple[int, ...]
     provisional: bool
-    rows: tuple[Row, ...]
+    rows: tuple[MethodRow, ...]
     learning: tuple[Learning, ...]
     notes: tuple[str, ...]
     slice_name: str | None = None
@@ -65,7 +65,7 @@ class Leaderboard:
         """Seeds of the method that has most of the setting's; 0 where only references ran."""
         return max((len(row.paths) for row in self.rows if row.kind == "cell"), default=0)
 
-    def row(self, key: str) -> Row:
+    def row(self, key: str) -> MethodRow:
         """The row of method `key`."""
         for row in self.rows:
             if row.key == key:
@@ -121,10 +121,7 @@ def _boards_of_name(task: tuple[Sequence[Path], str, str, str | None]) -> Leader
 
 def by_hash(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
     """Setting hash → its cells, in order of the setting's name."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(cell.record.setting_hash, []).append(cell)
-    return dict(sorted(groups.items(), key=lambda item: item[1][0].record.setting.name))
+    return dict(sorted(by_setting(cells).items(), key=lambda item: item[1][0].record.setting.name))
 
 
 def with_verified(board: Leaderboard, failing: Collection[str]) -> Leaderboard:
@@ -269,7 +266,7 @@ def check_mix(cells: Sequence[Cell]) -> None:
             )
 
 
-def _notes(scores: UserScores | None, rows: Sequence[Row], metric: str) -> tuple[str, ...]:
+def _notes(scores: UserScores | None, rows: Sequence[MethodRow], metric: str) -> tuple[str, ...]:
     """What a reader of the board must be told beside its rows."""
     notes = []
     if scores is None:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.rows import Difference, differences_from_base
-from leaderboard.board.scores import ScoresReader, read_scores, restricted
+from leaderboard.board.method_rows import Difference, differences_from_base
+from leaderboard.board.user_scores import ScoresReader, read_scores, restricted
 from leaderboard.metrics.slices import extent_of_slice
 from leaderboard.records.cells import Cell
 from leaderboard.statistics.crossed import Estimate, estimate

@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 
 from leaderboard.board.board import check_mix
-from leaderboard.board.rows import FLOOR, under_trained
-from leaderboard.board.scores import Floats, UserScores, members_of, read_scores
+from leaderboard.board.method_rows import FLOOR, under_trained
+from leaderboard.board.user_scores import Floats, UserScores, members_of, read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.metrics.slices import extent_of_slice
-from leaderboard.records.cells import Cell, LeaderboardError, load_cells
+from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells, named_seeds
 from leaderboard.records.record import Record
 from leaderboard.records.setting import Setting
 from leaderboard.statistics.corrections import holm
@@ -124,12 +124,9 @@ def compare(
     left_out: list[str] = []
     for directories in sources:
         cells, left_out = load_cells(directories, setting)
-        by_hash: dict[str, list[Cell]] = {}
-        for cell in cells:
-            if cell.record.setting.name == setting:
-                found[cell.record.method.key] = None
-                by_hash.setdefault(cell.record.setting_hash, []).append(cell)
-        for group in by_hash.values():
+        own = [cell for cell in cells if cell.record.setting.name == setting]
+        found |= dict.fromkeys(cell.record.method.key for cell in own)
+        for group in by_setting(own).values():
             if {a, b} <= {cell.record.method.key for cell in group}:
                 return compare_cells(group, a, b, metric), left_out
     raise LeaderboardError(_nothing_to_compare(setting, a, b, sorted(found), left_out))
@@ -212,14 +209,16 @@ def pair(
     alone = [key for key in (a, b) if records[key][0].kind == "reference"]
     if not alone and not common:
         raise LeaderboardError(
-            f"no common seed: {a} has {_listed(have[a])}, {b} has {_listed(have[b])}; run the"
-            " missing ones"
+            f"no common seed: {a} has {named_seeds(have[a])}, {b} has {named_seeds(have[b])}; run"
+            " the missing ones"
         )
     notes: list[str] = []
     if not alone or len(common) > 1:
         for key in (a, b):
             if unused := [seed for seed in have[key] if seed not in common]:
-                notes.append(f"{key} has {_listed(unused)} too, which the other side lacks: unused")
+                notes.append(
+                    f"{key} has {named_seeds(unused)} too, which the other side lacks: unused"
+                )
         seeds: list[int | None] = list(common)
         return seeds, scores.matrix(a, common), scores.matrix(b, common), notes
     means = {key: scores.matrix(key, have[key]).mean(axis=0, keepdims=True) for key in alone}
@@ -244,11 +243,6 @@ def _one_run(key: str, records: Sequence[Record]) -> str | None:
     return f"{key} is trained, and {runs} is taken as given: another run could score otherwise"
 
 
-def _listed(seeds: Sequence[int]) -> str:
-    """`seed 0`, `seeds 1, 2`."""
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-
-
 def _by_slice(cell: Cell, scores: UserScores, matrix: Floats) -> tuple[SliceDifference, ...]:
     """The difference in each slice with at least two users."""
     members = members_of(cell, scores.users)
@@ -268,7 +262,7 @@ def _weak(cells: Sequence[Cell], records: dict[str, list[Record]]) -> list[str]:
     for key, own in records.items():
         if seeds := under_trained(own, floor or None):
             notes.append(
-                f"{key} is under-trained at {_listed(seeds)} (recall@10 below {FLOOR}'s) and"
+                f"{key} is under-trained at {named_seeds(seeds)} (recall@10 below {FLOOR}'s) and"
                 " supports no claim"
             )
     return notes

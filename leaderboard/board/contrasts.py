@@ -1,6 +1,8 @@
 """Is it the grounding, more compute, or only that the rows differ? The pairs of methods that tell.
 
 Each pair differs in the one thing it is named after. All pairs of a setting are tested together,
+from leaderboard.records.cells import by_setting
+from leaderboard.records.cells import by_setting
 from the same crossed model as `compare`, with p corrected by Holm over them.
 """
 
@@ -9,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard.board.board import check_mix
-from leaderboard.board.rows import FLOOR, under_trained
-from leaderboard.board.scores import Floats, ScoresReader, read_scores
+from leaderboard.board.method_rows import FLOOR, under_trained
+from leaderboard.board.user_scores import Floats, ScoresReader, read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC
-from leaderboard.records.cells import Cell, LeaderboardError, load_cells
+from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
 from leaderboard.records.record import Record
 from leaderboard.records.setting import Setting
 from leaderboard.statistics.corrections import LEVEL, holm
@@ -136,10 +138,7 @@ def load_contrasts(
     refused = LeaderboardError(f"no records of setting {setting!r}; `gti-bench run` makes some")
     for directories in sources:
         cells, left_out = load_cells(directories, setting)
-        by_hash: dict[str, list[Cell]] = {}
-        for cell in cells:
-            by_hash.setdefault(cell.record.setting_hash, []).append(cell)
-        for group in by_hash.values():
+        for group in by_setting(cells).values():
             check_mix(group)
             try:
                 return contrasts_of(group, metric), left_out

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from leaderboard.records.cells import Cell
+from leaderboard.records.cells import Cell, named_seeds
 from leaderboard.records.reproductions import Reproduction, read_reproductions
 
 State = Literal["claimed", "verified", "reproduced"]
@@ -109,7 +109,7 @@ def standing_line(key: str, standing: Standing) -> str | None:
         where = f"({', '.join(standing.machines)}{names})"
         parts.append(f"{', '.join(ways)} {where}")
     if standing.not_reproduced:
-        parts.append(f"NOT in a rerun of {_seeds(standing.not_reproduced)}")
+        parts.append(f"NOT in a rerun of {named_seeds(standing.not_reproduced)}")
     return f"{key} {', but '.join(parts)}" if parts else None
 
 
@@ -117,10 +117,6 @@ def _count(seeds: tuple[int, ...], standing: Standing, how: str) -> str:
     """`2 of 3 seeds exactly`."""
     count = len(standing.seeds)
     return f"{len(seeds)} of {count} seed{'s' if count > 1 else ''} {how}"
-
-
-def _seeds(seeds: tuple[int, ...]) -> str:
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def standing_notes(standings: dict[str, Standing]) -> list[str]:
@@ -133,7 +129,7 @@ def standing_notes(standings: dict[str, Standing]) -> list[str]:
             key: tuple(seed for seed in each.seeds if seed not in (each.verified or ()))
             for key, each in checked.items()
         }
-        failing = [f"{key}: {_seeds(seeds)}" for key, seeds in bad.items() if seeds]
+        failing = [f"{key}: {named_seeds(seeds)}" for key, seeds in bad.items() if seeds]
         notes.append(
             f"NOT VERIFIED: {'; '.join(failing)} fails `gti-bench verify`."
             if failing

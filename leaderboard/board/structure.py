@@ -27,9 +27,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from leaderboard.board.rows import FLOOR, STAGES, under_trained
+from leaderboard.board.method_rows import FLOOR, STAGES, under_trained
 from leaderboard.metrics.metrics import MAIN_METRIC
-from leaderboard.records.cells import Cell
+from leaderboard.records.cells import Cell, by_setting
 from leaderboard.records.record import Record
 from leaderboard.statistics.corrections import holm
 from leaderboard.statistics.crossed import LEVEL
@@ -117,13 +117,10 @@ def labels_of(records: Iterable[Record]) -> dict[str, str]:
 def points_of(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Points:
     """The points that `cells`, of any settings, give; all cells of a setting's name at once."""
     labels = labels_of(cell.record for cell in cells)
-    by_setting: dict[str, list[Cell]] = {}
-    for cell in cells:
-        by_setting.setdefault(cell.record.setting_hash, []).append(cell)
     kept: list[Record] = []
     references = weak = without = 0
     unjudged = []
-    for group in by_setting.values():
+    for group in by_setting(cells).values():
         floor = [cell for cell in group if cell.record.method.key == FLOOR]
         if not floor:
             unjudged.append(labels[group[0].record.setting_hash])

@@ -3,7 +3,7 @@
 A file says where the numbers stand, on which cut of which data and under which split they were
 obtained, what to bear in mind, and with which of our settings they may be compared; or why with
 none. `leaderboard.claims.support` works out what the numbers support by themselves,
-`leaderboard.claims.beside` sets them beside ours.
+`leaderboard.claims.against_ours` sets them beside ours.
 """
 
 import tomllib

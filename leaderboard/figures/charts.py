@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.rows import BASE, STAGES
+from leaderboard.board.method_rows import BASE, STAGES
 from leaderboard.board.series import joint_curve, rsa_columns
 from leaderboard.figures.bars import Bars, bars_ends, draw_bars
 from leaderboard.figures.drawings import Line, Point, Scale, draw_lines, draw_points

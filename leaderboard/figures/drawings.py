@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from leaderboard.board.rows import BASE as BASE_METHOD
+from leaderboard.board.method_rows import BASE as BASE_METHOD
 from leaderboard.figures.intervals import Interval
 from leaderboard.figures.looks import dash_of, drawn_sample, sample, series
 from leaderboard.figures.svg import (

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leaderboard.board.rows import STAGES
+from leaderboard.board.method_rows import STAGES
 from leaderboard.board.series import joint_curve, rsa_columns
 from leaderboard.figures.palette import STYLE, method_look, method_order
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.canonical import write_atomically
-from leaderboard.records.cells import Cell
+from leaderboard.records.cells import Cell, named_seeds
 from leaderboard.records.diagnostics import TEXT, StageArrays, read_diagnostics
 from leaderboard.records.record import diagnostics_path
 from leaderboard.render.numbers import STAGE_NAMES
@@ -84,8 +84,7 @@ def _by_method(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 def _caption(cells: Sequence[Cell], what: str) -> str:
     """`what`, of which setting and seeds."""
     seeds = sorted({cell.record.seed for cell in cells})
-    named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-    return f"{what} · {cells[0].record.setting.name} · {named}"
+    return f"{what} · {cells[0].record.setting.name} · {named_seeds(seeds)}"
 
 
 def draw_spectra(cells: Sequence[Cell]) -> "Figure":

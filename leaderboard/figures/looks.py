@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from leaderboard.board.rows import BASE
+from leaderboard.board.method_rows import BASE
 from leaderboard.figures.palette import COLORS, method_look
 from leaderboard.figures.svg import tag
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from leaderboard.board.rows import STAGES
+from leaderboard.board.method_rows import STAGES
 from leaderboard.board.structure import NUMBERS, Association, Floats, Points
 from leaderboard.figures.files import save_figure, styled
 from leaderboard.figures.palette import LINES, method_look, method_order

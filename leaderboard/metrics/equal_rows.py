@@ -40,7 +40,7 @@ def exact_sums(values: Floats, counts: Integers) -> list[float]:
 
 
 @dataclass(frozen=True, eq=False)
-class Tally:
+class EqualRows:
     """Rows by their counts.
 
     Args:
@@ -57,8 +57,8 @@ class Tally:
     rows: Integers
     total: int
 
-    def among(self, mask: npt.NDArray[np.bool_]) -> "Tally":
-        """The tally of the rows at which `mask` [n] is true."""
+    def among(self, mask: npt.NDArray[np.bool_]) -> "EqualRows":
+        """The same of the rows at which `mask` [n] is true."""
         kept = self.pair[mask[self.reached]]
         rows = np.bincount(kept, minlength=len(self.rows))
         return replace(self, rows=rows, total=int(mask.sum()))
@@ -69,7 +69,7 @@ class Tally:
         return [value / self.total if self.total else None for value in sums]
 
 
-def tally(ranks: Ranks, metrics: Sequence[tuple[str, int]]) -> Tally:
+def equal_rows(ranks: Ranks, metrics: Sequence[tuple[str, int]]) -> EqualRows:
     """Counts the rows of `ranks` for the `metrics`, each a family and a cutoff.
 
     Raises:
@@ -84,7 +84,7 @@ def tally(ranks: Ranks, metrics: Sequence[tuple[str, int]]) -> Tally:
     better, tied = (counts.astype(np.int32) for counts in (pairs // ties, pairs % ties))
     values = np.array([worth_of_counts(better, tied, *metric) for metric in metrics])
     rows = np.bincount(pair, minlength=len(better))
-    return Tally(reached, pair, values.reshape(len(metrics), len(better)), rows, len(ranks))
+    return EqualRows(reached, pair, values.reshape(len(metrics), len(better)), rows, len(ranks))
 
 
 def _numbered(keys: Integers) -> tuple[Integers, Integers]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from leaderboard.metrics.equal_rows import check_grades, tally
+from leaderboard.metrics.equal_rows import check_grades, equal_rows
 from leaderboard.metrics.graded import GRADED_FAMILIES, Groups, Relevance
 from leaderboard.metrics.positions import Floats, expected_worth
 from leaderboard.records.ranks import Ranks
@@ -96,7 +96,9 @@ def metrics(
     """
     names = metric_names(cutoffs, relevance)
     if relevance is None:
-        return _defined(names, tally(ranks, [parse_metric(name) for name in names]).means(), beam)
+        return _defined(
+            names, equal_rows(ranks, [parse_metric(name) for name in names]).means(), beam
+        )
     groups = Groups(ranks, relevance)
     means = [
         mean(groups.values(*parse_metric(name))) if is_defined(name, beam) else None
@@ -214,7 +216,7 @@ def slices(
         popularity or length in it; relevant items per query on the retrieval track).
     """
     names = metric_names(cutoffs, relevance)
-    whole = tally(ranks, [parse_metric(name) for name in names]) if relevance is None else None
+    whole = equal_rows(ranks, [parse_metric(name) for name in names]) if relevance is None else None
     result: dict[str, Metrics] = {}
     for name, mask in slice_masks(ranks, relevance).items():
         values = _values_of_slice(ranks, mask, name)

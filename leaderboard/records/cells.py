@@ -1,6 +1,6 @@
 """Reads the cells under results directories; what cannot be read is left out with a note."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,3 +113,16 @@ def _check_sidecar(what: str, path: Path, expected: str) -> None:
 def beam_of(record: Record) -> int | None:
     """The beam that ranked the items; None where all items were ranked."""
     return record.accounting.beam if record.accounting is not None else None
+
+
+def by_setting(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
+    """Setting hash → its cells, in the order in which they come."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.record.setting_hash, []).append(cell)
+    return groups
+
+
+def named_seeds(seeds: Sequence[int]) -> str:
+    """`seed 0`, `seeds 1, 2`."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"

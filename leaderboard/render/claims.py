@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from leaderboard.claims.beside import Beside, Compared
+from leaderboard.claims.against_ours import AgainstOurs, Compared
 from leaderboard.claims.claims import Claim, ClaimsTable, Counts
 from leaderboard.claims.support import check_counts, reported_differences
 from leaderboard.render.numbers import NOTHING, interval, score, signed
@@ -76,7 +76,7 @@ def claim_value(claim: Claim, unit: str) -> str:
 
 
 BESIDE = ("reported", "metric", "there", "here", "95 % interval", "verdict")
-"""What the columns of `beside_cells` are."""
+"""What the columns of `against_cells` are."""
 
 
 def _beside_lines(each: Compared) -> list[str]:
@@ -86,7 +86,7 @@ def _beside_lines(each: Compared) -> list[str]:
     with_ours = [found for found in each.claims if found.ours is not None]
     without = [found for found in each.claims if found.ours is None]
     for setting, group in itertools.groupby(with_ours, key=lambda found: found.setting):
-        body = [beside_cells(found, unit) for found in group]
+        body = [against_cells(found, unit) for found in group]
         align = ("left", "left", "right", "right", "right", "left")
         grid = tabulate(body, BESIDE, "simple", disable_numparse=True, colalign=align)
         lines += ["", f"  beside {setting}", "", textwrap.indent(grid, "  ")]
@@ -98,7 +98,7 @@ def _beside_lines(each: Compared) -> list[str]:
     return lines + [_wrapped(f"Note: {note}.") for note in each.notes]
 
 
-def by_reason(found: Sequence[Beside]) -> dict[str, dict[str, list[Claim]]]:
+def by_reason(found: Sequence[AgainstOurs]) -> dict[str, dict[str, list[Claim]]]:
     """Claims that stand alone: reason → row → its numbers."""
     reasons: dict[str, dict[str, list[Claim]]] = {}
     for each in found:
@@ -112,7 +112,7 @@ def _figure(claim: Claim, unit: str) -> str:
     return f"{claim.metric} {claim_value(claim, unit)}"
 
 
-def beside_cells(found: Beside, unit: str) -> list[str]:
+def against_cells(found: AgainstOurs, unit: str) -> list[str]:
     """One claim beside ours, as cells under `BESIDE`."""
     claim, ours = found.claim, found.ours
     difference = claim.base is not None
@@ -214,7 +214,7 @@ def summary(compared: Sequence[Compared]) -> str:
     return f"{total} claims from {len(compared)} source{plural}: {listed}."
 
 
-def counted(found: Sequence[Beside]) -> str:
+def counted(found: Sequence[AgainstOurs]) -> str:
     """`3 × agrees; 9 × no record yet`, the most frequent verdict first."""
     verdicts = Counter(each.verdict for each in found)
     return "; ".join(f"{count} × {verdict}" for verdict, count in verdicts.most_common())
@@ -246,7 +246,7 @@ def _content(each: Compared) -> dict[str, Any]:
     }
 
 
-def _judgement(found: Beside) -> dict[str, Any]:
+def _judgement(found: AgainstOurs) -> dict[str, Any]:
     """What is said of a claim, without the claim."""
     content = dataclasses.asdict(found)
     del content["claim"]

@@ -1,7 +1,7 @@
 """From a figure on a board to the files and hashes it rests on."""
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.rows import metrics_of
+from leaderboard.board.method_rows import metrics_of
 from leaderboard.records.cells import LeaderboardError
 from leaderboard.records.record import Record, diagnostics_path, ranks_path, read_record
 from leaderboard.render.numbers import score

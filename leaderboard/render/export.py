@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.rows import DIAGNOSTICS, STAGES, Row
+from leaderboard.board.method_rows import DIAGNOSTICS, STAGES, MethodRow
 from leaderboard.render.sentences import NO_EVIDENCE, footnotes, verdict, verdicts
 from leaderboard.statistics.crossed import Components, Estimate
 
@@ -34,7 +34,7 @@ def board_content(board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def _row_content(row: Row) -> dict[str, Any]:
+def _row_content(row: MethodRow) -> dict[str, Any]:
     """One row as JSON-ready values."""
     content = dataclasses.asdict(row)
     content["paths"] = {str(seed): path.as_posix() for seed, path in row.paths.items()}
@@ -67,7 +67,7 @@ def _components(found: Estimate | None, prefix: str = "") -> dict[str, float | N
     return {prefix + name: None if parts is None else getattr(parts, name) for name in names}
 
 
-def _flat(board: Leaderboard, row: Row) -> dict[str, Any]:
+def _flat(board: Leaderboard, row: MethodRow) -> dict[str, Any]:
     """One row as a flat mapping of column to value."""
     flat: dict[str, Any] = {
         "setting": board.setting.name,

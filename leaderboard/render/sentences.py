@@ -1,9 +1,10 @@
 """What a board says in sentences: who differs from `mean`, what could be seen, and the marks."""
 
 from leaderboard.board.board import Leaderboard
+from leaderboard.board.method_rows import BASE, FLOOR, FLOOR_METRIC, MethodRow
 from leaderboard.board.pace import Pace
-from leaderboard.board.rows import BASE, FLOOR, FLOOR_METRIC, Row
 from leaderboard.board.standing import standing_notes
+from leaderboard.records.cells import named_seeds
 from leaderboard.render.numbers import flops, interval, p_value, score, signed
 from leaderboard.statistics.crossed import Estimate
 
@@ -21,7 +22,7 @@ def extent(found: Estimate, asks: str = "users") -> str:
     return f"{seeds} × {found.num_users:,} {asks}"
 
 
-def verdict(row: Row) -> str | None:
+def verdict(row: MethodRow) -> str | None:
     """One sentence on `row` against `mean`; None for references and `mean` itself."""
     difference = row.difference
     if difference is None or row.kind == "reference":
@@ -37,14 +38,14 @@ def verdict(row: Row) -> str | None:
         sentence += f"; {seen}" if (seen := _what_could_be_seen(row)) else ""
     if found.scope == "conditional on one seed":
         # First and last: a sentence is quoted by its beginning.
-        sentence = f"At {_seeds(difference.seeds)} alone: {sentence}"
+        sentence = f"At {named_seeds(difference.seeds)} alone: {sentence}"
         sentence += "; conditional on one seed: it says nothing about another"
     if row.under_trained:
         sentence += f"; {row.key} is under-trained and supports no claim"
     return f"{sentence}."
 
 
-def _what_could_be_seen(row: Row) -> str:
+def _what_could_be_seen(row: MethodRow) -> str:
     """The power of a comparison that showed nothing."""
     difference = row.difference
     if difference is None or difference.smallest is None:
@@ -76,7 +77,7 @@ def verdicts(board: Leaderboard) -> list[str]:
     return [sentence for row in board.rows if (sentence := verdict(row)) is not None]
 
 
-def marks(row: Row) -> str:
+def marks(row: MethodRow) -> str:
     """The marks behind a row's name."""
     marked = UNDER_TRAINED if row.under_trained else ""
     return marked + (PROVISIONAL if row.missing_seeds else "")
@@ -91,14 +92,14 @@ def footnotes(board: Leaderboard) -> list[str]:
     if weak:
         notes.append(
             f"{UNDER_TRAINED} under-trained: {FLOOR_METRIC} below {FLOOR}'s; supports no claim"
-            f" ({'; '.join(f'{row.key}: {_seeds(row.under_trained)}' for row in weak)})"
+            f" ({'; '.join(f'{row.key}: {named_seeds(row.under_trained)}' for row in weak)})"
             f"{' (over all ' + asks + ').' if board.slice_name else '.'}"
         )
     missing = [row for row in board.rows if row.missing_seeds]
     if missing:
+        lacks = "; ".join(f"{row.key} lacks {named_seeds(row.missing_seeds)}" for row in missing)
         notes.append(
-            f"{PROVISIONAL} provisional: not all seeds of the setting are there"
-            f" ({'; '.join(f'{row.key} lacks {_seeds(row.missing_seeds)}' for row in missing)})."
+            f"{PROVISIONAL} provisional: not all seeds of the setting are there ({lacks})."
         )
     scopes = {row.score.scope for row in board.rows if row.score and row.kind == "cell"}
     if "seeds and users" in scopes:
@@ -145,11 +146,6 @@ def variance_notes(board: Leaderboard) -> list[str]:
 def _percent(share: float | None) -> str:
     """`12 %`."""
     return f"{100 * (share or 0.0):.0f} %"
-
-
-def _seeds(seeds: tuple[int, ...]) -> str:
-    """`seed 0`, `seeds 1, 2`."""
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def board_name(board: Leaderboard) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 from tabulate import SEPARATING_LINE, tabulate
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.rows import BASE, STAGES, Row
+from leaderboard.board.method_rows import BASE, STAGES, MethodRow
 from leaderboard.render.export import board_csv, board_json
 from leaderboard.render.numbers import (
     NOTHING,
@@ -50,7 +50,7 @@ def render(board: Leaderboard, form: Format = "terminal") -> str:
     return forms[form](board)
 
 
-def _name(row: Row) -> str:
+def _name(row: MethodRow) -> str:
     """The row's name with its marks; references in parentheses."""
     return f"({row.key})" if row.kind == "reference" else row.key + marks(row)
 
@@ -121,7 +121,7 @@ def rows_table(board: Leaderboard) -> tuple[Cells, list[Cells]]:
     return header, body
 
 
-def _stages(row: Row, name: str, write: Callable[[float | None], str]) -> str:
+def _stages(row: MethodRow, name: str, write: Callable[[float | None], str]) -> str:
     """`1.0 → 12.3 → 14.1`: a number at initialization, after grounding if any, after SFT."""
     return " → ".join(
         write(row.diagnostics[stage][name]) for stage in STAGES if stage in row.diagnostics

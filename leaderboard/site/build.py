@@ -28,12 +28,12 @@ from leaderboard.board.board import (
 )
 from leaderboard.board.by_slice import scores_by_slice
 from leaderboard.board.contrasts import Answers, contrasts_of
-from leaderboard.board.rows import Row
-from leaderboard.board.scores import ScoresReader
+from leaderboard.board.method_rows import MethodRow
 from leaderboard.board.structure import Points, points_of
 from leaderboard.board.structure import together as points_together
-from leaderboard.claims.beside import InSetting, beside_setting, metrics_wanted
-from leaderboard.claims.beside import together as claims_together
+from leaderboard.board.user_scores import ScoresReader
+from leaderboard.claims.against_ours import InSetting, beside_setting, metrics_wanted
+from leaderboard.claims.against_ours import together as claims_together
 from leaderboard.claims.claims import ClaimsTable, load_claims
 from leaderboard.records.canonical import digest_of
 from leaderboard.records.cells import Cell, LeaderboardError, load_cells
@@ -239,7 +239,7 @@ def _write_board(
     return shown
 
 
-def _with_copies(root: Path, row: Row, setting: str) -> Row:
+def _with_copies(root: Path, row: MethodRow, setting: str) -> MethodRow:
     """Copies the records of `row` and returns it with the paths of the copies."""
     copies: dict[int, Path] = {}
     for seed, path in row.paths.items():

@@ -9,7 +9,7 @@ from leaderboard.records.cells import Cell
 from leaderboard.records.record import MethodCard, Record
 from leaderboard.render.numbers import NOTHING
 
-Facts = list[tuple[str, str]]
+Fields = list[tuple[str, str]]
 
 MOST_WORDS = 8
 """Codes whose nearest words are shown."""
@@ -17,10 +17,10 @@ MOST_WORDS = 8
 
 @dataclass(frozen=True)
 class Section:
-    """Facts under one heading."""
+    """Fields under one heading."""
 
     name: str
-    facts: Facts
+    facts: Fields
 
 
 def text_of(value: Any) -> str:
@@ -66,7 +66,7 @@ def _accounting(cells: Sequence[Cell]) -> list[Section]:
     return []
 
 
-def _machines(cells: Sequence[Cell]) -> Facts:
+def _machines(cells: Sequence[Cell]) -> Fields:
     """Kinds of machine, with the number of records from each."""
     counts: dict[str, int] = {}
     for cell in cells:
@@ -76,7 +76,7 @@ def _machines(cells: Sequence[Cell]) -> Facts:
     return [(name, f"{n} record{'' if n == 1 else 's'}") for name, n in sorted(counts.items())]
 
 
-def dataset_facts(record: Record) -> Facts:
+def dataset_facts(record: Record) -> Fields:
     """The dataset as the setting of `record` cuts it."""
     content = record.setting.dataset.model_dump(mode="json", exclude_none=True)
     facts = [(key, text_of(value)) for key, value in content.items() if key != "sha256"]
@@ -87,7 +87,7 @@ def dataset_facts(record: Record) -> Facts:
     return facts
 
 
-def method_facts(record: Record) -> Facts:
+def method_facts(record: Record) -> Fields:
     """The method as it was in the setting of `record`."""
     card = record.method
     spends = ", ".join(f"{text_of(share)} {when} SFT" for when, share in card.spends.items())
@@ -146,7 +146,7 @@ class Presence:
 
     card: MethodCard
     seed: int
-    facts: Facts
+    facts: Fields
     words: tuple[tuple[str, str], ...]
 
 

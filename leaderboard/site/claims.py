@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from leaderboard.claims.beside import Beside, Compared, InSetting
+from leaderboard.claims.against_ours import AgainstOurs, Compared, InSetting
 from leaderboard.claims.claims import Claim, ClaimsTable
 from leaderboard.claims.support import reported_differences
 from leaderboard.metrics.metrics import parse_metric
 from leaderboard.render.claims import (
     BESIDE,
+    against_cells,
     at_most_sentence,
-    beside_cells,
     by_reason,
     claim_value,
     counted,
@@ -90,7 +90,7 @@ def source_of(compared: Compared, slugs: Slugs) -> Source:
     )
 
 
-def _beside(table: ClaimsTable, setting: str, found: Sequence[Beside], slugs: Slugs) -> Table:
+def _beside(table: ClaimsTable, setting: str, found: Sequence[AgainstOurs], slugs: Slugs) -> Table:
     """The claims that something of `setting` stands beside."""
     slug = slugs.get((table.key, setting))
     text = ("reported", "metric", "verdict")
@@ -102,7 +102,7 @@ def _beside(table: ClaimsTable, setting: str, found: Sequence[Beside], slugs: Sl
     ]
     lines = []
     for each in found:
-        *texts, verdict = beside_cells(each, table.file.unit)
+        *texts, verdict = against_cells(each, table.file.unit)
         method = table.file.row(each.claim.name).method_of(setting) or ""
         link = f"settings/{slug}.html#records-{method}" if slug and method else None
         ours = each.ours

@@ -14,7 +14,7 @@ from leaderboard.board.board import Leaderboard
 from leaderboard.board.by_slice import SliceScores
 from leaderboard.board.contrasts import Answers
 from leaderboard.board.standing import standing_line
-from leaderboard.claims.beside import Compared, InSetting
+from leaderboard.claims.against_ours import Compared, InSetting
 from leaderboard.claims.claims import ClaimsTable
 from leaderboard.figures import charts
 from leaderboard.figures.drawings import CROWDED
@@ -42,7 +42,7 @@ from leaderboard.render.sentences import (
 from leaderboard.render.structure import no_cells
 from leaderboard.render.tables import STAGES_NOTE, learning_note
 from leaderboard.site import tables
-from leaderboard.site.cards import Facts, Presence, setting_sections, source_parts
+from leaderboard.site.cards import Fields, Presence, setting_sections, source_parts
 from leaderboard.site.claims import concerned, source_of
 from leaderboard.site.contrasts import contrasts
 from leaderboard.site.slices import slices
@@ -68,7 +68,7 @@ class Shown:
 
     slug: str
     board: Leaderboard
-    dataset: Facts
+    dataset: Fields
     methods: Mapping[str, Presence]
 
     @property

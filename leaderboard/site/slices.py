@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.by_slice import SliceScores
-from leaderboard.board.rows import BASE, Row, mean_of
+from leaderboard.board.method_rows import BASE, MethodRow, mean_of
 from leaderboard.records.cells import Cell
 from leaderboard.render.numbers import interval, p_value, score, signed
 from leaderboard.render.sentences import marks
@@ -72,7 +72,7 @@ def slices(
     return Slices(scores, differences, _notes(board, found, differences is not None))
 
 
-def _rows_in(board: Leaderboard, found: SliceScores) -> list[Row]:
+def _rows_in(board: Leaderboard, found: SliceScores) -> list[MethodRow]:
     """The board's rows with the score and the difference of one slice."""
     return [
         replace(row, score=found.scores[row.key], difference=found.differences.get(row.key))
@@ -89,8 +89,8 @@ def _mean(cells: Sequence[Cell], name: str, metric: str) -> float | None:
 def _table(
     name: str,
     caption: str,
-    rows: Sequence[Row],
-    columns: Mapping[str, Sequence[Row]],
+    rows: Sequence[MethodRow],
+    columns: Mapping[str, Sequence[MethodRow]],
     found: Sequence[SliceScores],
     means: Mapping[str, Sequence[float | None]] | None = None,
 ) -> Table:
@@ -115,12 +115,12 @@ def _table(
     )
 
 
-def _score(row: Row, mean: float | None) -> Entry:
+def _score(row: MethodRow, mean: float | None) -> Entry:
     """`.0402 [.0371, .0431]`, sorted by the mean."""
     return Entry(f"{score(mean)} {interval(row.score)}", mean)
 
 
-def _difference(row: Row) -> Entry:
+def _difference(row: MethodRow) -> Entry:
     """`+.0021 [+.0003, +.0039]`, below it `p .013 *`; references have no p."""
     if row.difference is None:
         return Entry("")
@@ -132,7 +132,7 @@ def _difference(row: Row) -> Entry:
     return Entry(text, found.mean, below=below)
 
 
-def _line(row: Row, entries: Sequence[Entry]) -> Line:
+def _line(row: MethodRow, entries: Sequence[Entry]) -> Line:
     """A line that begins with the row's name and leads to its records."""
     name = f"({row.key})" if row.kind == "reference" else row.key + marks(row)
     linked = entries_of(

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.rows import BASE, Row
+from leaderboard.board.method_rows import BASE, MethodRow
 from leaderboard.render.numbers import interval, score
 
 MOST_NAMED = 6
@@ -54,14 +54,14 @@ def glance(board: Leaderboard) -> Glance:
     )
 
 
-def at_one_seed(row: Row) -> bool:
+def at_one_seed(row: MethodRow) -> bool:
     """Whether the row's difference says nothing about another seed."""
     return row.difference is not None and (
         row.difference.estimate.scope == "conditional on one seed"
     )
 
 
-def _lead(board: Leaderboard, methods: list[Row]) -> str:
+def _lead(board: Leaderboard, methods: list[MethodRow]) -> str:
     """Who leads, and how far that can be told."""
     if not methods:
         return "No method has a record yet; there are references only."
@@ -85,7 +85,7 @@ def _lead(board: Leaderboard, methods: list[Row]) -> str:
     return f"{text}."
 
 
-def _shown(tested: int, firm: list[Row], alone: list[Row]) -> str:
+def _shown(tested: int, firm: list[MethodRow], alone: list[MethodRow]) -> str:
     """How many of the `tested` differences from `mean` can be shown."""
     if not tested:
         return f"Nothing to compare with {BASE} yet."

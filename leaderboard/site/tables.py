@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.rows import STAGES, Row, metrics_of
+from leaderboard.board.method_rows import STAGES, MethodRow, metrics_of
 from leaderboard.figures.intervals import (
     Interval,
     beyond_scores,
@@ -94,7 +94,7 @@ MEANINGS = {
 }
 
 
-def _interval(row: Row, difference: bool) -> Interval | None:
+def _interval(row: MethodRow, difference: bool) -> Interval | None:
     """The row's score, or its difference from `mean`."""
     found = row.score
     if difference:
@@ -112,7 +112,7 @@ def cut_off_note(found: Sequence[Estimate | None], metric: str) -> list[str]:
     ]
 
 
-def _kind(row: Row, difference: bool) -> str:
+def _kind(row: MethodRow, difference: bool) -> str:
     """The CSS class of an interval."""
     if not difference or row.difference is None or row.kind == "reference":
         return row.kind
@@ -121,7 +121,7 @@ def _kind(row: Row, difference: bool) -> str:
     return f"{row.difference.verdict} alone" if at_one_seed(row) else row.difference.verdict
 
 
-def _seed_links(row: Row) -> Entry:
+def _seed_links(row: MethodRow) -> Entry:
     """The row's seeds, each a link to its record; its count where there are many."""
     count = len(row.paths)
     if count > MOST_LINKS:
@@ -167,7 +167,7 @@ def _without(cells: Sequence[str], place: int) -> list[str]:
     return [*cells[:place], *cells[place + 1 :]]
 
 
-def drawn_intervals(rows: Sequence[Row], difference: bool) -> tuple[Markup, list[Markup]]:
+def drawn_intervals(rows: Sequence[MethodRow], difference: bool) -> tuple[Markup, list[Markup]]:
     """A column's axis and the intervals of its `rows`: of the scores, or of the differences."""
     found = [_interval(row, difference) for row in rows]
     axis = interval_axis([each for each in found if each is not None], tick, zero=difference)
@@ -178,7 +178,7 @@ def drawn_intervals(rows: Sequence[Row], difference: bool) -> tuple[Markup, list
     return draw_scale(axis), drawings
 
 
-def _score_sorts(board: Leaderboard, row: Row, others: Sequence[str]) -> list[Sort]:
+def _score_sorts(board: Leaderboard, row: MethodRow, others: Sequence[str]) -> list[Sort]:
     """What the columns of `score_table`, without `seeds`, are sorted by."""
     found = row.difference.estimate if row.difference else None
     return [
@@ -199,7 +199,7 @@ def tick(value: float) -> str:
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 
-def line_of(row: Row, entries: Sequence[Entry]) -> Line:
+def line_of(row: MethodRow, entries: Sequence[Entry]) -> Line:
     """The line of `row`, found by its name, group and summary."""
     return Line(row.key, row.group, f"{row.key} {row.group} {row.summary}", tuple(entries))
 
@@ -220,7 +220,7 @@ def rows(board: Leaderboard) -> Table | None:
     return Table("rows", caption, _columns(header), tuple(lines))
 
 
-def _last(row: Row, name: str) -> float | None:
+def _last(row: MethodRow, name: str) -> float | None:
     """The number called `name` after the last stage that has one."""
     found = [row.diagnostics[s][name] for s in STAGES if s in row.diagnostics]
     return found[-1] if found else None
@@ -246,7 +246,7 @@ def _columns(header: Sequence[str]) -> tuple[Column, ...]:
     return tuple(Column(name, text=name == "method") for name in header)
 
 
-def entries_of(row: Row, texts: Sequence[str], sorts: Sequence[Sort]) -> list[Entry]:
+def entries_of(row: MethodRow, texts: Sequence[str], sorts: Sequence[Sort]) -> list[Entry]:
     """Entries whose first leads to the method and whose figures lead to its records."""
     first = Entry(texts[0], sorts[0], f"../methods/{row.key}.html")
     rest = zip(texts[1:], sorts[1:], strict=True)

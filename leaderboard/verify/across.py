@@ -84,7 +84,7 @@ def _hash_and_order(first: Ranks) -> tuple[str, npt.NDArray[np.integer[Any]]]:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Statement:
     """What one record says that others must agree with, or must not.
 
     Args:
@@ -116,12 +116,14 @@ class Facts:
     traits: Traits
 
 
-def facts_of(path: Path, record: Record, ranks: Ranks | None, targets: TargetsHash) -> Facts:
-    """The facts of the `record` at `path`; all that is kept of it."""
+def statement_of(
+    path: Path, record: Record, ranks: Ranks | None, targets: TargetsHash
+) -> Statement:
+    """The statement of the `record` at `path`; all that is kept of it."""
     is_cell = record.kind == "cell"
     blocks = targets.blocks(ranks) if is_cell and ranks is not None else {}
     ranked = ranks is not None and bool(ranks.in_beam.any())
-    return Facts(
+    return Statement(
         path=path,
         is_cell=is_cell,
         name=record.setting.name,
@@ -137,84 +139,86 @@ def facts_of(path: Path, record: Record, ranks: Ranks | None, targets: TargetsHa
     )
 
 
-def compare(checked: Sequence[Facts], findings: list[Finding]) -> None:
+def compare(checked: Sequence[Statement], findings: list[Finding]) -> None:
     """Checks across records: one setting of a name, and within it what cells share, or do not."""
     _compare_settings(checked, findings)
-    first_of: dict[str, Facts] = {}
+    first_of: dict[str, Statement] = {}
     methods: dict[tuple[str, str], str] = {}
-    items: dict[str, Facts] = {}
-    for facts in checked:
-        if facts.num_items is not None:
-            items.setdefault(facts.setting_hash, facts)
-        report = Report(str(facts.path), findings)
-        known = methods.setdefault((facts.setting_hash, facts.method.key), facts.method_hash)
-        report.equal("method_hash (within the setting)", facts.method_hash, known)
-        first = first_of.setdefault(facts.setting_hash, facts)
-        if facts.targets and first.targets and facts.targets != first.targets:
+    items: dict[str, Statement] = {}
+    for statement in checked:
+        if statement.num_items is not None:
+            items.setdefault(statement.setting_hash, statement)
+        report = Report(str(statement.path), findings)
+        known = methods.setdefault(
+            (statement.setting_hash, statement.method.key), statement.method_hash
+        )
+        report.equal("method_hash (within the setting)", statement.method_hash, known)
+        first = first_of.setdefault(statement.setting_hash, statement)
+        if statement.targets and first.targets and statement.targets != first.targets:
             found, expected = "other users or targets", f"those of {first.path}"
             report.error("files.ranks (targets)", found, expected)
-    cells = [facts for facts in checked if facts.is_cell]
+    cells = [statement for statement in checked if statement.is_cell]
     _compare_inputs(cells, findings)
     _compare_shared(cells, findings)
-    _check_positions([facts for facts in checked if not facts.is_cell], items, findings)
+    _check_positions([statement for statement in checked if not statement.is_cell], items, findings)
     compare_traits([(each.path, each.setting_hash, each.traits) for each in cells], findings)
 
 
-def _compare_settings(checked: Sequence[Facts], findings: list[Finding]) -> None:
+def _compare_settings(checked: Sequence[Statement], findings: list[Finding]) -> None:
     """A setting's name stands for one setting: the one that most records of it are of."""
     by_name: dict[str, Counter[str]] = {}
-    for facts in checked:
-        by_name.setdefault(facts.name, Counter())[facts.setting_hash] += 1
+    for statement in checked:
+        by_name.setdefault(statement.name, Counter())[statement.setting_hash] += 1
     usual = {name: hashes.most_common(1)[0][0] for name, hashes in by_name.items()}
-    for facts in checked:
-        if facts.setting_hash != usual[facts.name]:
+    for statement in checked:
+        if statement.setting_hash != usual[statement.name]:
             other = next(
                 each.path
                 for each in checked
-                if (each.name, each.setting_hash) == (facts.name, usual[facts.name])
+                if (each.name, each.setting_hash) == (statement.name, usual[statement.name])
             )
             wanted = (
-                f"{usual[facts.name]}, as in {other}: one setting of a name in one results"
+                f"{usual[statement.name]}, as in {other}: one setting of a name in one results"
                 " directory; run it again, or give the other setting a name of its own"
             )
-            report = Report(str(facts.path), findings)
-            report.error("setting_hash (within the name)", facts.setting_hash, wanted)
+            report = Report(str(statement.path), findings)
+            report.error("setting_hash (within the name)", statement.setting_hash, wanted)
 
 
 def _check_positions(
-    references: Sequence[Facts], items: Mapping[str, Facts], findings: list[Finding]
+    references: Sequence[Statement], items: Mapping[str, Statement], findings: list[Finding]
 ) -> None:
     """No reference puts a target behind more items than the setting's cells say there are."""
-    for facts in references:
-        cell = items.get(facts.setting_hash)
+    for statement in references:
+        cell = items.get(statement.setting_hash)
         most = None if cell is None else cell.num_items
-        if cell is not None and most is not None and facts.last_position > most:
-            found = f"a target at position {facts.last_position}"
+        if cell is not None and most is not None and statement.last_position > most:
+            found = f"a target at position {statement.last_position}"
             wanted = f"at most {most} (accounting.num_items of {cell.path})"
-            Report(str(facts.path), findings).error("files.ranks (num_better)", found, wanted)
+            Report(str(statement.path), findings).error("files.ranks (num_better)", found, wanted)
 
 
 def compare_with_shipped(
-    checked: Sequence[Facts], shipped: Shipped, findings: list[Finding]
+    checked: Sequence[Statement], shipped: Shipped, findings: list[Finding]
 ) -> None:
     """Warns of records whose setting or method has a shipped name, but is not as shipped."""
-    for facts in checked:
-        report = Report(str(facts.path), findings)
+    for statement in checked:
+        report = Report(str(statement.path), findings)
         for field, found, wanted in shipped.differences(
-            facts.name, facts.setting_hash, facts.method, facts.method_hash
+            statement.name, statement.setting_hash, statement.method, statement.method_hash
         ):
             report.warn(field, found, wanted)
 
 
-def _compare_inputs(cells: Sequence[Facts], findings: list[Finding]) -> None:
+def _compare_inputs(cells: Sequence[Statement], findings: list[Finding]) -> None:
     """The cells of a setting read the same inputs, those without a pin in the setting too."""
-    first: dict[str, Facts] = {}
-    for facts in cells:
-        other = first.setdefault(facts.setting_hash, facts)
-        for name, value in facts.inputs.items():
+    first: dict[str, Statement] = {}
+    for statement in cells:
+        other = first.setdefault(statement.setting_hash, statement)
+        for name, value in statement.inputs.items():
             if value != other.inputs[name]:
                 wanted = f"{other.inputs[name]}, as in {other.path}"
-                Report(str(facts.path), findings).error(f"inputs.{name}", value, wanted)
+                Report(str(statement.path), findings).error(f"inputs.{name}", value, wanted)
 
 
 MANIFEST = ("first_token_id", "rows_before", "rows_after", "num_text_rows", "tied")
@@ -245,15 +249,15 @@ def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
     return shared
 
 
-def _compare_shared(cells: Sequence[Facts], findings: list[Finding]) -> None:
+def _compare_shared(cells: Sequence[Statement], findings: list[Finding]) -> None:
     """The cells of a setting have one backbone and, at a seed, one R and one extra budget."""
     first: dict[tuple[Any, ...], tuple[Path, Any]] = {}
-    for facts in cells:
-        for (field, seed), value in facts.shared.items():
-            place = (facts.setting_hash, field, seed)
-            path, known = first.setdefault(place, (facts.path, value))
+    for statement in cells:
+        for (field, seed), value in statement.shared.items():
+            place = (statement.setting_hash, field, seed)
+            path, known = first.setdefault(place, (statement.path, value))
             if not _alike(value, known):
-                report = Report(str(facts.path), findings)
+                report = Report(str(statement.path), findings)
                 report.error(field, value, f"{known}, as in {path}")
 
 

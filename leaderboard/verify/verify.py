@@ -18,7 +18,13 @@ from leaderboard.records.record import (
 from leaderboard.records.reproductions import reproductions_path
 from leaderboard.records.shipped import Shipped
 from leaderboard.records.trial import find_trials
-from leaderboard.verify.across import Facts, TargetsHash, compare, compare_with_shipped, facts_of
+from leaderboard.verify.across import (
+    Statement,
+    TargetsHash,
+    compare,
+    compare_with_shipped,
+    statement_of,
+)
 from leaderboard.verify.curve import check_curve, check_steps, check_tasks
 from leaderboard.verify.diagnostics import check_diagnostics
 from leaderboard.verify.findings import Finding, Report
@@ -124,7 +130,7 @@ def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> li
             Finding("error", str(path), "", f"no records under {path}", "SETTING/METHOD/seed-N")
         ]
     findings: list[Finding] = []
-    checked: list[Facts] = []
+    checked: list[Statement] = []
     for found, facts in _verify_all(records, processes):
         findings += found
         checked += facts
@@ -139,7 +145,7 @@ def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> li
 
 def _verify_all(
     records: Sequence[Path], processes: int
-) -> Iterator[tuple[list[Finding], list[Facts]]]:
+) -> Iterator[tuple[list[Finding], list[Statement]]]:
     """What is found in each run of `records`, in their order."""
     size = RECORDS_PER_TASK
     tasks = [records[start : start + size] for start in range(0, len(records), size)]
@@ -147,15 +153,15 @@ def _verify_all(
     yield from share(_verify_some, tasks, min(processes, len(tasks) // 2))
 
 
-def _verify_some(records: Sequence[Path]) -> tuple[list[Finding], list[Facts]]:
+def _verify_some(records: Sequence[Path]) -> tuple[list[Finding], list[Statement]]:
     """Checks each of `records` by itself; what is wrong, and what others must agree with."""
     findings: list[Finding] = []
-    checked: list[Facts] = []
+    checked: list[Statement] = []
     targets = TargetsHash()
     for file in records:
         record, ranks = _verify_one(Report(str(file), findings), file)
         if record is not None:
-            checked.append(facts_of(file, record, ranks, targets))
+            checked.append(statement_of(file, record, ranks, targets))
     return findings, checked
 
 

@@ -6,7 +6,7 @@ import torch
 from benchmarks.cell.ledger import Ledger
 from gti.search import decoding
 from gti.train import finetuning
-from gti.train.constant_prefixes import FrozenPrefixes
+from gti.train.constant_prefixes import ConstantPrefixes
 from gti.train.training import StageReport
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path, read_record
@@ -47,7 +47,7 @@ def scarce(monkeypatch):
             raise error
         return read(model, ids, *others)
 
-    monkeypatch.setattr(FrozenPrefixes, "_make_pool", no_pool)
+    monkeypatch.setattr(ConstantPrefixes, "_make_pool", no_pool)
     defaults = {**finetuning.finetune.__kwdefaults__, "batch_loss": small_loss}
     monkeypatch.setattr(finetuning.finetune, "__kwdefaults__", defaults)
     monkeypatch.setattr(decoding, "read", few_users)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.references.next_item import PARTS, REFERENCES, markov_counts, popularity_counts
-from gti.data.dataset import Dataset, Provenance, Split, leave_one_out
+from benchmarks.references.next_item import REFERENCES, markov_counts, popularity_counts
+from gti.data.dataset import HELD_OUT, Dataset, Provenance, Split, leave_one_out
 
 NUM_ITEMS = 6
 
@@ -42,7 +42,7 @@ def slow_counts(histories: list[list[int]], part: str, markov: bool) -> list[tup
     return rows
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", HELD_OUT)
 @pytest.mark.parametrize("reference", ["popularity", "markov"])
 @settings(deadline=None, max_examples=60)
 @given(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gti.train.constant_prefixes import FrozenPrefixes, Run, common_lead
+from gti.train.constant_prefixes import ConstantPrefixes, Run, common_lead
 from gti.train.packed_attention import packed_attending
 
 TOKEN = 2 * 2 * 2 * 8 * 8
@@ -22,7 +22,7 @@ COMING = [("x", A), ("x", B), ("x", A), ("y", C), ("y", C), ("y", C)]
 def prefixes_of(bench, bound=None, coming=COMING):
     bench.model.double()
     matrices = (bench.embedding.detach(), bench.head.detach())
-    return FrozenPrefixes(bench.model, matrices, bench.vocabulary.new_ids, coming, bound=bound)
+    return ConstantPrefixes(bench.model, matrices, bench.vocabulary.new_ids, coming, bound=bound)
 
 
 def get(store, *wanted):
@@ -134,7 +134,7 @@ def test_what_was_not_copied_whole_is_not_kept(make_bench, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(torch.Tensor, "__setitem__", scarce)
-        patched.setattr("gti.train.constant_prefixes.FrozenPrefixes._run", kept_run(store, A))
+        patched.setattr("gti.train.constant_prefixes.ConstantPrefixes._run", kept_run(store, A))
         with pytest.raises(torch.OutOfMemoryError):
             get(store, A)
     (found,), runs = get(store, A)

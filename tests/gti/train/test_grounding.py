@@ -9,7 +9,7 @@ import torch
 from gti.method import GroundingPlan
 from gti.model.flops import ModelShape
 from gti.train.batches import collate
-from gti.train.constant_prefixes import FrozenPrefixes
+from gti.train.constant_prefixes import ConstantPrefixes
 from gti.train.grounding import OwnRows, derangement, ground, grounding_examples
 from gti.train.order import take_budget
 from gti.train.training import rate
@@ -257,10 +257,10 @@ def test_out_of_memory_cuts_micro_batches_then_gives_up_what_is_kept(make_bench,
     expected, plenty = trained(make_bench("tied"), "text_to_sid")
     assert (plenty.smallest_micro_batch, plenty.gave_up_prefixes) == (None, False)
     bench = make_bench("tied")
-    whole = FrozenPrefixes.give_up
+    whole = ConstantPrefixes.give_up
     given_up = []
     monkeypatch.setattr(
-        FrozenPrefixes, "give_up", lambda self: (given_up.append(1), whole(self))[1]
+        ConstantPrefixes, "give_up", lambda self: (given_up.append(1), whole(self))[1]
     )
     plain = OwnRows.loss
 

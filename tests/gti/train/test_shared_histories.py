@@ -15,7 +15,7 @@ from gti.prompts.alignment import alignment_stream
 from gti.prompts.prompter import Example, PromptError
 from gti.train.batches import MicroBatcher, answer_states, plain_batches
 from gti.train.finetuning import Step, add_lora, finetune, retrieval_batches, retrieval_examples
-from gti.train.shared_histories import Pack, collate_packs, packed_batches, packs, why_not
+from gti.train.shared_histories import Bundle, bundles, collate_bundles, packed_batches, why_not
 from gti.train.training import hidden_states
 
 SETTINGS = SimpleNamespace(
@@ -145,28 +145,28 @@ def test_any_sequences_keep_their_states(make_bench, exact, rows):
     """Also those that are alike, begin others, or have targets in what they share."""
     model = exact(make_bench("tied").model)
     packed = [
-        Pack.of([Example(np.array(ids), np.arange(1, len(ids)), "any", row) for ids in block])
+        Bundle.of([Example(np.array(ids), np.arange(1, len(ids)), "any", row) for ids in block])
         for row, block in enumerate(rows)
     ]
-    batch = collate_packs(packed, CPU)
+    batch = collate_bundles(packed, CPU)
     with torch.no_grad():
         found = answer_states(hidden_states(model, input_ids=batch.ids, **batch.layout), batch)
         alone = [
             hidden_states(model, input_ids=torch.from_numpy(example.ids)[None])[0, :-1]
-            for pack in packed
-            for example in pack.examples
+            for bundle in packed
+            for example in bundle.examples
         ]
     torch.testing.assert_close(found, torch.cat(alone), rtol=1e-11, atol=1e-12)
-    labels = [example.ids[1:] for pack in packed for example in pack.examples]
+    labels = [example.ids[1:] for bundle in packed for example in bundle.examples]
     assert batch.labels.tolist() == np.concatenate(labels).tolist()
 
 
 def test_flops_spent_are_those_of_the_tokens_and_pairs_in_the_rows(make_bench):
     bench = make_bench("qwen3", "chat")
     shape = ModelShape.of(bench.model)
-    packed = packs(chat_examples(bench), 4096)
-    examples = [example for pack in packed for example in pack.examples]
-    batch = collate_packs(packed, CPU)
+    packed = bundles(chat_examples(bench), 4096)
+    examples = [example for bundle in packed for example in bundle.examples]
+    batch = collate_bundles(packed, CPU)
     real = torch.arange(batch.ids.shape[1]) < torch.tensor(batch.lengths)[:, None]
     pairs = int(batch.layout["attention_mask"][:, 0][real].sum())
     expected = 3 * (
@@ -183,12 +183,14 @@ def test_a_block_that_does_not_fit_is_cut_and_nothing_is_lost(make_bench):
     examples = chat_examples(bench, max_history=10)
     longest = max(map(len, examples))
     for bound in (10_000, 2 * longest, longest, 1):
-        found = packs(examples, bound)
-        assert sorted(id(e) for pack in found for e in pack.examples) == sorted(map(id, examples))
-        assert all(len(pack) <= bound or len(pack.examples) == 1 for pack in found)
-        assert all(len({e.block for e in pack.examples}) == 1 for pack in found)
-    assert len(packs(examples, 10_000)) == len({e.block for e in examples})
-    assert len(packs(examples, 1)) == len(examples)
+        found = bundles(examples, bound)
+        assert sorted(id(e) for bundle in found for e in bundle.examples) == sorted(
+            map(id, examples)
+        )
+        assert all(len(bundle) <= bound or len(bundle.examples) == 1 for bundle in found)
+        assert all(len({e.block for e in bundle.examples}) == 1 for bundle in found)
+    assert len(bundles(examples, 10_000)) == len({e.block for e in examples})
+    assert len(bundles(examples, 1)) == len(examples)
 
 
 def test_examples_of_no_block_are_batched_as_ever(make_bench):
@@ -217,7 +219,7 @@ def test_out_of_memory_cuts_the_packs_and_keeps_the_gradient(make_bench, exact):
     found = runner.backward([(examples, 1.0)], scarce, model.zero_grad)
     assert runner.halved
     assert found == pytest.approx(expected)
-    left = [pack.shared[1:] for pack in packs(examples, runner.max_tokens)]
+    left = [bundle.shared[1:] for bundle in bundles(examples, runner.max_tokens)]
     assert sorted(runner.shared) == sorted(n for shared in left for n in shared)
     for ours, plain in zip(gradients(model), theirs, strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-11, atol=1e-13)

@@ -123,7 +123,7 @@ def test_diagnostics_and_cost_are_means_over_seeds(whole_board: Path) -> None:
 def test_a_metric_beyond_the_beam_has_no_intervals(factory: Any, toy_setting: Any) -> None:
     evaluation = {"cutoffs": (10, 50), "wordings": 1, "validation_users": 20, "curve_points": 2}
     setting = toy_setting(evaluation=evaluation)
-    from leaderboard.board.scores import read_scores
+    from leaderboard.board.user_scores import read_scores
     from leaderboard.records.cells import load_cells
 
     factory.write("mean", setting=setting)

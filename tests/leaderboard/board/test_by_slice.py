@@ -4,7 +4,7 @@ from typing import Any
 
 from leaderboard.board.board import build
 from leaderboard.board.by_slice import scores_by_slice
-from leaderboard.board.scores import ScoresReader
+from leaderboard.board.user_scores import ScoresReader
 from leaderboard.records.cells import load_cells
 
 

@@ -13,7 +13,7 @@ from benchmarks.cli.app import exit_code
 from leaderboard.board.board import load_leaderboards
 from leaderboard.board.compare import compare
 from leaderboard.board.contrasts import CONTRASTS, contrasts_of, load_contrasts
-from leaderboard.board.scores import read_scores
+from leaderboard.board.user_scores import read_scores
 from leaderboard.records.cells import LeaderboardError, load_cells
 from leaderboard.render.contrasts import contrast_lines, contrasts_json, verdict
 from leaderboard.statistics.corrections import holm

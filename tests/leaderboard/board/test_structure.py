@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from leaderboard.board import structure as s
-from leaderboard.board.rows import STAGES
+from leaderboard.board.method_rows import STAGES
 from leaderboard.figures.structure_file import draw_structure
 from leaderboard.records.cells import load_cells
 from leaderboard.render.structure import structure_json, structure_lines

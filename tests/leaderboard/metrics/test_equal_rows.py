@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaderboard.metrics import metrics as m
-from leaderboard.metrics.equal_rows import MOST_ROWS, exact_sums, tally
+from leaderboard.metrics.equal_rows import MOST_ROWS, equal_rows, exact_sums
 from leaderboard.records.ranks import Ranks
 
 CUTOFFS = (1, 5, 10, 50)
@@ -86,7 +86,7 @@ def test_so_many_equal_rows_that_sums_would_round_are_refused() -> None:
 
 def test_rows_below_every_cutoff_count_in_the_number_of_rows_alone() -> None:
     ranks = ranks_from(1, 50, spread=2000)
-    few = tally(ranks, [("recall", 1)])
+    few = equal_rows(ranks, [("recall", 1)])
     assert few.total == 50
     assert few.rows.sum() == (ranks.in_beam & (ranks.num_better < 1)).sum()
 

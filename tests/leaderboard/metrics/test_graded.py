@@ -16,11 +16,11 @@ from leaderboard.records.record import RecordError
 
 THREE = Relevance((1.0, 3.0))
 
-Row = tuple[str, int, tuple[int, int] | None]
+MethodRow = tuple[str, int, tuple[int, int] | None]
 """Query, grade, and (num_better, num_tied) or None outside the beam."""
 
 
-def ranks_of(rows: list[Row], wordings: list[int] | None = None) -> Ranks:
+def ranks_of(rows: list[MethodRow], wordings: list[int] | None = None) -> Ranks:
     n = len(rows)
     counts = [row[2] or (0, 0) for row in rows]
     return Ranks(  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ def ranks_of(rows: list[Row], wordings: list[int] | None = None) -> Ranks:
 def test_hand_computed_without_ties() -> None:
     # Query a: good at positions 1 and 4, maybe at 2, a third good one not found.
     # Query b: good at position 3.
-    rows: list[Row] = [
+    rows: list[MethodRow] = [
         ("a", 2, (0, 0)),
         ("a", 2, (3, 0)),
         ("a", 1, (1, 0)),
@@ -68,7 +68,7 @@ def test_hand_computed_without_ties() -> None:
 def test_hand_computed_with_ties() -> None:
     # One better; two good ones and another item equal: positions 2, 3, 4. The first good one is
     # at 2 with chance 2/3, else at 3.
-    rows: list[Row] = [("a", 2, (1, 2)), ("a", 2, (1, 2))]
+    rows: list[MethodRow] = [("a", 2, (1, 2)), ("a", 2, (1, 2))]
     found = m.metrics(ranks_of(rows), (2, 4), None, THREE)
     assert found["mrr@4"] == pytest.approx(2 / 3 / 2 + 1 / 3 / 3, abs=1e-15)
     assert found["mrr@2"] == pytest.approx(2 / 3 / 2, abs=1e-15)
@@ -114,7 +114,7 @@ def brute_force(
 def test_expectation_equals_the_mean_over_all_orders_of_the_ties(
     blocks: list[list[tuple[int, int]]], hidden: list[int], cutoff: int
 ) -> None:
-    rows: list[Row] = [("a", grade, None) for grade in hidden]
+    rows: list[MethodRow] = [("a", grade, None) for grade in hidden]
     better = 0
     for block in blocks:
         rows += [("a", grade, (better, len(block) - 1)) for _, grade in block if grade]
@@ -130,7 +130,7 @@ def test_expectation_equals_the_mean_over_all_orders_of_the_ties(
 def test_agrees_with_ir_measures_where_nothing_is_tied() -> None:
     ir = pytest.importorskip("ir_measures")
     generator = np.random.default_rng(0)
-    rows: list[Row] = []
+    rows: list[MethodRow] = []
     relevant, run = [], []
     for number in range(40):
         query = f"q{number:02d}"
@@ -159,7 +159,7 @@ def test_agrees_with_ir_measures_where_nothing_is_tied() -> None:
 
 
 def test_a_perfect_ranking_has_ndcg_one_to_the_last_digit() -> None:
-    rows: list[Row] = [("a", 2, (p, 0)) for p in range(7)]
+    rows: list[MethodRow] = [("a", 2, (p, 0)) for p in range(7)]
     rows += [("a", 1, (p, 0)) for p in range(7, 23)]
     found = m.metrics(ranks_of(rows), (1, 5, 10, 50), None, THREE)
     assert [found[f"ndcg@{k}"] for k in (1, 5, 10, 50)] == [1.0] * 4
@@ -177,7 +177,7 @@ def test_one_good_item_alone_scores_as_on_the_next_item_track() -> None:
 
 
 def test_wordings_are_groups_of_their_own_and_queries_their_means() -> None:
-    rows: list[Row] = [("a", 2, (0, 0)), ("b", 2, None), ("b", 2, (1, 0))]
+    rows: list[MethodRow] = [("a", 2, (0, 0)), ("b", 2, None), ("b", 2, (1, 0))]
     ranks = ranks_of(rows, wordings=[0, 1, 0])
     assert m.metrics(ranks, (1, 2), None, THREE)["recall@2"] == 2 / 3
     names, values = m.per_user(ranks, "recall@2", THREE)
@@ -186,7 +186,7 @@ def test_wordings_are_groups_of_their_own_and_queries_their_means() -> None:
 
 
 def test_slices_are_by_kind_of_query() -> None:
-    rows: list[Row] = [
+    rows: list[MethodRow] = [
         ("item/7/5", 2, (0, 0)),
         ("item/7/5", 1, None),
         ("category/war 1995", 2, None),

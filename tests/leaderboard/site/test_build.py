@@ -177,7 +177,7 @@ def test_each_ranks_file_is_read_once(
         read.append(path)
         return read_ranks(path)
 
-    monkeypatch.setattr("leaderboard.board.scores.read_ranks", counted)
+    monkeypatch.setattr("leaderboard.board.user_scores.read_ranks", counted)
     build_site([hostile_results], tmp_path / "site", tables=[toy_claims])
     assert sorted(read) == sorted(hostile_results.glob("*/*/*.parquet"))
 

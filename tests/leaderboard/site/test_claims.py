@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.claims.beside import beside_ours
+from leaderboard.claims.against_ours import against_ours
 from leaderboard.claims.claims import load_claims
 from leaderboard.render.claims import claims_json
 from leaderboard.site.build import build_site
@@ -30,7 +30,7 @@ def test_every_claim_stands_on_the_page_with_its_verdict(
     built: Path, read_page: Any, toy_claims: Any, hostile_results: Path
 ) -> None:
     page = read_page(built / "claims.html")
-    (compared,), _ = beside_ours([hostile_results], [toy_claims])
+    (compared,), _ = against_ours([hostile_results], [toy_claims])
     (table,) = page.find("table", id="beside-toy-claims-toy")
     shown = lines_of(table)
     with_ours = [each for each in compared.claims if each.ours is not None]
@@ -93,6 +93,6 @@ def test_text_of_claims_is_never_markup(built: Path, read_page: Any, hostile_tex
 def test_the_data_file_is_what_the_command_gives(
     built: Path, toy_claims: Any, hostile_results: Path
 ) -> None:
-    compared, left_out = beside_ours([hostile_results], [toy_claims, *load_claims()])
+    compared, left_out = against_ours([hostile_results], [toy_claims, *load_claims()])
     found = json.loads((built / "data" / "claims.json").read_text(encoding="utf-8"))
     assert found == json.loads(claims_json(compared, left_out))

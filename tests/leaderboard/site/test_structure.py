@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leaderboard.board.rows import STAGES
+from leaderboard.board.method_rows import STAGES
 from leaderboard.board.structure import NUMBERS, Points, associations, points_of
 from leaderboard.records.cells import load_cells
 from leaderboard.render.structure import NAMES, structure_json, structure_lines

@@ -16,12 +16,12 @@ from gti.data.dataset import IntArray
 from gti.model.flops import ModelShape
 from gti.prompts.prompter import Example
 from gti.train.batches import Batch, micro_batches
-from gti.train.constant_prefixes import FrozenPrefixes, Prefix, Run
+from gti.train.constant_prefixes import ConstantPrefixes, Prefix, Run
 from gti.train.packed_attention import NOTHING, Packed, pack
 
 
 @dataclass(frozen=True)
-class Split:
+class CutExample:
     """An example, cut where the trained rows begin to matter.
 
     Attributes:
@@ -45,7 +45,7 @@ class Split:
         return self.prefix.tobytes()
 
 
-def split(example: Example, is_new: np.ndarray[Any, np.dtype[np.bool_]]) -> Split:
+def cut_at_first_new(example: Example, is_new: np.ndarray[Any, np.dtype[np.bool_]]) -> CutExample:
     """Cuts `example` at its first new token.
 
     Args:
@@ -55,7 +55,7 @@ def split(example: Example, is_new: np.ndarray[Any, np.dtype[np.bool_]]) -> Spli
     new = np.flatnonzero(is_new[example.ids])
     cut = int(new[0]) if len(new) and new[0] <= example.answer_start else 0
     later = example.targets[example.targets > cut]
-    return Split(
+    return CutExample(
         prefix=example.ids[:cut],
         ids=example.ids[cut : example.targets[-1]],
         places=later - 1 - cut,
@@ -65,7 +65,7 @@ def split(example: Example, is_new: np.ndarray[Any, np.dtype[np.bool_]]) -> Spli
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitBatch(Batch):
+class CutBatch(Batch):
     """Packed examples behind their prefixes: `ids` has one row, padded nowhere.
 
     Attributes:
@@ -87,7 +87,7 @@ class SplitBatch(Batch):
 
 def batch_flops(batch: Batch, shape: ModelShape) -> float:
     """FLOPs really spent on training rows on `batch`, what was run for it included."""
-    if not isinstance(batch, SplitBatch):
+    if not isinstance(batch, CutBatch):
         return shape.spent_flops(batch.lengths, batch.num_targets, "rows")
     spent = shape.spent_flops([], batch.num_targets, "rows")
     for length, before in zip(batch.lengths, batch.before, strict=True):
@@ -97,11 +97,11 @@ def batch_flops(batch: Batch, shape: ModelShape) -> float:
     return spent
 
 
-class Splitter:
+class Cutter:
     """Cuts batches of examples into micro-batches behind constant prefixes.
 
     Args:
-        model, matrices, new_ids, dtype, bound: see `FrozenPrefixes`.
+        model, matrices, new_ids, dtype, bound: see `ConstantPrefixes`.
         examples: all that will come, repeats included.
     """
 
@@ -117,40 +117,40 @@ class Splitter:
         is_new = np.zeros(len(matrices[0]), dtype=bool)
         is_new[new_ids.cpu().numpy()] = True
         self.like = matrices[0]
-        self.splits: dict[int, Split] = {}
+        self.cuts: dict[int, CutExample] = {}
         coming = []
         for example in examples:
-            cut = self.splits.get(id(example))
+            cut = self.cuts.get(id(example))
             if cut is None:
-                cut = self.splits[id(example)] = split(example, is_new)
+                cut = self.cuts[id(example)] = cut_at_first_new(example, is_new)
             if len(cut.prefix):
                 coming.append((example.task, cut.prefix))
-        self.prefixes = FrozenPrefixes(model, matrices, new_ids, coming, dtype, bound)
+        self.prefixes = ConstantPrefixes(model, matrices, new_ids, coming, dtype, bound)
 
     def micro_batches(
         self, examples: Sequence[Example], max_tokens: int, device: torch.device
-    ) -> Iterator[SplitBatch]:
+    ) -> Iterator[CutBatch]:
         """Pieces of at most `max_tokens` padded tokens, as they would be without prefixes."""
         for piece in micro_batches(examples, max_tokens):
-            yield self._batch([self.splits[id(example)] for example in piece], device)
+            yield self._batch([self.cuts[id(example)] for example in piece], device)
 
-    def _batch(self, splits: Sequence[Split], device: torch.device) -> SplitBatch:
-        wanted = {cut.key: cut.prefix for cut in splits if len(cut.prefix)}
+    def _batch(self, cuts: Sequence[CutExample], device: torch.device) -> CutBatch:
+        wanted = {cut.key: cut.prefix for cut in cuts if len(cut.prefix)}
         prefixes, runs = self.prefixes.get(wanted)
-        tails = [cut for cut in splits if len(cut.ids)]
+        tails = [cut for cut in cuts if len(cut.ids)]
         behind = [prefixes[cut.key].behind if len(cut.prefix) else NOTHING for cut in tails]
         packed, starts = None, np.empty(0, dtype=np.int64)
         if tails:
             packed = pack([len(cut.ids) for cut in tails], behind, self.like)
             starts, tails = packed.starts, [tails[row] for row in packed.order]
-        firsts = [cut for cut in splits if cut.first is not None]
+        firsts = [cut for cut in cuts if cut.first is not None]
         positions = [start + cut.places for start, cut in zip(starts, tails, strict=True)]
 
         def joined(arrays: Sequence[IntArray]) -> Tensor:
             filled = np.concatenate([*arrays, np.empty(0, dtype=np.int64)])
             return torch.from_numpy(filled).to(device)
 
-        return SplitBatch(
+        return CutBatch(
             ids=joined([cut.ids for cut in tails])[None],
             rows=torch.zeros(sum(map(len, positions)), dtype=torch.long, device=device),
             positions=joined(positions),

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.cli.app import exit_code
 from leaderboard.board.board import load_leaderboards
-from leaderboard.claims.beside import Compared, beside_ours, judge
+from leaderboard.claims.against_ours import Compared, against_ours, judge
 from leaderboard.claims.claims import Claim, ClaimsTable, parse_claims
 from leaderboard.render.claims import claims_json, claims_lines
 from leaderboard.statistics.crossed import Estimate
@@ -57,7 +57,7 @@ def table(**changes: str) -> ClaimsTable:
 
 
 def one(root: Path, claims: ClaimsTable | None = None) -> Compared:
-    (found,), left_out = beside_ours([root], [claims or table()])
+    (found,), left_out = against_ours([root], [claims or table()])
     assert left_out == []
     return found
 

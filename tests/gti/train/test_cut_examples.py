@@ -9,9 +9,9 @@ from gti.model.flops import ModelShape
 from gti.prompts.prompter import Example
 from gti.train.batches import collate
 from gti.train.constant_prefixes import Run
+from gti.train.cut_examples import Cutter, batch_flops, cut_at_first_new
 from gti.train.grounding import grounding_examples
 from gti.train.packed_attention import packed_attending
-from gti.train.split_examples import Splitter, batch_flops, split
 
 IS_NEW = np.arange(20) >= 10
 
@@ -21,7 +21,7 @@ def example(ids, targets):
 
 
 def test_text_to_sid_is_cut_before_the_answer():
-    cut = split(example([1, 2, 3, 10, 11, 12], [3, 4, 5]), IS_NEW)
+    cut = cut_at_first_new(example([1, 2, 3, 10, 11, 12], [3, 4, 5]), IS_NEW)
     assert cut.prefix.tolist() == [1, 2, 3]
     assert cut.ids.tolist() == [10, 11]
     assert cut.places.tolist() == [0, 1]
@@ -30,7 +30,7 @@ def test_text_to_sid_is_cut_before_the_answer():
 
 
 def test_sid_to_text_is_cut_before_the_semantic_id():
-    cut = split(example([1, 10, 11, 4, 5, 6], [4, 5]), IS_NEW)
+    cut = cut_at_first_new(example([1, 10, 11, 4, 5, 6], [4, 5]), IS_NEW)
     assert cut.prefix.tolist() == [1]
     assert cut.ids.tolist() == [10, 11, 4, 5]
     assert cut.places.tolist() == [2, 3]
@@ -44,7 +44,7 @@ def test_sid_to_text_is_cut_before_the_semantic_id():
     ids=["text among the targets before it", "new at once", "no new token"],
 )
 def test_nothing_is_constant_where_a_target_or_nothing_stands_before(ids, targets):
-    cut = split(example(ids, targets), IS_NEW)
+    cut = cut_at_first_new(example(ids, targets), IS_NEW)
     assert len(cut.prefix) == 0
     assert cut.first is None
     assert cut.ids.tolist() == ids[: targets[-1]]
@@ -53,7 +53,7 @@ def test_nothing_is_constant_where_a_target_or_nothing_stands_before(ids, target
 
 def splitter_of(bench, examples):
     matrices = (bench.embedding.detach(), bench.head.detach())
-    return Splitter(bench.model, matrices, bench.vocabulary.new_ids, examples)
+    return Cutter(bench.model, matrices, bench.vocabulary.new_ids, examples)
 
 
 def test_one_target_alone_leaves_nothing_to_run_behind_the_prefix(make_bench):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from leaderboard.board.rows import differences_from_base
-from leaderboard.board.scores import UserScores
+from leaderboard.board.method_rows import differences_from_base
+from leaderboard.board.user_scores import UserScores
 
 
 def test_a_reference_with_seeds_enters_with_their_mean() -> None:

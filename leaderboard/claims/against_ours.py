@@ -12,10 +12,10 @@ from typing import Literal
 
 from leaderboard.board.board import check_mix
 from leaderboard.board.compare import pair
-from leaderboard.board.rows import FLOOR, under_trained
-from leaderboard.board.scores import ScoresReader, UserScores, read_scores
+from leaderboard.board.method_rows import FLOOR, under_trained
+from leaderboard.board.user_scores import ScoresReader, UserScores, read_scores
 from leaderboard.claims.claims import Claim, ClaimsTable, load_claims
-from leaderboard.records.cells import Cell, LeaderboardError, load_cells
+from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
 from leaderboard.records.record import Record
 from leaderboard.statistics.crossed import LEVEL, Estimate, estimate
 
@@ -36,7 +36,7 @@ Verdict = Literal[
 
 
 @dataclass(frozen=True)
-class Beside:
+class AgainstOurs:
     """One claim beside ours in one setting.
 
     Args:
@@ -63,7 +63,7 @@ class Compared:
     """A table of claims, each beside ours, and what to bear in mind about our records."""
 
     table: ClaimsTable
-    claims: tuple[Beside, ...]
+    claims: tuple[AgainstOurs, ...]
     notes: tuple[str, ...]
 
 
@@ -75,11 +75,11 @@ class InSetting:
     """
 
     setting_hash: str
-    claims: tuple[Beside, ...]
+    claims: tuple[AgainstOurs, ...]
     notes: tuple[str, ...]
 
 
-def beside_ours(
+def against_ours(
     directories: Iterable[Path], tables: Sequence[ClaimsTable] | None = None
 ) -> tuple[list[Compared], list[str]]:
     """All claims beside the records under `directories`, and notes on files left out.
@@ -142,7 +142,7 @@ def together(table: ClaimsTable, found: Mapping[str, InSetting]) -> Compared:
     file = table.file
     claims = table.claims()
     if file.why_not is not None:
-        alone = [Beside(each, None, "not comparable", file.why_not) for each in claims]
+        alone = [AgainstOurs(each, None, "not comparable", file.why_not) for each in claims]
         return Compared(table, tuple(alone), ())
     known = [found[setting] for setting in file.settings if setting in found]
     if known:
@@ -157,12 +157,9 @@ def _group(cells: Sequence[Cell], methods: set[str]) -> tuple[list[Cell], list[s
 
     Of several versions the first that has a record of one of the methods is taken.
     """
-    by_hash: dict[str, list[Cell]] = {}
-    for cell in cells:
-        by_hash.setdefault(cell.record.setting_hash, []).append(cell)
     groups = [
         [cell for cell in group if cell.record.method.key in methods | {FLOOR}]
-        for group in by_hash.values()
+        for group in by_setting(cells).values()
         if any(cell.record.method.key in methods for cell in group)
     ]
     if not groups:
@@ -185,20 +182,20 @@ def _on_users(table: ClaimsTable, group: Sequence[Cell]) -> list[str]:
     ]
 
 
-def _absent(table: ClaimsTable, claim: Claim, missing: str) -> Beside:
+def _absent(table: ClaimsTable, claim: Claim, missing: str) -> AgainstOurs:
     """A claim that has nothing beside it: no method of ours, or no record yet."""
     for name in (claim.name, claim.base):
         if name is not None and (reason := table.file.row(name).why_not) is not None:
-            return Beside(claim, None, "not comparable", reason)
-    return Beside(claim, None, "no record yet", missing)
+            return AgainstOurs(claim, None, "not comparable", reason)
+    return AgainstOurs(claim, None, "no record yet", missing)
 
 
 def _compare_setting(
     table: ClaimsTable, setting: str, group: Sequence[Cell], reader: ScoresReader
-) -> list[Beside]:
+) -> list[AgainstOurs]:
     """All claims of `table` beside the cells `group` of one setting, metric by metric."""
     claims = table.claims()
-    found: dict[Claim, Beside] = {}
+    found: dict[Claim, AgainstOurs] = {}
     for metric in dict.fromkeys(claim.metric for claim in claims):
         reason = f"{metric} is null in {setting}: its cutoff lies beyond the beam"
         try:
@@ -208,7 +205,7 @@ def _compare_setting(
             scores, reason = None, str(error)
         for claim in (claim for claim in claims if claim.metric == metric):
             found[claim] = (
-                Beside(claim, setting, "not comparable", reason)
+                AgainstOurs(claim, setting, "not comparable", reason)
                 if scores is None
                 else _beside(table, setting, claim, group, scores)
             )
@@ -217,7 +214,7 @@ def _compare_setting(
 
 def _beside(
     table: ClaimsTable, setting: str, claim: Claim, group: Sequence[Cell], scores: UserScores
-) -> Beside:
+) -> AgainstOurs:
     """One claim beside the scores of one setting."""
     keys = []
     for name in (claim.name, claim.base):
@@ -231,7 +228,7 @@ def _beside(
     try:
         ours = _ours(scores, records, keys)
     except LeaderboardError as error:
-        return Beside(claim, setting, "not comparable", str(error))
+        return AgainstOurs(claim, setting, "not comparable", str(error))
     floor = [cell for cell in group if cell.record.method.key == FLOOR] or None
     weak = any(under_trained(own, floor) for own in records.values())
     return judge(claim, setting, ours, weak=weak)
@@ -245,7 +242,7 @@ def _ours(scores: UserScores, records: dict[str, list[Record]], keys: Sequence[s
     return estimate(one - two)
 
 
-def judge(claim: Claim, setting: str, ours: Estimate, *, weak: bool = False) -> Beside:
+def judge(claim: Claim, setting: str, ours: Estimate, *, weak: bool = False) -> AgainstOurs:
     """The verdict on `claim` beside `ours`.
 
     Args:
@@ -256,7 +253,7 @@ def judge(claim: Claim, setting: str, ours: Estimate, *, weak: bool = False) -> 
     """
     if ours.low is None or ours.high is None:
         reason = f"the records of {setting} do not vary, so they have no interval"
-        return Beside(claim, setting, "not comparable", reason, ours)
+        return AgainstOurs(claim, setting, "not comparable", reason, ours)
     slack = claim.rounding * (1 + 1e-9)
     within = ours.low - slack <= claim.value <= ours.high + slack
     same: bool | None = None
@@ -267,7 +264,7 @@ def judge(claim: Claim, setting: str, ours: Estimate, *, weak: bool = False) -> 
         same, verdict = _verdict_on_difference(claim.value, ours, within)
     if weak:
         verdict = "no claim: ours is under-trained"
-    return Beside(claim, setting, verdict, None, ours, same, within)
+    return AgainstOurs(claim, setting, verdict, None, ours, same, within)
 
 
 def _verdict_on_score(value: float, ours: Estimate, within: bool) -> Verdict:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from leaderboard.board.scores import Floats, UserScores
 from leaderboard.board.standing import Standing, standing_of
+from leaderboard.board.user_scores import Floats, UserScores
 from leaderboard.metrics.metrics import metric_names, relevance_of
 from leaderboard.records.cells import Cell
 from leaderboard.records.record import Metrics, Record
@@ -66,7 +66,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """One method or reference on a board.
 
     Args:
@@ -226,7 +226,7 @@ def make_row(
     ties: str,
     seeds: Sequence[int],
     slice_name: str | None = None,
-) -> Row:
+) -> MethodRow:
     """The row of method `key`, over all users or those of one slice."""
     cells = by_method[key]
     records = [cell.record for cell in cells]
@@ -236,7 +236,7 @@ def make_row(
     names = metric_names(setting.evaluation.cutoffs, relevance_of(setting))
     found_metrics = [metrics_of(record, slice_name) for record in records]
     columns = {name: [each.get(name) for each in found_metrics] for name in names}
-    return Row(
+    return MethodRow(
         key=key,
         kind=kind,
         asks=setting.asks,
