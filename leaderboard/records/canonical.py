@@ -25,6 +25,31 @@ def digest_of(content: Any) -> str:
     return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
+def readable_json(content: Any) -> bytes:
+    """`content` as UTF-8 JSON for people and diffs: sorted keys, each list of scalars on one line.
+
+    Raises:
+        ValueError: a NaN or infinity, which JSON does not have.
+    """
+    return (_readable(content, "\n") + "\n").encode()
+
+
+def _readable(value: Any, newline: str) -> str:
+    """`value` as JSON text; `newline` is a line break with the indent of the line it stands on."""
+    inner = f"{newline} "
+    if isinstance(value, dict) and value:
+        lines = [f"{_scalar(key)}: {_readable(value[key], inner)}" for key in sorted(value)]
+        return f"{{{inner}{f',{inner}'.join(lines)}{newline}}}"
+    if isinstance(value, list) and any(isinstance(each, (dict, list)) for each in value):
+        return f"[{inner}{f',{inner}'.join(_readable(each, inner) for each in value)}{newline}]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    """What stands on one line: a scalar, a list of them, or an empty object."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
 def file_sha256(path: Path) -> str:
     """The sha256 (hex) of the file at `path`."""
     with path.open("rb") as file:

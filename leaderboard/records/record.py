@@ -14,7 +14,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from leaderboard.records.canonical import canonical_json, digest_of, write_atomically
+from leaderboard.records.canonical import (
+    canonical_json,
+    digest_of,
+    readable_json,
+    write_atomically,
+)
 from leaderboard.records.setting import Frozen, MethodParameters, Name, Setting, Sha256
 
 SCHEMA_VERSION = 1
@@ -385,6 +390,5 @@ def write_record(path: Path, content: dict[str, Any]) -> Record:
     record = parse_record({**content, "digest": "0" * 64}, str(path))
     canonical = json.loads(canonical_json(record.model_dump(mode="json")))
     canonical["digest"] = record_digest(canonical)
-    text = json.dumps(canonical, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    write_atomically(path, readable_json(canonical))
     return parse_record(canonical, str(path))

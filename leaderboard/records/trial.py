@@ -11,7 +11,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from leaderboard.records.canonical import canonical_json, file_sha256, write_atomically
+from leaderboard.records.canonical import (
+    canonical_json,
+    file_sha256,
+    readable_json,
+    write_atomically,
+)
 from leaderboard.records.record import (
     Code,
     Cost,
@@ -118,6 +123,5 @@ def write_trial(path: Path, content: dict[str, Any]) -> Trial:
     trial = parse_trial({**content, "digest": "0" * 64}, str(path))
     canonical = json.loads(canonical_json(trial.model_dump(mode="json")))
     canonical["digest"] = record_digest(canonical)
-    text = json.dumps(canonical, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    write_atomically(path, readable_json(canonical))
     return parse_trial(canonical, str(path))

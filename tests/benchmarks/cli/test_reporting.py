@@ -12,13 +12,13 @@ from benchmarks.machine.places import COMMITTED_RESULTS
 from leaderboard.board.board import load_leaderboards, told_apart
 from leaderboard.render.sentences import title
 
-SAMPLE = "scientific-smollm2-sample"
+SMALLEST = "ml-100k-nano-rqvae"
 
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """A copy of the committed records of the smallest setting, as one's own."""
-    shutil.copytree(COMMITTED_RESULTS / SAMPLE, tmp_path / "own" / SAMPLE)
+    shutil.copytree(COMMITTED_RESULTS / SMALLEST, tmp_path / "own" / SMALLEST)
     return tmp_path / "own"
 
 
@@ -30,7 +30,7 @@ def test_a_directory_without_records_is_said_before_the_committed_board(
 ) -> None:
     (tmp_path / "empty").mkdir()
     asked = tmp_path / folder
-    assert exit_code(["table", SAMPLE, "--results", str(asked)]) == 1
+    assert exit_code(["table", SMALLEST, "--results", str(asked)]) == 1
     shown = capfd.readouterr()
     (line,) = shown.err.splitlines()
     assert told in line
@@ -43,7 +43,7 @@ def test_without_records_of_ones_own_the_committed_board_is_no_surprise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert exit_code(["table", SAMPLE]) == 0
+    assert exit_code(["table", SMALLEST]) == 0
     shown = capfd.readouterr()
     assert shown.err == ""
     assert shown.out.startswith("Committed records")
@@ -59,8 +59,8 @@ def test_a_metric_that_no_setting_is_scored_at_is_one_line_with_every_setting(
     names = {path.parts[-3] for path in COMMITTED_RESULTS.glob("[!ti]*/*/seed-*.json")}
     told = re.findall(r"\(([^)]*)\)", line)
     assert sorted(name for group in told for name in group.split(", ")) == sorted(names)
-    assert exit_code(["table", SAMPLE, "--metric", "ndcg@7"]) == 2
-    assert f"setting {SAMPLE} is not scored at ndcg@7" in capfd.readouterr().err
+    assert exit_code(["table", SMALLEST, "--metric", "ndcg@7"]) == 2
+    assert f"setting {SMALLEST} is not scored at ndcg@7" in capfd.readouterr().err
 
 
 def test_a_refused_board_is_told_before_anything_that_looks_like_the_answer(
@@ -73,15 +73,15 @@ def test_a_refused_board_is_told_before_anything_that_looks_like_the_answer(
     monkeypatch.setattr(
         "builtins.print", lambda *parts, **kept: order.append("err" if "file" in kept else "out")
     )
-    assert exit_code(["table", SAMPLE, "--results", str(copied)]) == 1
+    assert exit_code(["table", SMALLEST, "--results", str(copied)]) == 1
     assert order == sorted(order)
     assert {"err", "out"} == set(order)
 
 
 def test_boards_of_one_name_and_two_hashes_tell_them_in_their_headings() -> None:
-    (board,) = load_leaderboards([COMMITTED_RESULTS], setting=SAMPLE).boards
+    (board,) = load_leaderboards([COMMITTED_RESULTS], setting=SMALLEST).boards
     other = replace(board, setting_hash="f" * 64)
     assert [title(each) for each in told_apart([board, board])] == [title(board)] * 2
     one, two = (title(each) for each in told_apart([board, other]))
-    assert one.startswith(f"{SAMPLE} ({board.setting_hash[:8]}) · ")
-    assert two.startswith(f"{SAMPLE} ({'f' * 8}) · ")
+    assert one.startswith(f"{SMALLEST} ({board.setting_hash[:8]}) · ")
+    assert two.startswith(f"{SMALLEST} ({'f' * 8}) · ")

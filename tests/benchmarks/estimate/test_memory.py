@@ -17,7 +17,7 @@ def test_the_limits_are_those_that_cells_keep() -> None:
     assert scoring.MAX_TOKENS == SCORING_TOKENS
 
 
-@pytest.mark.parametrize("name", ["ml-100k-nano", "scientific-smollm2-sample"])
+@pytest.mark.parametrize("name", ["ml-100k-nano", "ml-100k-search-nano"])
 def test_records_measured_what_is_estimated(name: str) -> None:
     setting = find_setting(name).setting
     size, work = backbone_size(setting.backbone.name), workload_of_card(setting)
