@@ -123,6 +123,13 @@ def test_an_old_line_of_the_changelog_excuses_nothing_new(checkout: Any) -> None
     assert check_submission(checkout.root).errors
 
 
+def test_the_same_record_in_another_layout_is_no_change(checkout: Any) -> None:
+    path = checkout.root / "toy/gti/seed-0.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=7))
+    found = check_submission(checkout.root)
+    assert (found.findings, found.changed) == ((), ("toy/gti/seed-0.json",))
+
+
 def test_the_same_scores_in_a_changed_record_are_a_warning(checkout: Any) -> None:
     path = checkout.root / "toy/gti/seed-0.json"
     content = json.loads(path.read_text())
