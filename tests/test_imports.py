@@ -1,11 +1,16 @@
-"""Imports point one way, and what a reviewer or `--help` loads stays light."""
+"""Imports point one way, between packages and between rooms, as CONTRIBUTING's map shows them.
+
+A room is a folder of a package, or a module that lies at the package's top.
+"""
 
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -45,6 +50,42 @@ def imported(file: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module
 
 
+def name_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(file: Path) -> str:
+    """The folder of a module, or the module itself where it lies at its package's top."""
+    place = file.relative_to(ROOT)
+    return place.as_posix() if len(place.parts) == 2 else f"{place.parent.as_posix()}/"
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[Path, set[Path]]:
+    """Module → the project's modules that it imports, those for type checkers included."""
+    files = [file for package in ALLOWED for file in modules_of(package)]
+    by_name = {name_of(file): file for file in files}
+    found: dict[Path, set[Path]] = {}
+    for file in files:
+        names = {name for _, name in imported(file)} | set(imported_names(file))
+        found[file] = {by_name[name] for name in names if name in by_name} - {file}
+    return found
+
+
+def imported_names(file: Path) -> Iterator[str]:
+    """`a.b.c` of each `from a.b import c`: c may be a module."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def map_of_rooms() -> dict[str, str]:
+    """Room → what CONTRIBUTING says is in it, in its order."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", text, re.MULTILINE))
+
+
 def loaded_by(statement: str) -> set[str]:
     """The top-level modules that stand in memory after `statement` in a fresh interpreter."""
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
@@ -71,6 +112,47 @@ def test_imports_among_the_packages_point_one_way(package: str) -> None:
         if name.partition(".")[0] in ALLOWED.keys() - ALLOWED[package]
     ]
     assert wrong == []
+
+
+def test_no_module_stands_in_a_circle_of_imports(imports: dict[Path, set[Path]]) -> None:
+    names = {name_of(file): {name_of(each) for each in used} for file, used in imports.items()}
+    try:
+        tuple(TopologicalSorter(names).static_order())
+    except CycleError as circle:
+        pytest.fail(f"a circle: {' -> '.join(circle.args[1])}")
+
+
+def test_rooms_import_only_from_rooms_above_them_on_the_map(
+    imports: dict[Path, set[Path]],
+) -> None:
+    place = {room: number for number, room in enumerate(map_of_rooms())}
+    wrong = [
+        f"{name_of(file)} imports {name_of(used)}"
+        for file, all_used in imports.items()
+        for used in all_used
+        if {room_of(file), room_of(used)} <= place.keys()
+        if file.relative_to(ROOT).parts[0] == used.relative_to(ROOT).parts[0]
+        if place[room_of(file)] < place[room_of(used)]
+    ]
+    assert wrong == []
+
+
+def test_every_room_is_on_the_map_with_its_own_words_and_every_room_there_exists(
+    imports: dict[Path, set[Path]],
+) -> None:
+    told = map_of_rooms()
+    own = {
+        room_of(file)
+        for file in imports
+        if len(file.relative_to(ROOT).parts) > 2 or file.name != "__init__.py"
+    }
+    methods = {room for room in own if room.startswith("baselines/")} - {"baselines/registry.py"}
+    assert set(told) == own - methods
+    for room, words in told.items():
+        file = ROOT / (f"{room}__init__.py" if room.endswith("/") else room)
+        docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+        assert docstring is not None, room
+        assert docstring.partition("\n")[0] == words
 
 
 def test_the_leaderboard_names_nothing_of_the_run_extra() -> None:

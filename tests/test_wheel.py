@@ -84,6 +84,7 @@ def test_package_data_is_inside_and_what_belongs_to_the_clone_is_not(wheel: Path
         ("benchmarks/settings", "toml"),
         ("benchmarks/semantic_ids", "npz"),
         ("leaderboard/claims", "toml"),
+        ("leaderboard/site/templates", "html"),
     ):
         here = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob(f"*.{suffix}")}
         assert here <= names
@@ -91,7 +92,8 @@ def test_package_data_is_inside_and_what_belongs_to_the_clone_is_not(wheel: Path
     assert {name for name in top if ".dist-info" not in name} == {
         *("gti", "baselines", "benchmarks", "leaderboard"),
     }
-    assert [n for n in names if n.startswith(("leaderboard/results", "benchmarks/perf"))] == []
+    left_out = ("leaderboard/results", "benchmarks/perf", "benchmarks/nano/making")
+    assert [name for name in names if name.startswith(left_out)] == []
     assert [name for name in names if name.endswith((".pyc", ".orig"))] == []
 
 
@@ -108,6 +110,42 @@ def test_the_installed_code_is_the_wheels(scripts: Path, tmp_path: Path) -> None
     code = "import benchmarks, leaderboard; print(benchmarks.__file__, leaderboard.__file__)"
     files = run(python, "-c", code, cwd=tmp_path).split()
     assert all(scripts.parent in Path(file).parents for file in files)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from benchmarks.machine.places import COMMITTED_RESULTS as folder, ROOT\n"
+        "assert ROOT in folder.parents and not folder.exists(), folder\n"
+        "assert (ROOT / 'benchmarks' / 'cell' / 'worker.py').is_file(), ROOT",
+        "from benchmarks.inputs.catalogue import find_setting, setting_names\n"
+        "assert all(find_setting(name).setting.name == name for name in setting_names())\n"
+        "assert 'ml-100k-nano' in setting_names()",
+        "from benchmarks.inputs.catalogue import find_setting\n"
+        "from benchmarks.inputs.inputs import find_semantic_ids\n"
+        "sids, place = find_semantic_ids(find_setting('ml-100k-nano').setting, None)\n"
+        "assert place == 'committed' and sids.num_codes == 64",
+        "from benchmarks.inputs.backbone_sizes import backbone_size\n"
+        "assert backbone_size('nano') is not None",
+        "from benchmarks.inputs.backbones import load_backbone\n"
+        "assert load_backbone('nano', offline=True).weights_sha256",
+        "from benchmarks.machine.environment import describe_code\n"
+        "assert describe_code()['commit'] is None, describe_code()",
+        "from benchmarks.recbole.exchange import DRIVER\n"
+        "from benchmarks.recbole.install import REQUIREMENTS\n"
+        "assert DRIVER.is_file() and REQUIREMENTS.is_file()",
+        "from leaderboard.claims.claims import load_claims\nassert len(load_claims()) > 5",
+        "from leaderboard.site.build import STATIC\n"
+        "from leaderboard.site.pages import TEMPLATES\n"
+        "assert (STATIC / 'site.css').is_file() and (TEMPLATES / 'base.html').is_file()",
+    ],
+    ids=lambda code: code.split()[1].rpartition(".")[2],
+)
+def test_what_lies_beside_the_modules_is_found_outside_the_clone(
+    code: str, scripts: Path, tmp_path: Path
+) -> None:
+    python = next(path for path in scripts.iterdir() if path.stem == "python")
+    run(python, "-c", code, cwd=tmp_path)
 
 
 def test_the_command_explains_itself(scripts: Path, tmp_path: Path) -> None:

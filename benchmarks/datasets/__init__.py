@@ -1,4 +1,4 @@
-"""Datasets by name: `load_dataset`, `published_index`, and the cards of what is known."""
+"""Datasets: a module a source or file format, and the card of each that is known by name."""
 
 from benchmarks.datasets.card import DATA_VARIABLE, DatasetCard, MissingDataError
 from benchmarks.datasets.cards import CARDS

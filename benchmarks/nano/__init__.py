@@ -1,1 +1,1 @@
-"""The embedded CPU backbone: weights, tokenizer, and the code that made them."""
+"""The embedded CPU backbone `nano`: weights, tokenizer, model card."""

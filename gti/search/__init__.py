@@ -1,1 +1,1 @@
-"""How items are ranked: beam search along the trie, and exact scores of every item."""
+"""How items are ranked: beam search along the trie, exact scores, and each target's rank, counted."""

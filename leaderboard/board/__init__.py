@@ -1,1 +1,1 @@
-"""Records to boards: rows, standings, comparisons, contrasts, structure."""
+"""Records to boards: a row a method, standings, comparisons, contrasts, structure."""

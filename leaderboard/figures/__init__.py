@@ -1,1 +1,1 @@
-"""Charts, each defined once, for `diagnose` and for the page."""
+"""Charts, a module each, drawn for `diagnose` and for the page alike."""

@@ -1,1 +1,1 @@
-"""Counts of ranks to Recall, NDCG and MRR: all users, slices, graded relevance."""
+"""Counts to metrics: Recall, NDCG, MRR over all users and over slices, graded relevance."""

@@ -1,1 +1,1 @@
-"""Boards as text: tables for the terminal, Markdown, LaTeX, CSV, JSON and the page."""
+"""Boards as text: one typed table, written for the terminal, Markdown, LaTeX, CSV, JSON, HTML."""

@@ -1,1 +1,1 @@
-"""Checks of records without their author."""
+"""Checks of records without their author, a module a kind of check."""
