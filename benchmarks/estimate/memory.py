@@ -23,7 +23,7 @@ BASE_BYTES = 6e8
 TRAINING_TOKENS = {"cpu": 4096, "cuda": 65536}
 """`benchmarks.cell.cell.MAX_TOKENS`, which imports torch; a test holds them equal."""
 SCORING_TOKENS = {"cpu": 8192, "cuda": 262144}
-"""`benchmarks.cell.scoring.MAX_TOKENS`, likewise."""
+"""`benchmarks.cell.scoring.MAX_TOKENS`, which imports torch; a test holds them equal."""
 
 
 def memory_bytes(setting: Setting, size: BackboneSize, work: Workload, device: str) -> float:

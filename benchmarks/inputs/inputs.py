@@ -40,7 +40,7 @@ class InputError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadData:
-    """What a setting's cells read of the data themselves: all that takes seconds to have.
+    """The data that a setting's cells read, without Semantic IDs: quick to load, so checked first.
 
     Attributes:
         dataset: items, texts, histories.

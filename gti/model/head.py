@@ -14,7 +14,7 @@ from torch import Tensor
 CHUNK_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
 """Size of one piece's logits: about a core's second-level cache on a CPU."""
 SUM_BYTES = {"cpu": 1 << 20}
-"""The same where only a sum of them is wanted: the pieces of matrix and logits share the cache."""
+"""Size of a piece's logits where only their sum is wanted; the matrix's piece shares the cache."""
 LEAST_CHUNK = 64
 """Targets that a piece has room for, whatever the rows: it reads the whole matrix and, where all of
 it is trained, writes a gradient as large."""

@@ -1,1 +1,1 @@
-"""Item vectors to Semantic IDs, a module a quantiser: residual k-means, RQ-VAE; reports on codes."""
+"""Item vectors to Semantic IDs, a module a quantiser: residual k-means, RQ-VAE; code reports."""

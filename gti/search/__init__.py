@@ -1,1 +1,1 @@
-"""How items are ranked: beam search along the trie, exact scores, and each target's rank, counted."""
+"""How items are ranked: beam search along the trie, exact scores, counts of target ranks."""

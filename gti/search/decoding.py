@@ -194,7 +194,7 @@ class ItemRanks:
 
     Attributes:
         num_better: [targets] items scored above the target; −1 where it is outside the beam.
-        num_tied: [targets] other items with exactly the target's score; −1 likewise.
+        num_tied: [targets] other items with exactly the target's score; −1 outside the beam.
         beam_used: [users] leaves in the beam.
         trie_mass: [users, levels], see `Beams`.
     """

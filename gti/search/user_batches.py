@@ -67,9 +67,9 @@ def run_in_batches(
         run: takes [batch] numbers of users, their prompts [batch, longest] and [batch] lengths;
             called again for a user whose batch did not fit.
         prompts: see `length_batches`.
-        max_tokens: likewise.
-        extra: likewise.
-        alike: likewise.
+        max_tokens: see `length_batches`.
+        extra: see `length_batches`.
+        alike: see `length_batches`.
         device: where the prompts go.
 
     Returns:

@@ -118,7 +118,7 @@ class OwnRows:
         return head_loss(states, self.parameters[-1], labels, self.head_matrix, self.ids)
 
     def _cut_loss(self, batch: CutBatch) -> Tensor:
-        """The same behind constant prefixes; the model attends as packed."""
+        """Summed NLL of the answers of `batch`, packed behind its constant prefixes."""
         loss = self.parameters[-1].new_zeros(())
         if batch.packed is not None:
             inputs = self.inputs(batch.ids)[0]

@@ -54,7 +54,8 @@ class Group:
         sequences: how many they are.
         padded: [sequences · longest] place among `tokens` of each padded position; null where
             nothing is padded.
-        real: [tokens] place among the padded positions of each token; null likewise.
+        real: [tokens] place among the padded positions of each token; null where nothing is
+            padded.
         layers: keys and values per layer that the prefixes are taken from.
         prefix: [sequences · longest prefix] places in them; null without prefixes.
         mask: [sequences, 1, longest, longest prefix + longest] added to the attention's scores.

@@ -45,7 +45,7 @@ class OptimizerSettings(Protocol):
 
 @dataclass(frozen=True)
 class AdamWSettings:
-    """The same as values, for use without the benchmark's setting files."""
+    """`OptimizerSettings` as plain values, for use without the benchmark's setting files."""
 
     learning_rate: float
     batch_size: int = 64

@@ -70,8 +70,8 @@ class Comparison:
         metric: on the test split.
         a: key of the first method or reference.
         b: key of the second.
-        a_mean: over the seeds compared and all users.
-        b_mean: likewise.
+        a_mean: mean of the first over the seeds compared and all users.
+        b_mean: mean of the second over the same.
         estimate: mean of the difference, 95 % interval, p of this one comparison.
         smallest: smallest true difference that would be shown four times in five; None where
             nothing varies.

@@ -58,7 +58,7 @@ class EqualRows:
     total: int
 
     def among(self, mask: npt.NDArray[np.bool_]) -> "EqualRows":
-        """The same of the rows at which `mask` [n] is true."""
+        """The counts of those rows alone at which `mask` [n] is true."""
         kept = self.pair[mask[self.reached]]
         rows = np.bincount(kept, minlength=len(self.rows))
         return replace(self, rows=rows, total=int(mask.sum()))

@@ -126,9 +126,10 @@ class Components:
         sd_seeds: standard deviation due to seeds, in the metric's units.
         sd_users: due to users.
         sd_residual: due to neither alone.
-        share_seeds: share of the mean's estimated variance, in [0, 1]; None where nothing varies.
-        share_users: likewise.
-        share_residual: likewise; the three sum to one.
+        share_seeds: share of the mean's estimated variance that is due to seeds, in [0, 1]; the
+            three shares sum to one, and are None where nothing varies.
+        share_users: share due to users.
+        share_residual: share due to neither alone.
     """
 
     sd_seeds: float
