@@ -58,8 +58,8 @@ def order_of(card: MethodCard) -> tuple[int, str]:
 def looks_of(cards: Collection[MethodCard]) -> dict[str, Look]:
     """Key → look of the methods of a board; no two alike, as long as there are enough.
 
-    The shipped methods' looks are kept for them. A method without a look, or whose look is taken,
-    gets one that is left, which its name decides on.
+    A method without a look, or whose look is taken, gets one that is left, which its name decides
+    on; those of shipped methods that the board has not are the last to be given away.
     """
     found: dict[str, Look] = {}
     for key, facts in known_facts(cards).items():
@@ -67,16 +67,18 @@ def looks_of(cards: Collection[MethodCard]) -> dict[str, Look]:
             found[key] = facts.look
     keys = {card.key for card in cards}
     for key in sorted(keys - found.keys()):
-        found[key] = _free_look(key, found.values())
+        here = [found[other] for other in keys & found.keys()]
+        found[key] = _free_look(key, found.values(), here)
     return {key: found[key] for key in keys}
 
 
-def _free_look(key: str, taken: Collection[Look]) -> Look:
-    """The first that is not `taken`, from where the name `key` says; where all are, that one."""
+def _free_look(key: str, *taken: Collection[Look]) -> Look:
+    """The first that is not `taken`, from where `key` says on; if all are, by the next `taken`."""
     colors = get_args(Color)
     start = hashlib.sha256(key.encode()).digest()[0] % (len(colors) * (PATTERNS - 1))
     looks = [
         Look(color=colors[place % len(colors)], pattern=(1 + place // len(colors)) % PATTERNS)
         for place in range(start, start + len(colors) * PATTERNS)
     ]
-    return next((look for look in looks if look not in taken), looks[0])
+    free = (look for them in taken for look in looks if look not in them)
+    return next(free, looks[0])

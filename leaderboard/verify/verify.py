@@ -89,6 +89,7 @@ DIGEST_ALONE = {
     "manifest.pairwise_cosine_mean": "of first rows with codes that no item uses",
     "manifest.rows_before": "exact unless the vocabulary is padded; one within a setting",
     "manifest.text_norm_mean": "0 or more; one within a setting",
+    "method.facts.*": "of a shipped method the shipped ones; else how it is drawn and compared",
     "proofs.*.*_changed": "at most the rows there are; text rows in grounding: none",
     "proofs.*.*_with_gradient": "at most the rows there are; text rows in grounding: none",
     "proofs.*.trainable_parameters": "divisible, at least all rows; one within a setting",
