@@ -13,6 +13,9 @@ from leaderboard.records.setting import Frozen, Name
 FirstRows = Literal["mean", "words", "drawn", "library"]
 Color = Literal["black", "orange", "sky", "green", "blue", "vermilion", "purple", "grey"]
 
+Phrase = Annotated[str, Field(pattern=r"^[^|\n]+$")]
+"""Words that fit into one field of a table."""
+
 
 class Look(Frozen):
     """How figures draw a method: a colour of the palette, and one of four lines and hatches."""
@@ -32,10 +35,10 @@ class Contrast(Frozen):
         place: among the pairs of a question lower ones stand first.
     """
 
-    question: str
+    question: Phrase
     a: Name
     b: Name
-    isolates: str
+    isolates: Phrase
     place: int
 
 

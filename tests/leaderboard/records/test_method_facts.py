@@ -72,6 +72,12 @@ def test_more_methods_than_looks_share_them() -> None:
     assert len(set(found.values())) == 32
 
 
+def test_words_that_would_break_a_table_are_refused() -> None:
+    for words in ("a | b", "a\nb", ""):
+        with pytest.raises(ValidationError, match="isolates"):
+            Contrast(question="?", a="gti", b="mean", isolates=words, place=0)
+
+
 def test_a_card_declares_no_contrast_between_two_others() -> None:
     pair = Contrast(question="?", a="gti", b="mean", isolates="nothing", place=0)
     with pytest.raises(ValidationError, match="contrast gti − mean is none of method mine"):
