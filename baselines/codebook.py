@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gti.initializers import lift, mean_rows
-from gti.method import Method, MethodError, Start
+from gti.method import Look, Method, MethodError, Start
 
 
 class Codebook(Method):
@@ -21,6 +21,8 @@ class Codebook(Method):
     summary = "codebook vectors, rotated at random, norms matched"
     source = "ours: the structure that arXiv 2604.02324 measures by RSA"
     group = "initialization"
+    order = 12
+    look = Look("purple", 1)
 
     def initialize(self, start: Start) -> Tensor:
         """Lift, then scale, in float64; the map comes from the stream `init`."""

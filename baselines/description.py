@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from gti.initializers import item_text, mean_over_items, token_places
-from gti.method import Method, Start
+from gti.method import Contrast, Look, Method, Start
 
 
 class Description(Method):
@@ -19,6 +19,14 @@ class Description(Method):
     summary = "mean embedding of the texts of the code's items"
     source = "ours: GTI (arXiv 2604.02324) without the training"
     group = "initialization"
+    first_rows = "words"
+    order = 10
+    look = Look("vermilion")
+    question = "Would the texts do without training?"
+    contrasts = (
+        Contrast("description", "mean", "texts averaged into the rows, no training"),
+        Contrast("gti", "description", "training instead of averaging, and its compute"),
+    )
 
     def initialize(self, start: Start) -> Tensor:
         """Tokens to items to codes, in float64."""

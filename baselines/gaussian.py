@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gti.method import Method, Start
+from gti.method import Look, Method, Start
 
 
 class Gaussian(Method):
@@ -18,6 +18,9 @@ class Gaussian(Method):
     summary = "each new row drawn from N(μ, Σ) of the text rows"
     source = "Hewitt 2021, 'Initializing New Word Embeddings for Pretrained Language Models'"
     group = "initialization"
+    first_rows = "drawn"
+    order = 9
+    look = Look("orange", 2)
 
     def initialize(self, start: Start) -> Tensor:
         """μ + z Σ^½ in float64; z from the stream `init`."""

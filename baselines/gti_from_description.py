@@ -4,7 +4,7 @@ from torch import Tensor
 
 from baselines.description import Description
 from baselines.gti import Gti
-from gti.method import Start
+from gti.method import Contrast, Look, Start
 
 
 class GtiFromDescription(Gti):
@@ -17,6 +17,11 @@ class GtiFromDescription(Gti):
     summary = "gti, starting from the rows of `description`"
     source = "ours: ablation of GTI, arXiv 2604.02324 §3"
     group = "control"
+    first_rows = "words"
+    order = 15
+    look = Look("vermilion", 2)
+    question = "Would the texts do without training?"
+    contrasts = (Contrast("gti_from_description", "gti", "averaged texts to start grounding from"),)
 
     def initialize(self, start: Start) -> Tensor:
         """The rows of `description`."""

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from baselines.gti import Gti
-from gti.method import Spending
+from gti.method import Contrast, Look, Spending
 
 
 class GtiLcRec(Gti):
@@ -18,3 +18,7 @@ class GtiLcRec(Gti):
     group = "control"
     alignment = True
     spends: ClassVar[dict[Spending, float]] = {"before": 0.5, "beside": 0.5}
+    order = 5
+    look = Look("sky")
+    question = "Does it add to alignment tasks?"
+    contrasts = (Contrast("gti_lc_rec", "lc_rec", "half of the extra budget spent on grounding"),)

@@ -1,7 +1,7 @@
 """`gti_shuffled`: GTI on pairs whose Semantic IDs were handed to other items."""
 
 from baselines.gti import Gti
-from gti.method import GroundingPlan
+from gti.method import Contrast, GroundingPlan, Look
 
 
 class GtiShuffled(Gti):
@@ -16,6 +16,13 @@ class GtiShuffled(Gti):
     summary = "gti on permuted item–SID pairs, no item keeps its own"
     source = "ours: control of GTI, arXiv 2604.02324 §3"
     group = "control"
+    order = 16
+    look = Look("sky", 1)
+    question = "Must the pairs be the right ones?"
+    contrasts = (
+        Contrast("gti_shuffled", "mean", "grounding in other items' texts"),
+        Contrast("gti", "gti_shuffled", "the right items' texts"),
+    )
 
     def grounding(self) -> GroundingPlan:
         """Both directions, over permuted Semantic IDs."""

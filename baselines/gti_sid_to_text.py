@@ -1,7 +1,7 @@
 """`gti_sid_to_text`: GTI grounded in one direction, Semantic ID → text."""
 
 from baselines.gti import Gti
-from gti.method import GroundingPlan
+from gti.method import Contrast, GroundingPlan, Look
 
 
 class GtiSidToText(Gti):
@@ -15,6 +15,10 @@ class GtiSidToText(Gti):
     summary = "gti with pairs SID → text only"
     source = "ours: ablation of GTI, arXiv 2604.02324 §3"
     group = "control"
+    order = 14
+    look = Look("blue", 2)
+    question = "Does it take both directions?"
+    contrasts = (Contrast("gti", "gti_sid_to_text", "pairs text → Semantic ID"),)
 
     def grounding(self) -> GroundingPlan:
         """No pair asks for a Semantic ID."""

@@ -1,7 +1,7 @@
 """`gti_text_to_sid`: GTI grounded in one direction, text → Semantic ID."""
 
 from baselines.gti import Gti
-from gti.method import GroundingPlan
+from gti.method import Contrast, GroundingPlan, Look
 
 
 class GtiTextToSid(Gti):
@@ -15,6 +15,10 @@ class GtiTextToSid(Gti):
     summary = "gti with pairs text → SID only"
     source = "ours: ablation of GTI, arXiv 2604.02324 §3"
     group = "control"
+    order = 13
+    look = Look("blue", 1)
+    question = "Does it take both directions?"
+    contrasts = (Contrast("gti", "gti_text_to_sid", "pairs Semantic ID → text"),)
 
     def grounding(self) -> GroundingPlan:
         """No pair asks for text."""

@@ -1,7 +1,7 @@
 """`gti_two_phase`: GTI whose stage goes on with all weights free, as the paper's §4.1 has it."""
 
 from baselines.gti import Gti
-from gti.method import GroundingPlan
+from gti.method import Contrast, GroundingPlan, Look
 
 
 class GtiTwoPhase(Gti):
@@ -15,6 +15,12 @@ class GtiTwoPhase(Gti):
     summary = "gti, then the same pairs with all weights free"
     source = "GTI, arXiv 2604.02324 §4.1"
     group = "control"
+    order = 17
+    look = Look("blue", 3)
+    question = "Does freezing matter?"
+    contrasts = (
+        Contrast("gti_two_phase", "gti", "part of the pairs with all weights free", place=1),
+    )
 
     def grounding(self) -> GroundingPlan:
         """Frozen first, free after, half the FLOPs each."""

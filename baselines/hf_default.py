@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from torch import Tensor
 
-from gti.method import Method, Start
+from gti.method import Look, Method, Start
 
 
 class HfDefault(Method):
@@ -22,6 +22,9 @@ class HfDefault(Method):
     summary = "what transformers leaves in the rows when it resizes"
     source = "transformers, resize_token_embeddings with its defaults"
     group = "initialization"
+    first_rows = "library"
+    order = 8
+    look = Look("purple")
 
     @property
     def detail(self) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 from torch import Tensor
 
 from gti.initializers import item_text, rows_of_words, tf_idf
-from gti.method import Method, Start
+from gti.method import Look, Method, Start
 
 
 class Keywords(Method):
@@ -21,6 +21,8 @@ class Keywords(Method):
     summary = "embeddings of the code's words, weighted by tf-idf"
     source = "after TS-Rec's SA-Init, arXiv 2602.22632"
     group = "initialization"
+    order = 11
+    look = Look("vermilion", 1)
 
     def initialize(self, start: Start) -> Tensor:
         """tf-idf level by level, then a weighted mean of words."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from gti.initializers import mean_rows
-from gti.method import Method, Spending, Start
+from gti.method import Contrast, Look, Method, Spending, Start
 
 
 class LcRec(Method):
@@ -18,6 +18,13 @@ class LcRec(Method):
     version = 2  # 2: all families, several wordings each, drawn anew at every pass
     alignment = True
     spends: ClassVar[dict[Spending, float]] = {"beside": 1.0}
+    first_rows = "mean"
+    order = 4
+    look = Look("green")
+    question = "Is it more compute?"
+    contrasts = (
+        Contrast("gti", "lc_rec", "text before SFT instead of beside it, equal compute", place=1),
+    )
 
     def initialize(self, start: Start) -> Tensor:
         """The mean of the text rows, LC-Rec's start."""

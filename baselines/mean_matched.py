@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from gti.initializers import mean_rows
-from gti.method import Method, Spending, Start
+from gti.method import Contrast, Look, Method, Spending, Start
 
 
 class MeanMatched(Method):
@@ -20,6 +20,14 @@ class MeanMatched(Method):
     source = "ours: compute control of GTI, arXiv 2604.02324"
     group = "control"
     spends: ClassVar[dict[Spending, float]] = {"after": 1.0}
+    first_rows = "mean"
+    order = 6
+    look = Look("grey")
+    question = "Is it more compute?"
+    contrasts = (
+        Contrast("mean_matched", "mean", "as much compute, in more of the same SFT"),
+        Contrast("gti", "mean_matched", "grounding, at equal compute"),
+    )
 
     def initialize(self, start: Start) -> Tensor:
         """The rows of `mean`."""

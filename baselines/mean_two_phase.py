@@ -1,7 +1,7 @@
 """`mean_two_phase`: the pairs of grounding with all weights free from the start."""
 
 from baselines.gti import Gti
-from gti.method import GroundingPlan
+from gti.method import Contrast, GroundingPlan, Look
 
 
 class MeanTwoPhase(Gti):
@@ -15,6 +15,10 @@ class MeanTwoPhase(Gti):
     summary = "mean rows; grounding's pairs with all weights free"
     source = "ours: control of GTI, arXiv 2604.02324 §4.1"
     group = "control"
+    order = 18
+    look = Look("black", 1)
+    question = "Does freezing matter?"
+    contrasts = (Contrast("gti", "mean_two_phase", "the model frozen while pairs are trained on"),)
 
     def grounding(self) -> GroundingPlan:
         """Nothing frozen."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gti.method import Method, Start
+from gti.method import Contrast, Look, Method, Start
 
 
 class Random(Method):
@@ -13,6 +13,11 @@ class Random(Method):
     summary = "each new row drawn from N(0, 0.02²)"
     source = "the usual initializer_range of transformer LMs (Radford et al. 2019)"
     group = "core"
+    first_rows = "drawn"
+    order = 2
+    look = Look("orange")
+    question = "Is it only that the rows differ?"
+    contrasts = (Contrast("random", "mean", "rows that differ, drawn at N(0, 0.02²)"),)
 
     def initialize(self, start: Start) -> Tensor:
         """Independent draws from the stream `init`."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gti.method import Method, Start
+from gti.method import Contrast, Look, Method, Start
 
 
 class RandomMatched(Method):
@@ -18,6 +18,14 @@ class RandomMatched(Method):
     summary = "random directions at the norms of text rows"
     source = "ours: `random` at the text rows' scale"
     group = "initialization"
+    first_rows = "drawn"
+    order = 7
+    look = Look("orange", 1)
+    question = "Is it only that the rows differ?"
+    contrasts = (
+        Contrast("random_matched", "mean", "rows that differ, as long as text rows"),
+        Contrast("gti", "random_matched", "trained rows instead of merely different ones"),
+    )
 
     def initialize(self, start: Start) -> Tensor:
         """Directions first, then norms, both from the stream `init`."""

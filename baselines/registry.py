@@ -15,7 +15,6 @@ GROUPS = {
     "controls": ("control",),
     "all": ("core", "initialization", "control"),
 }
-CORE_ORDER = ("mean", "random", "gti", "lc_rec")
 
 
 class UnknownMethodError(ValueError):
@@ -36,7 +35,7 @@ def _methods_in(module_name: str) -> list[Method]:
 
 @cache
 def methods() -> dict[str, Method]:
-    """All methods by key, group by group: the core in its usual order, the others by name.
+    """All methods by key, group by group: the core in the order of figures, the others by name.
 
     Raises:
         MethodError: a file that holds no method, one whose key is not its file's name, two
@@ -62,12 +61,13 @@ def methods() -> dict[str, Method]:
         found[method.key] = method
     for method in found.values():
         check_method(method)
-    rank = {key: place for place, key in enumerate(CORE_ORDER)}
-    keys = sorted(
-        found,
-        key=lambda key: (GROUPS["all"].index(found[key].group), rank.get(key, len(rank)), key),
-    )
-    return {key: found[key] for key in keys}
+    return {method.key: method for method in sorted(found.values(), key=_listed)}
+
+
+def _listed(method: Method) -> tuple[int, int, str]:
+    """Sorts methods for lists and runs."""
+    place = method.order if method.group == "core" else 0
+    return GROUPS["all"].index(method.group), place, method.key
 
 
 def select_methods(names: str) -> list[Method]:

@@ -3,11 +3,14 @@
 A method fills the new rows (`initialize`), may ask for a grounding stage before SFT (`grounding`),
 may add tasks beside the retrieval stream (`alignment`), and says how it spends the extra budget A
 (`spends`). Nothing else may differ between two methods of a setting.
+
+It also says of itself what its records are checked against (`first_rows`), how it is drawn
+(`order`, `look`), and what it is set beside (`question`, `contrasts`). Records carry these facts.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -17,6 +20,11 @@ from gti.data.semantic_ids import SemanticIds
 
 Group = Literal["core", "initialization", "control"]
 Spending = Literal["before", "beside", "after"]
+FirstRows = Literal["mean", "words", "drawn", "library"]
+"""What first rows can be checked to be: all equal, as `gti.initializers.mean_rows` gives them · the
+mean rows of the words of each code's items, as `description` gives them · drawn one by one, hence
+all different · what the library left, whose version `detail` names ("transformers 5.23.0")."""
+Color = Literal["black", "orange", "sky", "green", "blue", "vermilion", "purple", "grey"]
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,42 @@ class GroundingPlan:
     frozen_share: float = 1.0
 
 
+@dataclass(frozen=True)
+class Look:
+    """How figures draw a method.
+
+    Attributes:
+        color: of the palette.
+        pattern: of lines and hatches: 0 is plain, there are four.
+    """
+
+    color: Color
+    pattern: int = 0
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A pair of methods that tells something, a - b; one of them declares it.
+
+    Attributes:
+        a: key of the first method.
+        b: key of the second.
+        isolates: what `a` has that `b` has not.
+        place: among the pairs that answer one question the lower ones stand first, equal ones in
+            the order of the methods that declare them.
+    """
+
+    a: str
+    b: str
+    isolates: str
+    place: int = 0
+
+
 class Method:
     """Base class of all methods; a subclass in `baselines/NAME.py` has the key `NAME`.
+
+    How a method is drawn and what it is set beside is its own: a subclass of it starts without. One
+    that fills the rows in its own way also says anew what its first rows are.
 
     Class attributes:
         key: what tables, files and the command line call it.
@@ -86,6 +128,11 @@ class Method:
         alignment: whether LC-Rec's alignment tasks run beside the retrieval stream.
         spends: share of the extra budget A spent before, beside and after SFT on R; the shares
             sum to 1, or the mapping is empty where the method uses R alone.
+        first_rows: what `verify` holds its first rows to; None: to nothing.
+        order: on figures and in legends lower ones stand first, equal ones by name.
+        look: how figures draw it; None: in a look that no other method of the board has.
+        question: what its contrasts help to answer.
+        contrasts: pairs, itself in each, that `gti-bench contrasts` tests.
     """
 
     key: ClassVar[str]
@@ -95,6 +142,19 @@ class Method:
     version: ClassVar[int] = 1
     alignment: ClassVar[bool] = False
     spends: ClassVar[dict[Spending, float]] = {}
+    first_rows: ClassVar[FirstRows | None] = None
+    order: ClassVar[int] = 100
+    look: ClassVar[Look | None] = None
+    question: ClassVar[str] = ""
+    contrasts: ClassVar[tuple[Contrast, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        fresh = ["order", "look", "question", "contrasts"]
+        if "initialize" in vars(cls):
+            fresh.append("first_rows")
+        for name in set(fresh) - set(vars(cls)):
+            setattr(cls, name, getattr(Method, name))
 
     def initialize(self, start: Start) -> Tensor:
         """[num_new, d] float32: what the new rows hold first."""
@@ -123,7 +183,8 @@ def check_method(method: Method) -> None:
     """Checks the class attributes of `method` against the contract.
 
     Raises:
-        MethodError: a missing attribute, an unknown group, or budget shares that do not fit.
+        MethodError: a missing attribute, an unknown group, budget shares that do not fit, or facts
+            that cannot be.
     """
     name = type(method).__name__
     for attribute in ("key", "summary", "source", "group"):
@@ -149,4 +210,35 @@ def check_method(method: Method) -> None:
     if ("beside" in shares) != method.alignment:
         raise MethodError(
             f"method {method.key!r}: alignment tasks and spends['beside'] go together"
+        )
+    _check_facts(method)
+
+
+def _check_facts(method: Method) -> None:
+    """What the method says of itself can be checked, drawn and set beside others."""
+    key, look = method.key, method.look
+    if method.first_rows not in (None, *get_args(FirstRows)):
+        raise MethodError(
+            f"method {key!r}: first_rows {method.first_rows!r} is not one of"
+            f" {', '.join(get_args(FirstRows))}, or None where nothing is claimed"
+        )
+    if method.first_rows == "library" and not method.detail.startswith("transformers "):
+        raise MethodError(
+            f"method {key!r}: first_rows 'library' needs a `detail` that names the library's"
+            f" version, 'transformers X', found {method.detail!r}"
+        )
+    if look is not None and (look.color not in get_args(Color) or look.pattern not in range(4)):
+        raise MethodError(
+            f"method {key!r}: {look} must have a color of {', '.join(get_args(Color))} and a"
+            " pattern of 0 to 3"
+        )
+    for contrast in method.contrasts:
+        if key not in (contrast.a, contrast.b) or contrast.a == contrast.b:
+            raise MethodError(
+                f"method {key!r}: a contrast sets it beside another method, found"
+                f" {contrast.a!r} and {contrast.b!r}"
+            )
+    if bool(method.contrasts) != bool(method.question):
+        raise MethodError(
+            f"method {key!r}: contrasts and the `question` that they answer go together"
         )

@@ -19,6 +19,7 @@ IN_THE_WHEEL = {
     "benchmarks/nano/model.safetensors",
     "benchmarks/nano/tokenizer.json",
     "benchmarks/nano/tokenizer_config.json",
+    "leaderboard/records/shipped_facts.json",
     "leaderboard/site/static/site.css",
     "leaderboard/site/static/site.js",
     "leaderboard/site/templates/base.html",

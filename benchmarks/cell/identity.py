@@ -1,8 +1,10 @@
 """Which cell a record is of: setting, the method's card, seed, and their hashes."""
 
+from dataclasses import asdict
 from typing import Any
 
 from gti.method import Method
+from leaderboard.records.facts import MethodFacts
 from leaderboard.records.record import PROTOCOL_VERSION, SCHEMA_VERSION, MethodCard, cell_hash
 from leaderboard.records.setting import Setting
 
@@ -17,6 +19,27 @@ def method_card(method: Any, parameters: Any) -> MethodCard:
         group=method.group,
         spends=dict(method.spends),
         parameters=parameters,
+        facts=method_facts(method),
+    )
+
+
+def method_facts(method: Method) -> MethodFacts:
+    """What a method's class says of it, and what follows from its grounding stage."""
+    stages, directions = {}, {}
+    if (plan := method.grounding()) is not None:
+        stages = {"grounding": plan.frozen_share > 0, "grounding_free": plan.frozen_share < 1}
+        directions = {"text_to_sid": plan.text_to_sid, "sid_to_text": plan.sid_to_text}
+    return MethodFacts.model_validate(
+        {
+            "first_rows": method.first_rows,
+            "stages": [stage for stage, runs in stages.items() if runs],
+            "directions": [direction for direction, trained in directions.items() if trained],
+            "order": method.order,
+            "look": None if method.look is None else asdict(method.look),
+            "contrasts": [
+                {"question": method.question, **asdict(pair)} for pair in method.contrasts
+            ],
+        }
     )
 
 

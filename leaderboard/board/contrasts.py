@@ -1,12 +1,10 @@
 """Is it the grounding, more compute, or only that the rows differ? The pairs of methods that tell.
 
-Each pair differs in the one thing it is named after. All pairs of a setting are tested together,
-from leaderboard.records.cells import by_setting
-from leaderboard.records.cells import by_setting
-from the same crossed model as `compare`, with p corrected by Holm over them.
+Each pair differs in the one thing it is named after; the methods themselves declare them. All pairs
+of a setting are tested together, by the same crossed model as `compare`, with p corrected by Holm.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,9 @@ from leaderboard.board.method_rows import FLOOR, under_trained
 from leaderboard.board.user_scores import Floats, ScoresReader, read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
-from leaderboard.records.record import Record
+from leaderboard.records.facts import Contrast
+from leaderboard.records.method_facts import known_facts
+from leaderboard.records.record import MethodCard, Record
 from leaderboard.records.setting import Setting
 from leaderboard.statistics.corrections import LEVEL, holm
 from leaderboard.statistics.crossed import (
@@ -26,52 +26,30 @@ from leaderboard.statistics.crossed import (
     smallest_difference,
 )
 
-
-@dataclass(frozen=True)
-class Contrast:
-    """A pair of methods and what they differ in.
-
-    Args:
-        question: what the pair helps to answer.
-        a: key of the first method.
-        b: key of the second.
-        isolates: what `a` has that `b` has not.
-    """
-
-    question: str
-    a: str
-    b: str
-    isolates: str
-
-
-GAIN = "Is there a gain to explain?"
-COMPUTE = "Is it more compute?"
-ROWS = "Is it only that the rows differ?"
-PAIRS = "Must the pairs be the right ones?"
-TRAINING = "Would the texts do without training?"
-DIRECTION = "Does it take both directions?"
-FREEZING = "Does freezing matter?"
-TASKS = "Does it add to alignment tasks?"
-
-CONTRASTS = (
-    Contrast(GAIN, "gti", "mean", "all of grounding, and its compute"),
-    Contrast(COMPUTE, "mean_matched", "mean", "as much compute, in more of the same SFT"),
-    Contrast(COMPUTE, "gti", "mean_matched", "grounding, at equal compute"),
-    Contrast(COMPUTE, "gti", "lc_rec", "text before SFT instead of beside it, equal compute"),
-    Contrast(ROWS, "random", "mean", "rows that differ, drawn at N(0, 0.02²)"),
-    Contrast(ROWS, "random_matched", "mean", "rows that differ, as long as text rows"),
-    Contrast(ROWS, "gti", "random_matched", "trained rows instead of merely different ones"),
-    Contrast(PAIRS, "gti_shuffled", "mean", "grounding in other items' texts"),
-    Contrast(PAIRS, "gti", "gti_shuffled", "the right items' texts"),
-    Contrast(TRAINING, "description", "mean", "texts averaged into the rows, no training"),
-    Contrast(TRAINING, "gti", "description", "training instead of averaging, and its compute"),
-    Contrast(TRAINING, "gti_from_description", "gti", "averaged texts to start grounding from"),
-    Contrast(DIRECTION, "gti", "gti_text_to_sid", "pairs Semantic ID → text"),
-    Contrast(DIRECTION, "gti", "gti_sid_to_text", "pairs text → Semantic ID"),
-    Contrast(FREEZING, "gti", "mean_two_phase", "the model frozen while pairs are trained on"),
-    Contrast(FREEZING, "gti_two_phase", "gti", "part of the pairs with all weights free"),
-    Contrast(TASKS, "gti_lc_rec", "lc_rec", "half of the extra budget spent on grounding"),
+QUESTIONS = (
+    "Is there a gain to explain?",
+    "Is it more compute?",
+    "Is it only that the rows differ?",
+    "Must the pairs be the right ones?",
+    "Would the texts do without training?",
+    "Does it take both directions?",
+    "Does freezing matter?",
+    "Does it add to alignment tasks?",
 )
+"""In the order in which they are answered; those that only a method of others asks come after."""
+
+
+def contrasts_for(cards: Iterable[MethodCard]) -> list[Contrast]:
+    """The contrasts of the shipped methods and of those of `cards`, each pair once.
+
+    Question by question; of one question by their places, then in the order of the methods.
+    """
+    pairs: dict[frozenset[str], Contrast] = {}
+    for facts in known_facts(cards).values():
+        for contrast in facts.contrasts:
+            pairs.setdefault(frozenset((contrast.a, contrast.b)), contrast)
+    asked = [*QUESTIONS, *(contrast.question for contrast in pairs.values())]
+    return sorted(pairs.values(), key=lambda each: (asked.index(each.question), each.place))
 
 
 @dataclass(frozen=True)
@@ -110,7 +88,7 @@ class Answers:
         setting: whose records.
         metric: on the test split.
         level: what the smallest p is held against, Holm's first step.
-        answers: in the order of `CONTRASTS`.
+        answers: in the order of `contrasts_for`.
         missing: contrasts without a seed that both methods have.
     """
 
@@ -150,7 +128,7 @@ def load_contrasts(
 def contrasts_of(
     cells: Sequence[Cell], metric: str = MAIN_METRIC, reader: ScoresReader | None = None
 ) -> Answers:
-    """What `cells`, all of one setting hash, say about `CONTRASTS`.
+    """What `cells`, all of one setting hash, say about their contrasts.
 
     Args:
         cells: the records.
@@ -174,7 +152,7 @@ def contrasts_of(
     weak = {key for key, found in records.items() if under_trained(found, floor)}
     tested: list[tuple[Contrast, Floats]] = []
     missing: list[Contrast] = []
-    for contrast in CONTRASTS:
+    for contrast in contrasts_for(cell.record.method for cell in own):
         sides = [scores.values.get(key, {}) if scores else {} for key in (contrast.a, contrast.b)]
         seeds = sorted(set(sides[0]) & set(sides[1]))
         if scores is None or not seeds:

@@ -10,9 +10,9 @@ Unknown values are null. Nothing that was not measured stands in a record.
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from leaderboard.records.canonical import (
     canonical_json,
@@ -20,6 +20,7 @@ from leaderboard.records.canonical import (
     readable_json,
     write_atomically,
 )
+from leaderboard.records.facts import MethodFacts
 from leaderboard.records.setting import Frozen, MethodParameters, Name, Setting, Sha256
 
 SCHEMA_VERSION = 1
@@ -45,6 +46,15 @@ class MethodCard(Frozen):
     parameters: MethodParameters
     settings: dict[str, bool | int | float | str] | None = None
     """Of a reference that another library computed, by the library's names; null for the rest."""
+    facts: MethodFacts | None = None
+    """Null for references, and in records from before it was kept."""
+
+    @model_validator(mode="after")
+    def _check_contrasts(self) -> Self:
+        for pair in self.facts.contrasts if self.facts else ():
+            if self.key not in (pair.a, pair.b):
+                raise ValueError(f"contrast {pair.a} − {pair.b} is none of method {self.key}")
+        return self
 
     @property
     def hash(self) -> str:

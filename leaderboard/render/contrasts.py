@@ -110,7 +110,7 @@ def contrasts_json(found: Answers) -> str:
             "level": found.level,
             "contrasts": [
                 {
-                    **asdict(each.contrast),
+                    **each.contrast.model_dump(exclude={"place"}),
                     **asdict(each.estimate),
                     "p_corrected": each.p,
                     "smallest": each.smallest,
@@ -119,7 +119,7 @@ def contrasts_json(found: Answers) -> str:
                 }
                 for each in found.answers
             ],
-            "missing": [asdict(each) for each in found.missing],
+            "missing": [each.model_dump(exclude={"place"}) for each in found.missing],
         },
         indent=2,
         ensure_ascii=False,

@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from leaderboard.records.canonical import canonical_json
+from leaderboard.records.facts import MethodFacts
+from leaderboard.records.method_facts import facts_of, first_rows_of
 from leaderboard.records.ranks import TEXTS, Ranks, combined
 from leaderboard.records.record import MethodCard, Record
 from leaderboard.records.shipped import Shipped
 from leaderboard.verify.alike import Block, Traits, blocks_of, compare_traits, traits_of
 from leaderboard.verify.findings import Finding, Report
-from leaderboard.verify.manifest import start_of
 from leaderboard.verify.plausible import last_position
+from leaderboard.verify.record import CHECKED
 from leaderboard.verify.training import track_task
 
 INPUTS = ("dataset", "semantic_ids", "backbone", "tokenizer", "prompts", "queries")
@@ -144,15 +146,20 @@ def compare(checked: Sequence[Statement], findings: list[Finding]) -> None:
     _compare_settings(checked, findings)
     first_of: dict[str, Statement] = {}
     methods: dict[tuple[str, str], str] = {}
+    claimed: dict[tuple[str, str], MethodFacts] = {}
     items: dict[str, Statement] = {}
     for statement in checked:
         if statement.num_items is not None:
             items.setdefault(statement.setting_hash, statement)
         report = Report(str(statement.path), findings)
-        known = methods.setdefault(
-            (statement.setting_hash, statement.method.key), statement.method_hash
-        )
+        place = (statement.setting_hash, statement.method.key)
+        known = methods.setdefault(place, statement.method_hash)
         report.equal("method_hash (within the setting)", statement.method_hash, known)
+        if (facts := facts_of(statement.method)) is not None:
+            other = claimed.setdefault(place, facts)
+            for name in CHECKED:
+                field = f"method.facts.{name} (within the setting)"
+                report.equal(field, getattr(facts, name), getattr(other, name))
         first = first_of.setdefault(statement.setting_hash, statement)
         if statement.targets and first.targets and statement.targets != first.targets:
             found, expected = "other users or targets", f"those of {first.path}"
@@ -225,14 +232,18 @@ MANIFEST = ("first_token_id", "rows_before", "rows_after", "num_text_rows", "tie
 """What all manifests of a setting say alike, since they tell of one backbone."""
 
 
+SEEDLESS = ("mean", "words")
+"""First rows that are alike at every seed, whichever method starts with them."""
+
+
 def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
     """(field, what it may depend on beside the setting) → value that other cells must have."""
     shared: dict[tuple[Any, ...], Any] = {}
     if record.manifest is not None:
         for name in (*MANIFEST, "text_rows_sha256_before", "text_norm_mean"):
             shared[f"manifest.{name}", None] = getattr(record.manifest, name)
-        start, environment = start_of(record.method.key), record.environment
-        if start is not None:  # sums of rows are rounded as the machine and torch add them
+        start, environment = first_rows_of(record.method), record.environment
+        if start in SEEDLESS:  # sums of rows are rounded as the machine and torch add them
             torch = environment.packages.get("torch")
             place = (start, environment.device, environment.instruction_set, torch)
             shared["manifest.new_rows_sha256_after", place] = record.manifest.new_rows_sha256_after

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from leaderboard.records.method_facts import first_rows_of
 from leaderboard.records.ranks import Ranks
 from leaderboard.records.record import CurvePoint, Record, StageProof
 from leaderboard.verify.findings import Finding, Report
@@ -29,9 +30,9 @@ TELLING = 6
 what many weak or perfect cells have alike tells nothing."""
 TELLING_IN_ALL = 24
 """Such rows that blocks alike must hold together: a few dozen users prove no copy."""
-NEARLY_ALIKE = frozenset({"mean", "hf_default"})
-"""Methods whose first rows differ by next to nothing: at one seed, short trainings on the same
-examples may end with the same ranks. All else of them differs."""
+NEARLY_ALIKE = {"mean", "library"}
+"""First rows that differ by next to nothing: at one seed, short trainings on the same examples may
+end with the same ranks. All else of them differs."""
 TELLING_HITS = 8
 """Hits that a learning curve must hold to tell two cells apart."""
 FIGURES = ("effective_rank", "effective_rank_centred", "stable_rank", "norm_mean")
@@ -49,20 +50,20 @@ class Traits:
     """What no two cells of a setting have alike.
 
     Args:
-        method: key of its method.
+        start: what its first rows are, where SFT on R alone follows; else null.
         seed: its seed.
         blocks: place → block of rows, of those that tell something.
         single: field → what stands there, of fields that two cells never have alike.
     """
 
-    method: str
+    start: str | None
     seed: int
     blocks: dict[int, Block]
     single: dict[str, Any]
 
     def nearly(self, other: "Traits") -> bool:
         """Whether honest ranks of both may be alike."""
-        return self.seed == other.seed and {self.method, other.method} == NEARLY_ALIKE
+        return self.seed == other.seed and {self.start, other.start} == NEARLY_ALIKE
 
 
 def traits_of(record: Record, blocks: dict[int, Block]) -> Traits:
@@ -75,7 +76,8 @@ def traits_of(record: Record, blocks: dict[int, Block]) -> Traits:
     if hits >= TELLING_HITS:
         points = [sorted(point.metrics.items()) for point in record.learning_curve[1:]]
         single["learning_curve.*.metrics"] = tuple(map(tuple, points))
-    return Traits(record.method.key, record.seed, blocks, single)
+    start = None if record.method.spends else first_rows_of(record.method)
+    return Traits(start, record.seed, blocks, single)
 
 
 def _of_rows(record: Record, proof: StageProof) -> dict[str, Any]:

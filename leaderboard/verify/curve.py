@@ -4,15 +4,16 @@ import math
 from collections import Counter
 
 from leaderboard.metrics.metrics import metric_names, relevance_of
+from leaderboard.records.method_facts import facts_of
 from leaderboard.records.record import CurvePoint, Record
 from leaderboard.verify.findings import Report
 from leaderboard.verify.training import EXACT, examples_of, track_task
 
-WRONG_DIRECTION = {
-    "gti_text_to_sid": {"sid_to_title", "sid_to_detail", "sid_to_both"},
-    "gti_sid_to_text": {"title_to_sid", "detail_to_sid", "both_to_sid"},
+TASKS = {
+    "text_to_sid": {"title_to_sid", "detail_to_sid", "both_to_sid"},
+    "sid_to_text": {"sid_to_title", "sid_to_detail", "sid_to_both"},
 }
-"""Method → grounding tasks that it must not have."""
+"""Direction → grounding tasks."""
 
 
 def check_curve(report: Report, record: Record) -> None:
@@ -131,7 +132,10 @@ def check_tasks(report: Report, record: Record) -> None:
     for task, count in record.tasks.items():
         if count <= 0:
             report.error(f"tasks.{task}", count, "1 or more")
-    for task in sorted(WRONG_DIRECTION.get(record.method.key, set()) & record.tasks.keys()):
+    facts = facts_of(record.method)
+    trained = facts.directions if facts is not None else ()
+    wrong = {task for other in TASKS if trained and other not in trained for task in TASKS[other]}
+    for task in sorted(wrong & record.tasks.keys()):
         report.error(f"tasks.{task}", record.tasks[task], "none (the other direction)")
     if "beside" not in record.method.spends:
         return

@@ -2,27 +2,14 @@
 
 import math
 
+from leaderboard.records.method_facts import first_rows_of
 from leaderboard.records.record import Manifest, Record
 from leaderboard.verify.findings import Report
-from leaderboard.verify.record import STAGES
 
-MEAN_ROWS = {"mean", "lc_rec", "mean_matched", "mean_two_phase"} | {
-    key for key in STAGES if key.startswith("gti") and key != "gti_from_description"
-}
-"""Methods whose first rows are all equal."""
-DESCRIPTION_ROWS = {"description", "gti_from_description"}
-"""Methods whose first rows are means of the words of items; they have no seed either."""
-DRAWN_ROWS = {"random", "random_matched", "gaussian"}
-"""Methods whose first rows are drawn one by one, hence differ."""
+IDENTICAL = {"mean": True, "drawn": False}
+"""First rows → whether they are all equal, where that is known."""
 ROUNDING = 1e-6
 """Of norms and cosines, which are taken in float32."""
-
-
-def start_of(method: str) -> str | None:
-    """What the first rows of `method` are, where several methods start alike at every seed."""
-    if method in MEAN_ROWS:
-        return "mean"
-    return "description" if method in DESCRIPTION_ROWS else None
 
 
 def check_manifest(report: Report, record: Record) -> None:
@@ -39,15 +26,14 @@ def check_manifest(report: Report, record: Record) -> None:
         manifest.text_rows_sha256_after,
         manifest.text_rows_sha256_before,
     )
-    own = f"{record.method.key} v{record.method.version}"
-    if record.method.key == "hf_default":
+    first_rows, own = first_rows_of(record.method), f"{record.method.key} v{record.method.version}"
+    if first_rows == "library":
         own += f" (transformers {record.environment.packages.get('transformers')})"
         report.equal("manifest.initializer", manifest.initializer, own)
     else:
         report.equal("manifest.initializer", manifest.initializer.partition(" (")[0], own)
-    if record.method.key in MEAN_ROWS | DRAWN_ROWS:
-        expected_same = record.method.key in MEAN_ROWS
-        report.equal("manifest.identical_rows", manifest.identical_rows, expected_same)
+    if first_rows in IDENTICAL:
+        report.equal("manifest.identical_rows", manifest.identical_rows, IDENTICAL[first_rows])
 
 
 def _check_rows(report: Report, manifest: Manifest) -> None:

@@ -2,18 +2,12 @@
 
 from pathlib import Path
 
+from leaderboard.records.method_facts import facts_of, shipped_facts
 from leaderboard.records.record import PROTOCOL_VERSION, SCHEMA_VERSION, Record, cell_hash
 from leaderboard.verify.findings import Report
 
-STAGES = {
-    **dict.fromkeys(("mean", "random", "random_matched", "hf_default", "gaussian"), ()),
-    **dict.fromkeys(("description", "keywords", "codebook", "lc_rec", "mean_matched"), ()),
-    **dict.fromkeys(("gti", "gti_from_description", "gti_shuffled"), ("grounding",)),
-    **dict.fromkeys(("gti_text_to_sid", "gti_sid_to_text", "gti_lc_rec"), ("grounding",)),
-    "gti_two_phase": ("grounding", "grounding_free"),
-    "mean_two_phase": ("grounding_free",),
-}
-"""Method → its training stages before SFT; methods that are not here may have any."""
+CHECKED = ("first_rows", "stages", "directions")
+"""The facts of a method that its records are held to; the others only say how it is shown."""
 
 
 def check_identity(report: Report, record: Record, path: Path) -> None:
@@ -29,6 +23,18 @@ def check_identity(report: Report, record: Record, path: Path) -> None:
     report.equal("seed", f"seed-{record.seed}", path.stem)
     is_reference = record.method.group == "reference"
     report.equal("kind", record.kind, "reference" if is_reference else "cell")
+
+
+def check_facts(report: Report, record: Record) -> None:
+    """A shipped method's card says what the method says as it is shipped."""
+    shipped = shipped_facts().get(record.method.key)
+    if shipped is None or record.method.facts is None:
+        return
+    found, expected = (each.model_dump() for each in (record.method.facts, shipped))
+    for name in found:
+        if found[name] != expected[name]:
+            tell = report.error if name in CHECKED else report.warn
+            tell(f"method.facts.{name}", found[name], expected[name])
 
 
 def check_inputs(report: Report, record: Record) -> None:
@@ -133,7 +139,8 @@ def check_proofs(report: Report, record: Record) -> None:
                 report.error(f"{place}.new_rows_sha256", proof.new_rows_sha256, expected)
     stages = [proof.stage for proof in record.proofs]
     report.equal("proofs (stages)", len(set(stages)), len(stages))
-    if record.method.key in STAGES:
-        report.equal("proofs (stages)", stages, [*STAGES[record.method.key], "sft"])
+    facts = facts_of(record.method)
+    if facts is not None:
+        report.equal("proofs (stages)", stages, [*facts.stages, "sft"])
     elif "before" in record.method.spends and stages == ["sft"]:
         report.warn("proofs", stages, "a stage before SFT, which the method spends on")

@@ -41,6 +41,7 @@ from leaderboard.verify.plausible import (
 )
 from leaderboard.verify.record import (
     check_accounting,
+    check_facts,
     check_identity,
     check_inputs,
     check_parts,
@@ -88,6 +89,7 @@ DIGEST_ALONE = {
     "manifest.pairwise_cosine_mean": "of first rows with codes that no item uses",
     "manifest.rows_before": "exact unless the vocabulary is padded; one within a setting",
     "manifest.text_norm_mean": "0 or more; one within a setting",
+    "method.facts.*": "of a shipped method the shipped ones; else how it is drawn and compared",
     "proofs.*.*_changed": "at most the rows there are; text rows in grounding: none",
     "proofs.*.*_with_gradient": "at most the rows there are; text rows in grounding: none",
     "proofs.*.trainable_parameters": "divisible, at least all rows; one within a setting",
@@ -199,6 +201,7 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None
         report.error("(schema)", str(error).removeprefix(f"{path}: "), "the record's schema")
         return None, None
     check_identity(report, record, path.resolve())
+    check_facts(report, record)
     check_inputs(report, record)
     check_code(report, record)
     check_parts(report, record)

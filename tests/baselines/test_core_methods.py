@@ -7,7 +7,7 @@ import torch
 from baselines.registry import UnknownMethodError, methods, select_methods
 from gti.data.semantic_ids import SemanticIds
 from gti.data.streams import torch_stream
-from gti.method import GroundingPlan, Method, MethodError, Start, check_method
+from gti.method import Contrast, GroundingPlan, Look, Method, MethodError, Start, check_method
 
 
 def start(seed: int = 0, codes: int = 64, width: int = 48) -> Start:
@@ -82,9 +82,45 @@ class Broken(Method):
         ({"spends": {"before": 1.0}}, "grounding stage"),
         ({"alignment": True}, "alignment tasks"),
         ({"key": None}, "key"),
+        ({"first_rows": "zeros"}, "'zeros' is not one of mean, words, drawn, library"),
+        ({"first_rows": "library"}, "transformers X"),
+        ({"look": Look("pink")}, "color of black"),
+        ({"look": Look("blue", 4)}, "pattern of 0 to 3"),
+        ({"question": "?", "contrasts": (Contrast("gti", "mean", "all"),)}, "another method"),
+        ({"question": "?", "contrasts": (Contrast("broken", "broken", ""),)}, "another method"),
+        ({"contrasts": (Contrast("broken", "mean", "all"),)}, "`question`"),
     ],
 )
 def test_a_method_that_breaks_the_contract_is_refused(attributes, message):
     method = type("Broken2", (Broken,), attributes)()
     with pytest.raises(MethodError, match=message):
         check_method(method)
+
+
+def test_a_subclass_is_drawn_and_compared_as_its_own_and_its_rows_are_what_it_says():
+    class Parent(Broken):
+        first_rows, order, look = "mean", 1, Look("blue")
+        question, contrasts = "?", (Contrast("broken", "mean", "all"),)
+
+        def initialize(self, start):
+            return start.default_rows
+
+    class SameRows(Parent):
+        summary = "another stage"
+
+    class OtherRows(Parent):
+        def initialize(self, start):
+            return -start.default_rows
+
+    for child in (SameRows, OtherRows):
+        assert (child.order, child.look, child.question, child.contrasts) == (100, None, "", ())
+    assert (Parent.first_rows, SameRows.first_rows, OtherRows.first_rows) == ("mean", "mean", None)
+
+
+def test_no_two_methods_have_one_look_or_declare_one_pair():
+    looks = [method.look for method in methods().values()]
+    pairs = [{pair.a, pair.b} for method in methods().values() for pair in method.contrasts]
+    assert None not in looks
+    assert len(set(looks)) == len(looks)
+    assert all(pairs.count(pair) == 1 for pair in pairs)
+    assert set().union(*pairs) <= set(methods())

@@ -13,6 +13,8 @@ from scipy import stats
 from gti.data.semantic_ids import SemanticIds
 from leaderboard.metrics.metrics import metrics, num_users, raw_recall, slices
 from leaderboard.records.canonical import file_sha256
+from leaderboard.records.facts import MethodFacts
+from leaderboard.records.method_facts import shipped_facts
 from leaderboard.records.ranks import Ranks, concatenate, write_ranks
 from leaderboard.records.record import (
     PROTOCOL_VERSION,
@@ -25,7 +27,6 @@ from leaderboard.records.record import (
     write_record,
 )
 from leaderboard.records.setting import MethodParameters, Setting
-from leaderboard.verify.manifest import start_of
 
 CUTOFFS = (1, 5, 10, 20)
 BEAM = 20
@@ -259,6 +260,12 @@ ACCOUNTING: dict[str, Any] = {
 }
 
 
+def start_of(method: str) -> str | None:
+    """What the first rows of `method` are, where several methods start alike at every seed."""
+    facts = shipped_facts().get(method)
+    return facts.first_rows if facts is not None and facts.first_rows in ("mean", "words") else None
+
+
 def manifest_of(method: str, seed: int, rows: np.ndarray, cosine: float) -> dict[str, Any]:
     """The manifest of first `rows` [codes of all levels, d]."""
     norms = np.linalg.norm(rows, axis=1)
@@ -398,6 +405,7 @@ class Factory:
         setting: Setting | None = None,
         users: int | None = None,
         version: int = 1,
+        facts: MethodFacts | None = None,
         **changes: Any,
     ) -> Path:
         """Writes one cell or reference and returns the record's path."""
@@ -416,6 +424,7 @@ class Factory:
             group="reference" if reference else "core",
             spends={"gti": {"before": 1.0}, "lc_rec": {"beside": 1.0}}.get(method, {}),
             parameters=MethodParameters(),
+            facts=facts,
         )
         beam = None if reference else BEAM
         splits = {split: ranks.of_split(split) for split in ("test", "validation")}

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from baselines.registry import methods
 from benchmarks.cli.app import exit_code
 from leaderboard.board.board import load_leaderboards
 from leaderboard.board.compare import compare
-from leaderboard.board.contrasts import CONTRASTS, contrasts_of, load_contrasts
+from leaderboard.board.contrasts import QUESTIONS, contrasts_for, contrasts_of, load_contrasts
 from leaderboard.board.user_scores import read_scores
 from leaderboard.records.cells import LeaderboardError, load_cells
+from leaderboard.records.facts import Contrast, MethodFacts
 from leaderboard.render.contrasts import contrast_lines, contrasts_json, verdict
 from leaderboard.statistics.corrections import holm
 
@@ -33,10 +33,63 @@ def some(factory: Any) -> Path:
     return factory.root
 
 
-def test_every_contrast_is_between_two_methods_that_exist_and_none_is_there_twice() -> None:
-    pairs = [(contrast.a, contrast.b) for contrast in CONTRASTS]
-    assert {key for pair in pairs for key in pair} <= set(methods())
-    assert len({frozenset(pair) for pair in pairs}) == len(pairs)
+def test_the_shipped_methods_answer_the_questions_in_this_order() -> None:
+    shipped = contrasts_for([])
+    assert tuple(dict.fromkeys(contrast.question for contrast in shipped)) == QUESTIONS
+    assert [f"{contrast.a} − {contrast.b}" for contrast in shipped] == [
+        "gti − mean",
+        "mean_matched − mean",
+        "gti − mean_matched",
+        "gti − lc_rec",
+        "random − mean",
+        "random_matched − mean",
+        "gti − random_matched",
+        "gti_shuffled − mean",
+        "gti − gti_shuffled",
+        "description − mean",
+        "gti − description",
+        "gti_from_description − gti",
+        "gti − gti_text_to_sid",
+        "gti − gti_sid_to_text",
+        "gti − mean_two_phase",
+        "gti_two_phase − gti",
+        "gti_lc_rec − lc_rec",
+    ]
+
+
+def claims(*pairs: tuple[str, str, str]) -> MethodFacts:
+    """Facts of a method that declares these contrasts, each a question and two keys."""
+    contrasts = tuple(
+        Contrast(question=question, a=a, b=b, isolates="something", place=0)
+        for question, a, b in pairs
+    )
+    return MethodFacts(
+        first_rows=None, stages=(), directions=(), order=100, look=None, contrasts=contrasts
+    )
+
+
+def test_a_method_of_others_is_set_beside_what_it_declares_and_its_question_comes_last(
+    some: Path, factory: Any
+) -> None:
+    declared = claims((QUESTIONS[0], "mine", "mean"), ("Why mine?", "gti", "mine"))
+    factory.write("mine", 0, skill=0.5, users=300, facts=declared)
+    factory.write("yours", 0, skill=0.5, users=300, facts=claims(("Why?", "mine", "yours")))
+    found, _ = load_contrasts([[some]], "toy")
+    assert [(each.contrast.a, each.contrast.b) for each in found.answers] == [
+        ("gti", "mean"),
+        ("mine", "mean"),
+        ("random", "mean"),
+        ("gti", "mine"),
+        ("mine", "yours"),
+    ]
+    assert found.level == 0.05 / 5
+
+
+def test_a_pair_that_two_methods_declare_is_tested_once(some: Path, factory: Any) -> None:
+    for key in ("mine", "yours"):
+        factory.write(key, 0, skill=0.5, users=300, facts=claims(("Why?", "mine", "yours")))
+    cards = [cell.record.method for cell in load_cells([some], "toy")[0]]
+    assert len(contrasts_for(cards)) == len(contrasts_for([])) + 1
 
 
 def test_figures_are_those_of_compare_and_p_is_corrected_over_all_pairs(some: Path) -> None:
@@ -47,7 +100,7 @@ def test_figures_are_those_of_compare_and_p_is_corrected_over_all_pairs(some: Pa
     singles = [compare([[some]], "toy", a, b)[0] for a, b in pairs]
     assert [each.estimate for each in found.answers] == [one.estimate for one in singles]
     assert [each.p for each in found.answers] == holm([one.estimate.p for one in singles])
-    assert len(found.missing) == len(CONTRASTS) - 2
+    assert len(found.missing) == len(contrasts_for([])) - 2
     assert found.answers[0].shown
 
 

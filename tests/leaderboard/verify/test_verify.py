@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from leaderboard.records.canonical import file_sha256
+from leaderboard.records.facts import MethodFacts
+from leaderboard.records.method_facts import shipped_facts
 from leaderboard.records.ranks import Ranks, read_ranks, write_ranks
 from leaderboard.records.record import diagnostics_path, ranks_path, record_digest
 from leaderboard.verify.across import TargetsHash
@@ -205,6 +207,61 @@ def test_what_a_methods_name_claims_is_checked(
     path = factory.write(method)
     edit(path, lambda content: place(content, field, value))
     assert named in fields(verify(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "level"),
+    [
+        ("first_rows", "drawn", "error"),
+        ("stages", ["grounding"], "error"),
+        ("directions", ["text_to_sid"], "error"),
+        ("look", {"color": "grey", "pattern": 3}, "warning"),
+        ("contrasts", [], "warning"),
+    ],
+)
+def test_a_shipped_methods_card_cannot_claim_other_facts(
+    factory: Any, name: str, value: object, level: str
+) -> None:
+    path = factory.write("mean_matched", facts=shipped_facts()["mean_matched"])
+    edit(path, lambda content: place(content, f"method/facts/{name}", value))
+    assert [(each.level, each.field) for each in verify(path)] == [(level, f"method.facts.{name}")]
+
+
+NOTHING_CLAIMED = MethodFacts(
+    first_rows=None, stages=(), directions=(), order=100, look=None, contrasts=()
+)
+
+
+@pytest.mark.parametrize(
+    ("claim", "named"),
+    [
+        ({"first_rows": "drawn"}, "manifest.identical_rows"),
+        ({"first_rows": "library"}, "manifest.initializer"),
+        ({"stages": ("grounding",)}, "proofs (stages)"),
+        ({"directions": ("text_to_sid",)}, "tasks.sid_to_title"),
+    ],
+)
+def test_a_method_of_others_is_held_to_the_facts_of_its_card(
+    factory: Any, claim: dict[str, Any], named: str
+) -> None:
+    facts = NOTHING_CLAIMED.model_copy(update=claim)
+    path = factory.write("mine", facts=facts)
+    edit(path, lambda content: content["tasks"].update(sid_to_title=1))
+    without = factory.write("yours")
+    edit(without, lambda content: content["tasks"].update(sid_to_title=1))
+    assert set(fields(verify(path))) - set(fields(verify(without))) == {named}
+
+
+def test_two_seeds_of_a_method_claim_the_same(factory: Any) -> None:
+    factory.write("mine", 0, facts=NOTHING_CLAIMED)
+    factory.write("mine", 1, facts=NOTHING_CLAIMED.model_copy(update={"first_rows": "mean"}))
+    assert fields(verify(factory.root)) == ["method.facts.first_rows (within the setting)"]
+
+
+def test_first_rows_of_the_mean_are_one_whoever_claims_them(factory: Any) -> None:
+    factory.write("mean")
+    factory.write("mine", facts=NOTHING_CLAIMED.model_copy(update={"first_rows": "mean"}))
+    assert fields(verify(factory.root)) == ["manifest.new_rows_sha256_after"]
 
 
 @pytest.mark.parametrize(
