@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from benchmarks.cell.identity import method_card
 from benchmarks.cell.job import Job
 from benchmarks.machine.environment import processor_name
 from benchmarks.run.options import RunOptions
+from gti.method import Method
 from leaderboard.records.cells import load_cell
 from leaderboard.records.record import (
     MethodCard,
@@ -20,9 +21,6 @@ from leaderboard.records.record import (
 )
 from leaderboard.records.setting import Setting, SettingFile
 from leaderboard.render.numbers import score
-
-if TYPE_CHECKING:
-    from gti.method import Method
 
 State = Literal["done", "missing", "other", "inputs", "damaged"]
 
@@ -99,7 +97,7 @@ def cell_state(path: Path, expected_hash: str, *, plain: bool = False) -> State:
 
 def plan_cells(
     file: SettingFile,
-    methods: Sequence["Method"],
+    methods: Sequence[Method],
     seeds: Sequence[int],
     results: Path,
     *,

@@ -1,4 +1,4 @@
-"""What `gti-bench run` does, and what it shares with other commands: seeds, workers, cells."""
+"""What `gti-bench run` does, and what it shares with other commands: seeds, cells, checks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,12 +12,7 @@ from benchmarks.machine.stages import StageClock
 from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell, past_seconds, plan_cells
 from benchmarks.run.references import write_references
-from benchmarks.run.runner import (
-    Failure,
-    check_results_writable,
-    check_states,
-    run_cells,
-)
+from benchmarks.run.runner import Failure, check_results_writable, check_states, run_cells
 from benchmarks.run.same_inputs import (
     check_neighbours,
     has_unpinned,
@@ -26,11 +21,7 @@ from benchmarks.run.same_inputs import (
     with_inputs_compared,
 )
 from gti.hints import did_you_mean
-from leaderboard.records.setting import (
-    Setting,
-    SettingError,
-    SettingFile,
-)
+from leaderboard.records.setting import Setting, SettingError, SettingFile
 from leaderboard.render.boards import boards, relative
 from leaderboard.render.tables import render
 
@@ -172,8 +163,8 @@ def _board_text(file: SettingFile, results: Path) -> str:
     return "\n" + "\n".join([*(render(board, "terminal") for board in shown), *refused])
 
 
-def check_for_cells(setting: Setting, inputs: ReadData, cells: Sequence["PlannedCell"]) -> None:
-    """The same, where any of `cells` has alignment tasks; else the mixture is of no matter."""
+def check_for_cells(setting: Setting, inputs: ReadData, cells: Sequence[PlannedCell]) -> None:
+    """Checks the setting's mixture of alignment tasks, where any of `cells` has such tasks."""
     if any("beside" in cell.card.spends for cell in cells):
         check_setting_mixture(setting, inputs)
 
