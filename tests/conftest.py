@@ -161,22 +161,43 @@ def gti_bench() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def cell_here() -> Callable[..., Path]:
-    """`cell_here(setting, method, results)`: runs seed 0 in this process; the record's path."""
+def spec_of() -> Callable[..., Any]:
+    """`spec_of(setting, method, seed=0)`: that cell, on the CPU and offline."""
 
-    def run(setting: Path, method: str, results: Path, **options: object) -> Path:
+    def make(setting: Path, method: str, seed: int = 0, **others: Any) -> Any:
         import torch
 
         from baselines.registry import methods
-        from benchmarks.cell.cell import run_cell
+        from benchmarks.cell.spec import CellSpec
         from benchmarks.inputs.catalogue import find_setting
         from benchmarks.inputs.inputs import load_inputs
 
-        torch.set_num_threads(1)
         file = find_setting(str(setting))
-        inputs = load_inputs(file.setting, offline=True)
-        given = (file.setting, file.parameters(method), methods()[method], 0, inputs, results)
-        return run_cell(*given, torch.device("cpu"), offline=True, **options)
+        return CellSpec(
+            setting=file.setting,
+            parameters=file.parameters(method),
+            method=methods()[method],
+            seed=seed,
+            inputs=load_inputs(file.setting, offline=True),
+            device=torch.device("cpu"),
+            offline=True,
+            **others,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def cell_here(spec_of: Callable[..., Any]) -> Callable[..., Path]:
+    """`cell_here(setting, method, results)`: runs seed 0 in this process; the record's path."""
+
+    def run(setting: Path, method: str, results: Path, **others: Any) -> Path:
+        import torch
+
+        from benchmarks.cell.cell import run_cell
+
+        torch.set_num_threads(1)
+        return run_cell(spec_of(setting, method, **others), results)
 
     return run
 

@@ -1,22 +1,11 @@
 """Counts of a scored part of the split as the ranks table of a record."""
 
-from typing import Any
-
 import numpy as np
 
 from benchmarks.inputs.inputs import Inputs
 from gti.data.dataset import IntArray
 from gti.data.queries import QuerySet
-from gti.search.decoding import ItemRanks
 from leaderboard.records.ranks import Ranks
-
-
-class SavedCell:
-    """A finished run and its scores, ready to be written."""
-
-    def __init__(self, run: Any, scores: dict[str, tuple[Ranks, ItemRanks]]) -> None:
-        self.run = run
-        self.scores = scores
 
 
 def as_ranks(

@@ -6,13 +6,10 @@ does not spend of A is not handed to anything else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from gti.model.flops import ModelShape, Trains
+from gti.prompts.prompter import Example
 from leaderboard.records.setting import ExtraSpec, SftSpec
-
-if TYPE_CHECKING:
-    from gti.model.flops import ModelShape, Trains
-    from gti.prompts.prompter import Example
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class ExtraBudget:
 
 
 def flops_of(
-    shape: "ModelShape", batches: Sequence[Sequence["Example"]], trains: "Trains" = "all"
+    shape: ModelShape, batches: Sequence[Sequence[Example]], trains: Trains = "all"
 ) -> float:
     """Nominal FLOPs of training on `batches` (the plain form: every position meets the head)."""
     return shape.flops([len(example.ids) for batch in batches for example in batch], trains)
@@ -47,8 +44,8 @@ def sft_passes(sft: SftSpec, num_examples: int) -> float:
 def extra_budget(
     extra: ExtraSpec,
     sft_flops: float,
-    shape: "ModelShape",
-    pairs: Sequence["Example"],
+    shape: ModelShape,
+    pairs: Sequence[Example],
     batch_size: int,
 ) -> ExtraBudget:
     """A, by the one of its three forms that the setting gives.

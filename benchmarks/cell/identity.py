@@ -6,10 +6,10 @@ from typing import Any
 from gti.method import Method
 from leaderboard.records.facts import MethodFacts
 from leaderboard.records.record import PROTOCOL_VERSION, SCHEMA_VERSION, MethodCard, cell_hash
-from leaderboard.records.setting import Setting
+from leaderboard.records.setting import MethodParameters, Setting
 
 
-def method_card(method: Any, parameters: Any) -> MethodCard:
+def method_card(method: Method, parameters: MethodParameters) -> MethodCard:
     """The record's card of a method."""
     return MethodCard(
         key=method.key,
@@ -61,7 +61,7 @@ AXES = {"sft_learning_rate": 2, "grounding_learning_rate": 3, "auxiliary_loss_we
 """What can be tuned, and the base of its part of the sequence."""
 
 
-def axes_of(method: "Method") -> tuple[str, ...]:
+def axes_of(method: Method) -> tuple[str, ...]:
     """What can be tuned for `method`."""
     plan = method.grounding()
     has = {

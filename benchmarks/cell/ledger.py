@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.machine.environment import peak_memory_bytes, reset_peak_memory
 from benchmarks.machine.utilisation import device_flops
@@ -22,7 +23,7 @@ class Ledger:
         dtype: what it computes in.
     """
 
-    def __init__(self, device: Any, dtype: str) -> None:
+    def __init__(self, device: torch.device, dtype: str) -> None:
         self.device, self.dtype = device, dtype
         self.cost: dict[str, dict[str, Any]] = {}
         self.proofs: list[dict[str, Any]] = []

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cell.as_ranks import SavedCell
-from benchmarks.cell.identity import identity, method_card
+from benchmarks.cell.finished import FinishedCell, LoadedCell
+from benchmarks.cell.identity import identity
 from benchmarks.inputs.inputs import Inputs
 from benchmarks.machine.environment import describe_code, describe_environment, plain_environment
 from gti.data.dataset import HELD_OUT
-from gti.prompts.wordings import wordings_sha256
 from leaderboard.metrics.metrics import metrics, num_users, raw_recall, relevance_of, slices
 from leaderboard.records.canonical import file_sha256, write_atomically
 from leaderboard.records.ranks import Ranks, concatenate, write_ranks
@@ -46,9 +45,9 @@ def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _accounting(saved: SavedCell) -> dict[str, Any]:
-    setting, sids = saved.run.setting, saved.run.inputs.semantic_ids
-    ranks, found = saved.scores["test"]
+def _accounting(cell: FinishedCell) -> dict[str, Any]:
+    setting, sids = cell.spec.setting, cell.spec.inputs.semantic_ids
+    ranks, found = cell.scores["test"]
     return {
         "num_items": sids.num_items,
         "distinct_sids": sids.distinct,
@@ -65,58 +64,48 @@ def _accounting(saved: SavedCell) -> dict[str, Any]:
     }
 
 
-def queries_sha256(inputs: Inputs) -> str | None:
-    """Hash of the queries; null on the next-item track."""
-    return None if inputs.queries is None else inputs.queries.sha256
-
-
-def inputs_of(run: Any) -> dict[str, str | None]:
-    """sha256 of everything that `run` read."""
+def common_fields(cell: LoadedCell) -> dict[str, Any]:
+    """The fields that records and trials of a cell share."""
+    spec, ledger = cell.spec, cell.ledger
     return {
-        "dataset": run.inputs.dataset.full_sha256,
-        "semantic_ids": run.inputs.semantic_ids.sha256,
-        "backbone": run.backbone.weights_sha256,
-        "tokenizer": run.backbone.tokenizer_sha256,
-        "prompts": wordings_sha256(),
-        "queries": queries_sha256(run.inputs),
+        **identity(spec.setting, spec.card, spec.seed),
+        "learning_curve": ledger.curve,
+        "cost": ledger.cost,
+        "environment": describe_environment(
+            spec.device, cell.dtype, cell.attention, deterministic=True
+        ),
+        "inputs": cell.read,
+        "code": describe_code(plain=spec.plain),
+        "warnings": ledger.warnings,
     }
 
 
-def save_cell(saved: SavedCell, results: Path) -> Path:
-    """Writes the sidecars and then the record of `saved`; returns the record's path."""
-    run = saved.run
-    card = method_card(run.method, run.parameters)
-    path = record_path(results, run.setting.name, card.key, run.seed)
-    ranks = concatenate([saved.scores[part][0] for part in HELD_OUT])
-    keep_semantic_ids(run.inputs, results)
+def save_cell(cell: FinishedCell, results: Path) -> Path:
+    """Writes the sidecars and then the record of `cell`; returns the record's path."""
+    spec, ledger = cell.spec, cell.ledger
+    path = record_path(results, spec.setting.name, spec.card.key, spec.seed)
+    ranks = concatenate([cell.scores[part][0] for part in HELD_OUT])
+    keep_semantic_ids(spec.inputs, results)
     ranks_sha256 = write_ranks(ranks_path(path), ranks)
-    write_atomically(diagnostics_path(path), npz_bytes(run.ledger.arrays))
+    write_atomically(diagnostics_path(path), npz_bytes(ledger.arrays))
     content = {
-        **identity(run.setting, card, run.seed),
+        **common_fields(cell),
         "kind": "cell",
-        **figures(ranks, run.setting, run.setting.decoding.beam),
-        "accounting": _accounting(saved),
-        "learning_curve": run.ledger.curve,
-        "tasks": dict(sorted(run.ledger.tasks.items())),
-        "manifest": run.manifest,
-        "proofs": run.ledger.proofs,
-        "diagnostics": run.ledger.diagnostics,
-        "cost": run.ledger.cost,
+        **figures(ranks, spec.setting, spec.setting.decoding.beam),
+        "accounting": _accounting(cell),
+        "tasks": dict(sorted(ledger.tasks.items())),
+        "manifest": cell.manifest,
+        "proofs": ledger.proofs,
+        "diagnostics": ledger.diagnostics,
         "budget": {
-            "sft_flops": run.sft_flops,
-            "extra_flops": run.extra.flops,
-            "extra_spent_flops": run.ledger.extra_spent,
+            "sft_flops": cell.sft_flops,
+            "extra_flops": cell.extra_flops,
+            "extra_spent_flops": ledger.extra_spent,
         },
-        "environment": describe_environment(
-            run.device, run.dtype, run.attention, deterministic=True
-        ),
-        "inputs": inputs_of(run),
-        "code": describe_code(plain=run.plain),
         "files": {
             "ranks": ranks_sha256,
             "diagnostics": file_sha256(diagnostics_path(path)),
         },
-        "warnings": run.ledger.warnings,
     }
     return _commit(path, content)
 
@@ -179,7 +168,7 @@ def save_reference(
             "backbone": None,
             "tokenizer": None,
             "prompts": None,
-            "queries": queries_sha256(inputs),
+            "queries": None if inputs.queries is None else inputs.queries.sha256,
         },
         "code": describe_code(),
         "files": {"ranks": ranks_sha256, "diagnostics": None},

@@ -2,52 +2,35 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
-from benchmarks.cell.cell import CellRun
-from benchmarks.cell.identity import identity, method_card
-from benchmarks.cell.saving import inputs_of
-from benchmarks.machine.environment import describe_code, describe_environment
+from benchmarks.cell.cell import score
+from benchmarks.cell.finished import LoadedCell
+from benchmarks.cell.prepare import prepare_cell
+from benchmarks.cell.saving import common_fields
+from benchmarks.cell.spec import CellSpec
+from benchmarks.cell.train import train_cell
+from gti.train.training import DivergedError
 from leaderboard.metrics.metrics import MAIN_METRIC, metrics, num_users, relevance_of
 from leaderboard.records.ranks import Ranks, write_ranks
-from leaderboard.records.record import (
-    PROTOCOL_VERSION,
-    ranks_path,
-)
-from leaderboard.records.setting import MethodParameters, Setting
+from leaderboard.records.record import ranks_path
 from leaderboard.records.trial import TRIAL_SCHEMA_VERSION, trial_path, write_trial
 
 
-def run_trial(
-    number: int,
-    setting: Setting,
-    parameters: MethodParameters,
-    method: Any,
-    seed: int,
-    inputs: Any,
-    results: Path,
-    device: Any,
-    *,
-    offline: bool = False,
-    report: Any,
-) -> Path:
-    """Runs one trial (see `benchmarks.cell.cell.run_cell`) and writes it; returns its path."""
-    from benchmarks.cell.cell import CellRun
-    from gti.train.training import DivergedError
-
+def run_trial(spec: CellSpec, number: int, results: Path) -> Path:
+    """Runs the cell `spec` as trial `number` and writes it under `results`; returns its path."""
     began = time.perf_counter()
-    run = CellRun(setting, parameters, method, seed, inputs, device, offline=offline, report=report)
+    cell = prepare_cell(spec)
     ranks, diverged = None, None
     try:
-        ranks = run.run(("validation",)).scores["validation"][0]
+        ranks, _ = score(train_cell(cell), ("validation",))["validation"]
     except DivergedError as error:
         diverged = str(error)
-    report({"event": "stage", "stage": "save"})
-    return save_trial(run, number, ranks, diverged, time.perf_counter() - began, results)
+    spec.report({"event": "stage", "stage": "save"})
+    return save_trial(cell, number, ranks, diverged, time.perf_counter() - began, results)
 
 
 def save_trial(
-    run: "CellRun",
+    cell: LoadedCell,
     number: int,
     ranks: Ranks | None,
     diverged: str | None,
@@ -55,15 +38,13 @@ def save_trial(
     results: Path,
 ) -> Path:
     """Writes a trial's ranks and then the trial; returns its path."""
-    setting = run.setting
-    card = method_card(run.method, run.parameters)
-    path = trial_path(results, setting.name, card.key, number)
+    setting = cell.spec.setting
+    path = trial_path(results, setting.name, cell.spec.card.key, number)
     cutoffs, beam = setting.evaluation.cutoffs, setting.decoding.beam
     scores = None if ranks is None else metrics(ranks, cutoffs, beam, relevance_of(setting))
     content = {
-        **identity(setting, card, run.seed),
+        **common_fields(cell),
         "schema_version": TRIAL_SCHEMA_VERSION,
-        "protocol": PROTOCOL_VERSION,
         "number": number,
         "split": "validation",
         "score": None if scores is None else scores[MAIN_METRIC],
@@ -72,16 +53,8 @@ def save_trial(
         "num_users": None if ranks is None else num_users(ranks),
         "beam": beam,
         "cutoffs": cutoffs,
-        "learning_curve": run.ledger.curve,
-        "cost": run.ledger.cost,
         "seconds": seconds,
-        "environment": describe_environment(
-            run.device, run.dtype, run.attention, deterministic=True
-        ),
-        "inputs": inputs_of(run),
-        "code": describe_code(),
         "ranks": None if ranks is None else write_ranks(ranks_path(path), ranks),
-        "warnings": run.ledger.warnings,
     }
     write_trial(path, content)
     return path

@@ -11,13 +11,11 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gti.model.devices import choose_device
+from benchmarks.machine.events import LineReporter, Report
 
 PR_SET_PDEATHSIG = 1
 """Linux: the signal that a process gets when its parent dies (prctl(2))."""
@@ -35,8 +33,13 @@ def _end_with_parent() -> None:
     os._exit(3)
 
 
-def work(job: dict[str, Any], report: Any) -> Path:
-    """Runs the cell that `job` names and returns its record's path."""
+def work(content: dict[str, Any], report: Report) -> Path:
+    """Runs the cell or trial of the job with this `content` and returns the path of what it left.
+
+    Args:
+        content: the fields of a `benchmarks.cell.job.Job`.
+        report: told of stages and progress.
+    """
     report({"event": "stage", "stage": "start"})
     import torch
     from transformers.utils import logging
@@ -51,52 +54,45 @@ def work(job: dict[str, Any], report: Any) -> Path:
     deterministic.fill_uninitialized_memory = False
 
     from baselines.registry import select_methods
+    from benchmarks.cell.cell import run_cell
+    from benchmarks.cell.job import Job
+    from benchmarks.cell.spec import CellSpec
+    from benchmarks.cell.trial import run_trial
     from benchmarks.inputs.inputs import load_inputs
     from gti.data.semantic_ids import SemanticIds
-    from leaderboard.records.setting import MethodParameters, Setting
+    from gti.model.devices import choose_device
 
-    setting = Setting.model_validate(job["setting"])
-    (method,) = select_methods(job["method"])
-    stored = job.get("semantic_ids")  # of a rerun: the very ones that the record used
-    semantic_ids = None if stored is None else SemanticIds.from_file(Path(stored))
-    run = _runner(job.get("trial"), plain=job.get("plain", False))
+    job = Job.model_validate(content)
+    (method,) = select_methods(job.method)
+    stored = job.semantic_ids  # of a rerun: the very ones that the record used
+    semantic_ids = None if stored is None else SemanticIds.from_file(stored)
     report({"event": "stage", "stage": "data"})
-    inputs = load_inputs(setting, offline=job["offline"], semantic_ids=semantic_ids)
-    return run(
-        setting,
-        MethodParameters.model_validate(job["parameters"]),
-        method,
-        job["seed"],
-        inputs,
-        Path(job["results"]),
-        choose_device(job["device"]),
-        offline=job["offline"],
+    spec = CellSpec(
+        setting=job.setting,
+        parameters=job.parameters,
+        method=method,
+        seed=job.seed,
+        inputs=load_inputs(job.setting, offline=job.offline, semantic_ids=semantic_ids),
+        device=choose_device(job.device),
+        offline=job.offline,
+        plain=job.plain,
         report=report,
     )
-
-
-def _runner(trial: int | None, *, plain: bool) -> Callable[..., Path]:
-    """What runs the job: a cell, in plain forms or not, or the trial of that number."""
-    if trial is None:
-        from benchmarks.cell.cell import run_cell
-
-        return partial(run_cell, plain=plain)
-    from benchmarks.cell.trial import run_trial
-
-    return partial(run_trial, trial)
+    if job.trial is None:
+        return run_cell(spec, job.results)
+    return run_trial(spec, job.trial, job.results)
 
 
 def main() -> int:
     """Reads the job, runs it, reports; 0 when the record is written, 1 when the cell failed."""
-    from benchmarks.machine.events import LineReporter
-
     _die_with_parent()
     # Libraries print to standard output; the pipe is for events alone.
     report = LineReporter(os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     job = json.loads(sys.stdin.readline())
+    parent = job.pop("parent", os.getppid())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if sys.platform == "linux" and os.getppid() != job.get("parent", os.getppid()):
+    if sys.platform == "linux" and os.getppid() != parent:
         return 3  # it died before it could be asked for its signal
     try:
         path = work(job, report)

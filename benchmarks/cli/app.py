@@ -7,22 +7,13 @@ has two of its own.
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
 from benchmarks.cli import reading as cli_reading
-from benchmarks.cli.types import (
-    RESULTS,
-    RESULTS_PLAIN,
-    AsJson,
-    Offline,
-    ReaderGoneError,
-    Results,
-    SettingName,
-    say,
-)
+from benchmarks.cli import running as cli_running
+from benchmarks.cli.types import AsJson, Offline, ReaderGoneError, SettingName, say
 
 
 def installed_version() -> str:
@@ -92,173 +83,6 @@ def prepare(
 
 
 @app.command
-def plan(
-    setting: SettingName,
-    *,
-    methods: Annotated[str, Parameter(help="Keys and groups, comma-separated.")] = "core",
-    seeds: Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")] = None,
-    workers: int | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    results: Results = RESULTS,
-    offline: Offline = False,
-) -> int:
-    """Show the cells of a run, which are done, and what the rest will cost; run nothing."""
-    from benchmarks.estimate.plan import plan_lines
-
-    for line in plan_lines(setting, methods, seeds, workers, device, results, offline=offline):
-        say(line)
-    return 0
-
-
-@app.command
-def run(
-    setting: SettingName,
-    *,
-    methods: Annotated[str, Parameter(help="Keys and groups, comma-separated.")] = "core",
-    seeds: Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")] = None,
-    workers: Annotated[int | None, Parameter(help="Cells side by side; default: cores.")] = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    results: Annotated[
-        Path | None, Parameter(help="Where records go; default: results, or results-plain.")
-    ] = None,
-    offline: Offline = False,
-    plain: Annotated[
-        bool,
-        Parameter(
-            negative=(),
-            help="Run the slow reference everywhere, to check the fast forms against it. Such"
-            " records say so, go to results-plain, and never stand on a board with others.",
-        ),
-    ] = False,
-    replace: Annotated[
-        bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
-    ] = False,
-    debug: Annotated[bool, Parameter(negative=(), help="Full traces.")] = False,
-) -> int:
-    """Run the missing cells of a setting, seed by seed, and print the board."""
-    from benchmarks.run.run import run_setting
-
-    return run_setting(
-        setting,
-        methods,
-        seeds,
-        workers,
-        device,
-        results or (RESULTS_PLAIN if plain else RESULTS),
-        offline=offline,
-        plain=plain,
-        replace=replace,
-        debug=debug,
-        say=say,
-    )
-
-
-@app.command
-def tune(
-    setting: SettingName,
-    *,
-    methods: Annotated[str, Parameter(help="Keys and groups, comma-separated.")] = "core",
-    workers: Annotated[int | None, Parameter(help="Trials side by side; default: cores.")] = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    results: Results = RESULTS,
-    offline: Offline = False,
-    replace: Annotated[
-        bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
-    ] = False,
-    write: Annotated[
-        bool, Parameter(negative=(), help="Put the best points into the setting's file.")
-    ] = False,
-    debug: Annotated[bool, Parameter(negative=(), help="Full traces.")] = False,
-) -> int:
-    """Find each method's rates by one rule: equal numbers of trials, validation only."""
-    from benchmarks.tune.command import tune_setting
-
-    return tune_setting(
-        setting,
-        methods,
-        workers,
-        device,
-        results,
-        offline=offline,
-        replace=replace,
-        write=write,
-        debug=debug,
-        say=say,
-    )
-
-
-@app.command
-def references(
-    setting: SettingName,
-    *,
-    models: Annotated[str, Parameter(help="Comma-separated.")] = "pop,itemknn,gru4rec,sasrec",
-    seeds: Annotated[str, Parameter(help="As 0,1,2.")] = "0",
-    recbole_python: Annotated[
-        Path | None, Parameter(help="Of its environment; default: $GTI_BENCH_RECBOLE_PYTHON.")
-    ] = None,
-    threads: Annotated[int, Parameter(help="More can end sooner; figures may differ.")] = 1,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    results: Results = RESULTS,
-    offline: Offline = False,
-    replace: Annotated[
-        bool, Parameter(negative=(), help="Make anew what lies there with another hash.")
-    ] = False,
-) -> int:
-    """Make RecBole's rows of a setting (in its own environment: tox -e recbole)."""
-    from benchmarks.recbole.command import run_references
-
-    return run_references(
-        setting,
-        models,
-        seeds,
-        recbole_python,
-        threads,
-        device,
-        results,
-        offline=offline,
-        replace=replace,
-        say=say,
-    )
-
-
-@app.command
-def rerun(
-    *records: Annotated[Path, Parameter(help="Record files, RESULTS/SETTING/METHOD/seed-N.json.")],
-    results: Annotated[
-        Path | None, Parameter(help="Where inputs and other seeds lie; default: the record's.")
-    ] = None,
-    workers: Annotated[int | None, Parameter(help="Cells side by side; default: cores.")] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"] | None, Parameter(help="Default: the record's.")
-    ] = None,
-    by: Annotated[str | None, Parameter(help="Who runs it, for the line beside the record.")] = (
-        None
-    ),
-    keep: Annotated[
-        Path | None, Parameter(help="Keep the new records in this results directory.")
-    ] = None,
-    offline: Offline = False,
-    as_json: AsJson = False,
-    debug: Annotated[bool, Parameter(negative=(), help="Full traces.")] = False,
-) -> int:
-    """Run recorded cells again, from the records alone, and say whether they are the same."""
-    from benchmarks.rerun.rerun import rerun as rerun_records
-
-    return rerun_records(
-        records,
-        results,
-        workers,
-        device,
-        keep,
-        by,
-        offline=offline,
-        debug=debug,
-        as_json=as_json,
-        say=say,
-    )
-
-
-@app.command
 def doctor() -> int:
     """Show what this machine has and which settings it can run."""
     from benchmarks.cli import doctor as checks
@@ -276,6 +100,11 @@ def doctor() -> int:
 
 
 for _verb in (
+    cli_running.plan,
+    cli_running.run,
+    cli_running.tune,
+    cli_running.references,
+    cli_running.rerun,
     cli_reading.table,
     cli_reading.compare,
     cli_reading.contrasts,

@@ -14,7 +14,7 @@ from benchmarks.machine.assets import ASSETS
 from benchmarks.machine.cache import cache_root
 from benchmarks.machine.environment import package_versions, processor_name
 from benchmarks.machine.places import COMMITTED_RESULTS
-from benchmarks.run.runner import default_workers
+from benchmarks.run.options import default_workers
 from leaderboard.render.numbers import duration
 
 GIB = 1 << 30

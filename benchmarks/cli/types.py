@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -14,6 +14,14 @@ RESULTS_PLAIN = Path("results-plain")
 Offline = Annotated[bool, Parameter(negative=(), help="Touch no network.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="JSON instead of a table.")]
 Results = Annotated[Path, Parameter(help="Where records lie or go.")]
+Device = Literal["auto", "cpu", "cuda"]
+Methods = Annotated[str, Parameter(help="Keys and groups, comma-separated.")]
+Seeds = Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")]
+Workers = Annotated[int | None, Parameter(help="Cells side by side; default: cores.")]
+Replace = Annotated[
+    bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
+]
+Debug = Annotated[bool, Parameter(negative=(), help="Full traces.")]
 SettingName = Annotated[str, Parameter(help="A setting's name, or the path of a .toml file.")]
 
 

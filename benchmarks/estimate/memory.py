@@ -21,7 +21,7 @@ from leaderboard.records.setting import Setting
 BASE_BYTES = 6e8
 """Python with its libraries: what the committed records of `ml-100k-nano` show after loading."""
 TRAINING_TOKENS = {"cpu": 4096, "cuda": 65536}
-"""`benchmarks.cell.cell.MAX_TOKENS`, which imports torch; a test holds them equal."""
+"""`benchmarks.cell.train.MAX_TOKENS`, which imports torch; a test holds them equal."""
 SCORING_TOKENS = {"cpu": 8192, "cuda": 262144}
 """`benchmarks.cell.scoring.MAX_TOKENS`, which imports torch; a test holds them equal."""
 

@@ -19,8 +19,9 @@ from benchmarks.inputs.backbone_sizes import BackboneSize, backbone_size, encode
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.inputs.inputs import ReadData, read_if_here, semantic_ids_here
 from benchmarks.machine.places import COMMITTED_RESULTS
+from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell
-from benchmarks.run.run import check_for_cells, check_workers, planned_cells, resolve_device
+from benchmarks.run.run import check_for_cells, planned_cells
 from benchmarks.run.same_inputs import (
     OtherInputsError,
     check_neighbours,
@@ -41,31 +42,19 @@ STATES = {
 }
 
 
-def plan_lines(
-    setting: str,
-    methods: str,
-    seeds: str | None,
-    workers: int | None,
-    device: str,
-    results: Path,
-    *,
-    offline: bool,
-) -> list[str]:
+def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOptions) -> list[str]:
     """The cells with their states, and what the missing ones will cost here.
 
     Args:
         setting: name or file.
         methods: keys and groups, comma-separated.
         seeds: as for `parse_seeds`.
-        workers: cells side by side; null: as `run` would.
-        device: "auto", "cpu" or "cuda".
-        results: where records lie.
-        offline: ask no hub even for the config of a model that is not here.
+        options: as for `run`; offline asks no hub even for the config of a model that is not here.
     """
-    file = find_setting(setting)
-    cells = planned_cells(file, methods, seeds, results)
-    kind = resolve_device(device)
-    side_by_side = check_workers(workers, kind)
+    file, results = find_setting(setting), options.results
+    cells = planned_cells(file, methods, seeds, options)
+    options = options.resolved()
+    kind, side_by_side, offline = options.device, options.num_workers, options.offline
     data, absent = read_if_here(file.setting, offline=True)
     notes: list[str] = []
     if data is not None and has_unpinned(file.setting):

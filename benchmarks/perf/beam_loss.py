@@ -131,7 +131,9 @@ def main() -> None:
     import torch
 
     from baselines.registry import methods
-    from benchmarks.cell.cell import CellRun
+    from benchmarks.cell.prepare import prepare_cell
+    from benchmarks.cell.spec import CellSpec
+    from benchmarks.cell.train import train_cell
     from benchmarks.inputs.catalogue import find_setting
     from benchmarks.inputs.inputs import load_inputs
 
@@ -143,25 +145,22 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     file = find_setting(asked.setting)
-    run = CellRun(
-        file.setting,
-        file.parameters(asked.method),
-        methods()[asked.method],
-        asked.seed,
-        load_inputs(file.setting),
-        torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+    spec = CellSpec(
+        setting=file.setting,
+        parameters=file.parameters(asked.method),
+        method=methods()[asked.method],
+        seed=asked.seed,
+        inputs=load_inputs(file.setting),
+        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
     )
-    run.initialize()
-    run.ground()
-    run.finetune()
-    track = run.scorer.track
+    cell = train_cell(prepare_cell(spec))
+    scorer = cell.prepared.scorer
+    track = scorer.track
     count = len(track.sizes("test"))
     rows = np.unique(np.linspace(0, count - 1, min(count, asked.users)).astype(np.int64))
     prompts = track.prompts("test", rows, 0)
     targets = np.array([items[0] for items in track.relevant("test", rows)])
-    losses = beam_losses(
-        run.model, run.scorer.trie, prompts, targets, max_tokens=run.scorer.max_tokens
-    )
+    losses = beam_losses(cell.model, scorer.trie, prompts, targets, max_tokens=scorer.max_tokens)
     print(f"{file.setting.name}, {asked.method} seed {asked.seed}: {len(rows)} test users")
     print(table(losses))
 

@@ -1,14 +1,16 @@
 """What `gti-bench references` does: makes the missing rows of RecBole, prints the board."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.inputs.catalogue import find_setting
+from benchmarks.machine.events import Say
 from benchmarks.recbole.exchange import RecBole, RecBoleError, find_recbole
 from benchmarks.recbole.models import MODELS
 from benchmarks.recbole.rows import PlannedRow, make_row, plan_rows
+from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.references import write_references
-from benchmarks.run.run import CommandError, parse_seeds
+from benchmarks.run.run import parse_seeds
 from benchmarks.run.runner import RunError, check_results_writable
 from gti.hints import did_you_mean
 from leaderboard.records.record import read_record
@@ -16,8 +18,6 @@ from leaderboard.records.setting import Setting, SettingFile
 from leaderboard.render.boards import boards, relative
 from leaderboard.render.numbers import duration, score
 from leaderboard.render.tables import render
-
-Say = Callable[[str], None]
 
 
 def parse_models(text: str) -> list[str]:
@@ -80,28 +80,25 @@ def run_references(
     setting: str,
     models: str,
     seeds: str | None,
+    options: RunOptions,
+    *,
     python: Path | None,
     threads: int,
-    device: str,
-    results: Path,
-    *,
-    offline: bool,
-    replace: bool,
     say: Say,
 ) -> int:
     """Makes the missing rows one after another and prints the board; returns the exit code."""
     if threads < 1:
         raise CommandError(f"--threads must be at least 1, found {threads}")
-    file = find_setting(setting)
+    file, results = find_setting(setting), options.results
     check_track(file.setting)
     rows = plan_rows(file.setting, parse_models(models), parse_seeds(seeds, file), results)
-    todo = missing_rows(rows, replace=replace)
+    todo = missing_rows(rows, replace=options.replace)
     check_results_writable(results)
     failed = []
     if todo:
         recbole = find_recbole(python)
-        kind = choose_device(device, recbole)
-        failed = _make(file, todo, recbole, results, kind, threads, offline=offline, say=say)
+        options = replace(options, device=choose_device(options.device, recbole))
+        failed = _make(file, todo, recbole, options, threads, say)
     shown, notes, refused = boards([results], "ndcg@10", file.setting.name)
     for board in shown:
         say("\n" + render(board, "terminal").rstrip())
@@ -114,38 +111,26 @@ def _make(
     file: SettingFile,
     todo: list[PlannedRow],
     recbole: RecBole,
-    results: Path,
-    device: str,
+    options: RunOptions,
     threads: int,
-    *,
-    offline: bool,
     say: Say,
 ) -> list[str]:
     """Makes the rows `todo`; a line for each that failed."""
     from benchmarks.inputs.inputs import load_inputs
 
-    inputs = load_inputs(file.setting, offline=offline)
+    inputs, results = load_inputs(file.setting, offline=options.offline), options.results
     # The floor of every board: Pop must be beside popularity, and the marks need it.
     write_references(file.setting, inputs, results)
     versions = ", ".join(f"{name} {found}" for name, found in recbole.packages.items())
     say(
-        f"{file.setting.name}: {len(todo)} reference rows to make on {device}, {threads}"
+        f"{file.setting.name}: {len(todo)} reference rows to make on {options.device}, {threads}"
         f" thread{'' if threads == 1 else 's'}"
         f" ({versions}); records go to {relative(results)}"
     )
     failed = []
     for row in todo:
         try:
-            path = make_row(
-                file.setting,
-                inputs,
-                row,
-                recbole,
-                results,
-                device=device,
-                threads=threads,
-                say=say,
-            )
+            path = make_row(file.setting, inputs, row, recbole, options, threads=threads, say=say)
         except RecBoleError as error:
             failed.append(f"failed: {row.card.key} seed {row.seed}: {error}")
             continue

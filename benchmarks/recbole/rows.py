@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from benchmarks.cell.as_ranks import as_ranks
 from benchmarks.cell.saving import save_reference
 from benchmarks.inputs.inputs import Inputs
 from benchmarks.machine.environment import processor_name, system_name
+from benchmarks.machine.events import Say
 from benchmarks.recbole.exchange import RecBole, RecBoleError, read_scores, run_driver
 from benchmarks.recbole.models import MODELS, RECBOLE_VERSION, Model, record_key
 from benchmarks.references.next_item import TargetCounts
+from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import State, cell_state
 from gti.data.dataset import HELD_OUT, IntArray, Split
 from leaderboard.metrics.metrics import metrics
@@ -30,8 +32,6 @@ VERSION = 1
 
 OWN_METRIC_SLACK = 1e-4
 """RecBole's own validation ndcg@10 and ours differ by ties and by the last bits of its scores."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,8 @@ def make_row(
     inputs: Inputs,
     row: PlannedRow,
     recbole: RecBole,
-    results: Path,
+    options: RunOptions,
     *,
-    device: str,
     threads: int,
     say: Say,
 ) -> Path:
@@ -153,7 +152,7 @@ def make_row(
             row.model,
             max_history=setting.dataset.max_history,
             seed=row.seed,
-            device=device,
+            device=options.device,
             threads=threads,
             on_epoch=told,
         )
@@ -166,10 +165,10 @@ def make_row(
         inputs,
         ranks,
         counting,
-        results,
+        options.results,
         seed=row.seed,
         cost=_cost(report, counting),
-        environment=_environment(report, recbole, device),
+        environment=_environment(report, recbole, options.device),
         fits=_fits(report, row.model),
         warnings=_doubts(setting, report, ranks),
     )

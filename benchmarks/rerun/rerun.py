@@ -6,21 +6,19 @@ it finds is appended beside the record (`leaderboard.records.reproductions`).
 """
 
 import json
-import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from benchmarks.cell.job import Job
 from benchmarks.machine.environment import changed_files, describe_code, plain_environment
 from benchmarks.machine.events import Say
 from benchmarks.rerun.lines import context_lines, verdict_line
 from benchmarks.rerun.subjects import RerunError, Subject, load_subjects
+from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell
 from benchmarks.run.references import write_reference
-from benchmarks.run.run import check_workers
 from benchmarks.run.runner import run_cells
 from gti.prompts.wordings import wordings_sha256
 from leaderboard.board.user_scores import read_scores
@@ -66,22 +64,18 @@ class RerunCell(PlannedCell):
         """What people call it; several settings may run at once."""
         return f"{self.setting.name}/{super().label}"
 
-    def job(self) -> dict[str, Any]:
-        """What a worker must know of it."""
-        stored = None if self.semantic_ids is None else str(self.semantic_ids.resolve())
-        return {**super().job(), "semantic_ids": stored}
+    def job(self, options: RunOptions) -> Job:
+        """What a worker is asked to do."""
+        stored = None if self.semantic_ids is None else self.semantic_ids.resolve()
+        return super().job(options).model_copy(update={"semantic_ids": stored})
 
 
 def rerun(
     records: Sequence[Path],
-    results: Path | None,
-    workers: int | None,
-    device: str | None,
-    keep: Path | None,
-    by: str | None,
+    options: RunOptions,
     *,
-    offline: bool,
-    debug: bool,
+    results: Path | None,
+    by: str | None,
     as_json: bool,
     say: Say,
 ) -> int:
@@ -89,13 +83,10 @@ def rerun(
 
     Args:
         records: their files.
+        options: where the new records go, on which device ("recorded": each on its record's kind),
+            and how.
         results: where inputs and other seeds lie; null: where the record does.
-        workers: cells side by side.
-        device: "auto", "cpu" or "cuda"; null: what the record names.
-        keep: where the new records go; null: they are thrown away.
         by: who ran it, for the line beside the record.
-        offline: touch no network.
-        debug: workers print full traces.
         as_json: print the new lines instead of sentences.
         say: prints a line.
 
@@ -108,17 +99,15 @@ def rerun(
         raise RerunError(f"--by takes 1 to {LONGEST_NAME} characters, found {len(by)}")
     # As JSON, standard output holds the lines alone.
     tell: Say = (lambda text: None) if as_json else say
-    subjects = load_subjects(records, results, offline=offline)
+    subjects = load_subjects(records, results, offline=options.offline)
     for subject in subjects:
         tell(subject.label)
-        for line in context_lines(_context_before(subject, device or _device(subject))):
+        for line in context_lines(_context_before(subject, _device(subject, options))):
             tell(line)
-    folder = tempfile.TemporaryDirectory() if keep is None else nullcontext(str(keep))
-    with folder as scratch:
-        failures = _run(subjects, Path(scratch), workers, device, offline=offline, debug=debug)
-        found = [
-            _judge(subject, Path(scratch), by) for subject in subjects if subject not in failures
-        ]
+    failures = _run(subjects, options)
+    found = [
+        _judge(subject, options.results, by) for subject in subjects if subject not in failures
+    ]
     for subject, reproduction in found:
         append_reproduction(subject.cell.path, reproduction)
         tell(verdict_line(subject.label, reproduction))
@@ -132,9 +121,10 @@ def rerun(
     return 1 if failures or bad else 0
 
 
-def _device(subject: Subject) -> str:
-    """The kind of device that the record names."""
-    return subject.record.environment.device
+def _device(subject: Subject, options: RunOptions) -> str:
+    """The device asked for, or the kind that the record names."""
+    recorded = options.device == "recorded"
+    return subject.record.environment.device if recorded else options.device
 
 
 def _context_before(subject: Subject, device: str) -> tuple[str, ...]:
@@ -162,37 +152,26 @@ def _context_before(subject: Subject, device: str) -> tuple[str, ...]:
     return lines
 
 
-def _run(
-    subjects: Sequence[Subject],
-    scratch: Path,
-    workers: int | None,
-    device: str | None,
-    *,
-    offline: bool,
-    debug: bool,
-) -> list[Subject]:
-    """Runs the cells into `scratch`; returns those that failed, which are told as they fail."""
+def _run(subjects: Sequence[Subject], options: RunOptions) -> list[Subject]:
+    """Runs the cells; returns those that failed, which are told as they fail."""
     planned: dict[str, list[RerunCell]] = {}
     for subject in subjects:
         record, setting = subject.record, subject.record.setting
         if record.kind == "reference":
-            write_reference(record.method.key, setting, subject.inputs, scratch)
+            write_reference(record.method.key, setting, subject.inputs, options.results)
             continue
         from benchmarks.inputs.backbones import prepare_backbone
 
-        prepare_backbone(setting.backbone.name, offline=offline)
-        path = subject.path_in(scratch)
+        prepare_backbone(setting.backbone.name, offline=options.offline)
+        path = subject.path_in(options.results)
         path.unlink(missing_ok=True)  # an earlier run's, where the folder was kept
         cell = RerunCell(setting, subject.card, record.seed, path, "missing", subject.semantic_ids)
-        planned.setdefault(device or _device(subject), []).append(cell)
+        planned.setdefault(_device(subject, options), []).append(cell)
     failed: set[Path] = set()
-    for kind, cells in planned.items():
-        side_by_side = min(check_workers(workers, kind), len(cells))
-        failures = run_cells(
-            cells, scratch, workers=side_by_side, device=kind, offline=offline, debug=debug
-        )
+    for device, cells in planned.items():
+        failures = run_cells(cells, replace(options, device=device))
         failed |= {failure.cell.path for failure in failures}
-    return [subject for subject in subjects if subject.path_in(scratch) in failed]
+    return [subject for subject in subjects if subject.path_in(options.results) in failed]
 
 
 def _judge(subject: Subject, scratch: Path, by: str | None) -> tuple[Subject, Reproduction]:

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from benchmarks.cell.identity import method_card
+from benchmarks.cell.job import Job
 from benchmarks.machine.environment import processor_name
+from benchmarks.run.options import RunOptions
+from gti.method import Method
 from leaderboard.records.cells import load_cell
 from leaderboard.records.record import (
     MethodCard,
@@ -18,9 +21,6 @@ from leaderboard.records.record import (
 )
 from leaderboard.records.setting import Setting, SettingFile
 from leaderboard.render.numbers import score
-
-if TYPE_CHECKING:
-    from gti.method import Method
 
 State = Literal["done", "missing", "other", "inputs", "damaged"]
 
@@ -53,14 +53,19 @@ class PlannedCell:
         """What people call it."""
         return f"{self.card.key} seed {self.seed}"
 
-    def job(self) -> dict[str, Any]:
-        """What a worker must know of it."""
-        return {
-            "setting": self.setting.model_dump(mode="json"),
-            "method": self.card.key,
-            "parameters": self.card.parameters.model_dump(mode="json"),
-            "seed": self.seed,
-        }
+    def job(self, options: RunOptions) -> Job:
+        """What a worker is asked to do."""
+        return Job(
+            setting=self.setting,
+            method=self.card.key,
+            parameters=self.card.parameters,
+            seed=self.seed,
+            results=options.results.resolve(),
+            device=options.device,
+            offline=options.offline,
+            plain=options.plain,
+            debug=options.debug,
+        )
 
     def headline(self) -> str:
         """What to say once its record is written."""
@@ -92,7 +97,7 @@ def cell_state(path: Path, expected_hash: str, *, plain: bool = False) -> State:
 
 def plan_cells(
     file: SettingFile,
-    methods: Sequence["Method"],
+    methods: Sequence[Method],
     seeds: Sequence[int],
     results: Path,
     *,

@@ -1,4 +1,4 @@
-"""What `gti-bench run` does, and what it shares with other commands: seeds, workers, cells."""
+"""What `gti-bench run` does, and what it shares with other commands: seeds, cells, checks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,15 +9,10 @@ from benchmarks.inputs.mixture import check_setting_mixture
 from benchmarks.machine.events import Say
 from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.machine.stages import StageClock
+from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell, past_seconds, plan_cells
 from benchmarks.run.references import write_references
-from benchmarks.run.runner import (
-    Failure,
-    check_results_writable,
-    check_states,
-    default_workers,
-    run_cells,
-)
+from benchmarks.run.runner import Failure, check_results_writable, check_states, run_cells
 from benchmarks.run.same_inputs import (
     check_neighbours,
     has_unpinned,
@@ -26,17 +21,9 @@ from benchmarks.run.same_inputs import (
     with_inputs_compared,
 )
 from gti.hints import did_you_mean
-from leaderboard.records.setting import (
-    Setting,
-    SettingError,
-    SettingFile,
-)
+from leaderboard.records.setting import Setting, SettingError, SettingFile
 from leaderboard.render.boards import boards, relative
 from leaderboard.render.tables import render
-
-
-class CommandError(ValueError):
-    """A request that cannot be met; the message says what to ask instead."""
 
 
 def parse_seeds(text: str | None, file: SettingFile) -> list[int]:
@@ -52,24 +39,8 @@ def parse_seeds(text: str | None, file: SettingFile) -> list[int]:
     return seeds
 
 
-def check_workers(workers: int | None, device: str) -> int:
-    """The number of workers to use."""
-    if workers is None:
-        return default_workers(device)
-    if workers < 1:
-        raise CommandError(f"--workers must be at least 1, found {workers}")
-    return workers
-
-
-def resolve_device(device: str) -> str:
-    """The kind of device, cpu or cuda, for what was asked."""
-    from gti.model.devices import choose_device
-
-    return str(choose_device(device).type)
-
-
 def planned_cells(
-    file: SettingFile, methods: str, seeds: str | None, results: Path, *, plain: bool = False
+    file: SettingFile, methods: str, seeds: str | None, options: RunOptions
 ) -> list[PlannedCell]:
     """The cells that a command names, with their states.
 
@@ -77,68 +48,45 @@ def planned_cells(
         file: the setting.
         methods: keys and groups, comma-separated.
         seeds: as for `parse_seeds`.
-        results: where records lie.
-        plain: of the slow forms.
+        options: where records lie, and whether cells are of the slow forms.
     """
     from baselines.registry import select_methods
 
     check_method_tables(file)
     chosen = select_methods(methods)
-    return plan_cells(file, chosen, parse_seeds(seeds, file), results, plain=plain)
+    numbers = parse_seeds(seeds, file)
+    return plan_cells(file, chosen, numbers, options.results, plain=options.plain)
 
 
 def run_setting(
-    setting: str,
-    methods: str,
-    seeds: str | None,
-    workers: int | None,
-    device: str,
-    results: Path,
-    *,
-    offline: bool,
-    plain: bool,
-    replace: bool,
-    debug: bool,
-    say: Say,
+    setting: str, methods: str, seeds: str | None, options: RunOptions, say: Say
 ) -> int:
     """Runs what is missing and prints the board; returns the exit code."""
-    if plain and results.resolve() == COMMITTED_RESULTS.resolve():
+    results = options.results
+    if options.plain and results.resolve() == COMMITTED_RESULTS.resolve():
         raise CommandError(
             f"{relative(results)} holds the committed board, which takes no records made with"
             " --plain; leave --results out, and they go to results-plain"
         )
     file = find_setting(setting)
-    cells = planned_cells(file, methods, seeds, results, plain=plain)
+    cells = planned_cells(file, methods, seeds, options)
     clock, data = StageClock("data"), None
     if has_unpinned(file.setting):
-        data, _ = read_if_here(file.setting, offline=offline)
+        data, _ = read_if_here(file.setting, offline=options.offline)
         version = version_note(file.setting, data.dataset) if data else None
         if version is not None:
             say(f"note: {version}")
-    todo = _to_run(file, cells, data, results, replace=replace)
+    todo = _to_run(file, cells, data, options)
     check_results_writable(results)
+    failures = []
     if todo:
-        kind = resolve_device(device)
-        side_by_side = min(check_workers(workers, kind), len(todo))
-        inputs = _load(file, todo, data, clock, offline=offline)
+        options = options.resolved()
+        inputs = _load(file, todo, data, clock, offline=options.offline)
         # Once more, now that Semantic IDs that no hash pins have been made.
-        todo = _to_run(file, cells, inputs, results, replace=replace)
+        todo = _to_run(file, cells, inputs, options)
         clock.enter("references")
         write_references(file.setting, inputs, results)
-        failures = _run_missing(
-            file,
-            todo,
-            results,
-            side_by_side,
-            kind,
-            once=clock.close(),
-            offline=offline,
-            plain=plain,
-            debug=debug,
-            say=say,
-        )
-    else:
-        failures = []
+        failures = _run_missing(file, todo, options, clock.close(), say)
     shown, notes, refused = boards([results], "ndcg@10", file.setting.name)
     for board in shown:
         say("\n" + render(board, "terminal").rstrip())
@@ -155,18 +103,16 @@ def _to_run(
     file: SettingFile,
     cells: Sequence[PlannedCell],
     data: ReadData | None,
-    results: Path,
-    *,
-    replace: bool,
+    options: RunOptions,
 ) -> list[PlannedCell]:
     """The cells to run; none beside records of other inputs, where these are not pinned."""
     if data is None or not has_unpinned(file.setting):
-        return check_states(cells, replace=replace)
+        return check_states(cells, replace=options.replace)
     here = known_hashes(file.setting, data)
     cells = with_inputs_compared(cells, here)
-    todo = check_states(cells, replace=replace)
+    todo = check_states(cells, replace=options.replace)
     if todo:
-        check_neighbours(file.setting, cells, here, results)
+        check_neighbours(file.setting, cells, here, options.results)
     return todo
 
 
@@ -191,33 +137,23 @@ def _load(
 def _run_missing(
     file: SettingFile,
     todo: Sequence[PlannedCell],
-    results: Path,
-    workers: int,
-    device: str,
-    *,
+    options: RunOptions,
     once: Mapping[str, float],
-    offline: bool,
-    plain: bool,
-    debug: bool,
     say: Say,
 ) -> list[Failure]:
+    """Runs `todo`; `once` says how long what was done for all of them took."""
+    results, device = options.results, options.device
+    side_by_side = min(options.num_workers, len(todo))
     say(
-        f"{file.setting.name}: {len(todo)} cells to run, {workers} at a time on {device}; records"
-        f" go to {relative(results)}" + (" (plain forms: slow)" if plain else "")
+        f"{file.setting.name}: {len(todo)} cells to run, {side_by_side} at a time on {device};"
+        f" records go to {relative(results)}" + (" (plain forms: slow)" if options.plain else "")
     )
     # Plain cells take longer than those on record: no estimate before the first is done.
-    prior = None if plain else past_seconds(file.setting, [results, COMMITTED_RESULTS], device)
+    prior = None
+    if not options.plain:
+        prior = past_seconds(file.setting, [results, COMMITTED_RESULTS], device)
     return run_cells(
-        todo,
-        results,
-        workers=workers,
-        device=device,
-        offline=offline,
-        plain=plain,
-        debug=debug,
-        prior=prior,
-        after_seed=lambda: _board_text(file, results),
-        once=once,
+        todo, options, prior=prior, after_seed=lambda: _board_text(file, results), once=once
     )
 
 
@@ -227,8 +163,8 @@ def _board_text(file: SettingFile, results: Path) -> str:
     return "\n" + "\n".join([*(render(board, "terminal") for board in shown), *refused])
 
 
-def check_for_cells(setting: Setting, inputs: ReadData, cells: Sequence["PlannedCell"]) -> None:
-    """The same, where any of `cells` has alignment tasks; else the mixture is of no matter."""
+def check_for_cells(setting: Setting, inputs: ReadData, cells: Sequence[PlannedCell]) -> None:
+    """Checks the setting's mixture of alignment tasks, where any of `cells` has such tasks."""
     if any("beside" in cell.card.spends for cell in cells):
         check_setting_mixture(setting, inputs)
 

@@ -10,15 +10,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from benchmarks.cell.job import Job
 from benchmarks.machine.environment import one_thread_environment
+from benchmarks.machine.events import Event
 from benchmarks.machine.places import ROOT
 from benchmarks.machine.stages import stage_table
+from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell
 from benchmarks.run.progress import Display, Running, RunProgress
 from leaderboard.records.canonical import write_atomically
 from leaderboard.render.numbers import duration
+
+Events = queue.Queue[tuple[int, Event | None]]
+"""Pairs of a worker's number and its event; the event is null when the process has ended."""
 
 
 class RunError(RuntimeError):
@@ -76,15 +81,13 @@ class Worker:
     Args:
         number: names it in the queue.
         cell: what it runs.
-        job: the rest of what it must know.
-        events: (number, event) pairs; event null when the process has ended.
+        job: what it is asked to do.
+        events: where it tells what happens.
     """
 
-    def __init__(
-        self, number: int, cell: PlannedCell, job: dict[str, Any], events: "queue.Queue[Any]"
-    ) -> None:
+    def __init__(self, number: int, cell: PlannedCell, job: Job, events: Events) -> None:
         self.number, self.cell = number, cell
-        self.outcome: dict[str, Any] | None = None
+        self.outcome: Event | None = None
         environment = one_thread_environment()
         path = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = str(ROOT) if not path else f"{ROOT}{os.pathsep}{path}"
@@ -101,7 +104,7 @@ class Worker:
         )
         self.errors: list[str] = []
         assert self.process.stdin is not None
-        line = json.dumps({**job, **cell.job(), "parent": os.getpid()})
+        line = json.dumps({**job.model_dump(mode="json"), "parent": os.getpid()})
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
@@ -111,7 +114,7 @@ class Worker:
         self.error_reader.start()
         threading.Thread(target=self._read, args=(events,), daemon=True).start()
 
-    def _read(self, events: "queue.Queue[Any]") -> None:
+    def _read(self, events: Events) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             try:
@@ -148,50 +151,25 @@ class Worker:
         return f"worker ended with code {code}: {last}"
 
 
-def default_workers(device: str) -> int:
-    """One worker per available core on a CPU; one on a GPU."""
-    if device == "cuda":
-        return 1
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 def run_cells(
     cells: Sequence[PlannedCell],
-    results: Path,
+    options: RunOptions,
     *,
-    workers: int,
-    device: str,
-    offline: bool = False,
-    plain: bool = False,
-    debug: bool = False,
     prior: float | None = None,
     after_seed: Callable[[], str] | None = None,
     once: Mapping[str, float] | None = None,
 ) -> list[Failure]:
-    """Runs `cells`, at most `workers` at a time; a failed cell does not stop the others.
+    """Runs `cells`, so many at a time as `options` say; a failed cell does not stop the others.
 
     Args:
         cells: what to run, in this order.
-        results: where records go.
-        workers: processes side by side.
-        device: "auto", "cpu" or "cuda".
-        offline: touch no network.
-        plain: workers run the slow reference everywhere.
-        debug: workers print full traces.
+        options: where, on what and how.
         prior: expected seconds of a cell, for the ETA.
         after_seed: gives what to print when all cells of a seed have ended and others are to come.
         once: seconds of what was done for all cells together, for the table of stages.
     """
-    job = {
-        "results": str(results.resolve()),
-        "device": device,
-        "offline": offline,
-        "plain": plain,
-        "debug": debug,
-    }
-    events: queue.Queue[Any] = queue.Queue()
+    workers = options.num_workers
+    events: Events = queue.Queue()
     waiting = list(enumerate(cells))
     running: dict[int, Worker] = {}
     failures: list[Failure] = []
@@ -201,7 +179,7 @@ def run_cells(
             while waiting or running:
                 while waiting and len(running) < workers:
                     number, cell = waiting.pop(0)
-                    running[number] = Worker(number, cell, job, events)
+                    running[number] = Worker(number, cell, cell.job(options), events)
                     progress.running[number] = Running(cell.label)
                 try:
                     number, event = events.get(timeout=0.25)

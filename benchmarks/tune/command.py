@@ -8,8 +8,9 @@ from benchmarks.cell.identity import AXES, method_card
 from benchmarks.inputs.catalogue import find_setting, setting_path
 from benchmarks.machine.events import Say
 from benchmarks.machine.places import COMMITTED_RESULTS
+from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell, cell_state, past_seconds
-from benchmarks.run.run import check_for_cells, check_workers, resolve_device
+from benchmarks.run.run import check_for_cells
 from benchmarks.run.runner import Failure, check_results_writable, check_states, run_cells
 from benchmarks.tune.method_tables import with_method_tables
 from benchmarks.tune.report import report_lines, value_of
@@ -22,37 +23,26 @@ from leaderboard.render.boards import relative
 Tables = dict[str, dict[str, float]]
 
 
-def tune_setting(
-    setting: str,
-    methods: str,
-    workers: int | None,
-    device: str,
-    results: Path,
-    *,
-    offline: bool,
-    replace: bool,
-    write: bool,
-    debug: bool,
-    say: Say,
-) -> int:
+def tune_setting(setting: str, methods: str, options: RunOptions, *, write: bool, say: Say) -> int:
     """Runs the missing trials and prints (and writes) what they say; returns the exit code."""
     from baselines.registry import select_methods
 
-    file = find_setting(setting)
+    file, results = find_setting(setting), options.results
     tuning_of(file.setting)
     chosen = select_methods(methods)
     trials = plan_trials(file.setting, chosen, results)
-    todo = check_states(trials, replace=replace)
+    todo = check_states(trials, replace=options.replace)
     check_results_writable(results)
     failures = []
     if todo:
-        kind = resolve_device(device)
-        side_by_side = min(check_workers(workers, kind), len(todo))
+        options = options.resolved()
+        side_by_side = min(options.num_workers, len(todo))
         say(
             f"{file.setting.name}: {len(todo)} of {len(trials)} trials to run, {side_by_side} at a"
-            f" time on {kind}; they go to {relative(results / 'tuning' / file.setting.name)}"
+            f" time on {options.device}; they go to"
+            f" {relative(results / 'tuning' / file.setting.name)}"
         )
-        failures = _run(file, todo, results, side_by_side, kind, offline=offline, debug=debug)
+        failures = _run(file, todo, options)
     tuned = read_tuned(results, plan_trials(file.setting, chosen, results))
     for line in report_lines(file.setting, tuned):
         say(line)
@@ -72,31 +62,15 @@ def tune_setting(
     return 1 if failures or hopeless else 0
 
 
-def _run(
-    file: SettingFile,
-    todo: Sequence[PlannedCell],
-    results: Path,
-    workers: int,
-    device: str,
-    *,
-    offline: bool,
-    debug: bool,
-) -> list[Failure]:
+def _run(file: SettingFile, todo: Sequence[PlannedCell], options: RunOptions) -> list[Failure]:
     """Runs `todo` as `gti-bench run` runs its cells."""
     from benchmarks.inputs.backbones import prepare_backbone
     from benchmarks.inputs.inputs import load_inputs
 
-    check_for_cells(file.setting, load_inputs(file.setting, offline=offline), todo)
-    prepare_backbone(file.setting.backbone.name, offline=offline)
-    return run_cells(
-        todo,
-        results,
-        workers=workers,
-        device=device,
-        offline=offline,
-        debug=debug,
-        prior=past_seconds(file.setting, [results, COMMITTED_RESULTS], device),
-    )
+    check_for_cells(file.setting, load_inputs(file.setting, offline=options.offline), todo)
+    prepare_backbone(file.setting.backbone.name, offline=options.offline)
+    known = [options.results, COMMITTED_RESULTS]
+    return run_cells(todo, options, prior=past_seconds(file.setting, known, options.device))
 
 
 def best_tables(setting: Setting, tuned: Sequence[Tuned]) -> Tables:

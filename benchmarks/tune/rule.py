@@ -21,21 +21,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.cell.identity import AXES, axes_of, method_card
 from benchmarks.tune.trial import PlannedTrial, plan_trial
+from gti.method import Method
 from leaderboard.metrics.metrics import MAIN_METRIC, is_defined, per_user, relevance_of
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path
 from leaderboard.records.setting import MethodParameters, Setting, TuningSpec
 from leaderboard.records.trial import Trial, read_trial, trial_path
-
-if TYPE_CHECKING:
-    from gti.method import Method
-
 
 SFT_RATE = "sft_learning_rate"
 
@@ -113,7 +109,7 @@ def point(tuning: TuningSpec, axes: Sequence[str], number: int) -> MethodParamet
     )
 
 
-def plan_trials(setting: Setting, methods: Sequence["Method"], results: Path) -> list[PlannedTrial]:
+def plan_trials(setting: Setting, methods: Sequence[Method], results: Path) -> list[PlannedTrial]:
     """All trials of `methods`, round by round, so that an early end leaves equal numbers.
 
     Raises:

@@ -10,15 +10,13 @@ whose training diverged is a trial too: its score is null and it says so.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from benchmarks.cell.job import Job
+from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell, State, headline
 from leaderboard.records.record import MethodCard, RecordError, cell_hash
 from leaderboard.records.setting import Setting
 from leaderboard.records.trial import read_trial, trial_path
-
-if TYPE_CHECKING:
-    pass
 
 
 def trial_state(path: Path, expected_hash: str) -> State:
@@ -47,9 +45,9 @@ class PlannedTrial(PlannedCell):
         """What people call it."""
         return f"{self.card.key} trial {self.number}"
 
-    def job(self) -> dict[str, Any]:
-        """What a worker must know of it."""
-        return {**super().job(), "trial": self.number}
+    def job(self, options: RunOptions) -> Job:
+        """What a worker is asked to do."""
+        return super().job(options).model_copy(update={"trial": self.number})
 
     def headline(self) -> str:
         """What to say once it is written."""

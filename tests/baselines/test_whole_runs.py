@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from baselines.registry import methods
-from benchmarks.cell.cell import CellRun
-from benchmarks.inputs.catalogue import find_setting
-from benchmarks.inputs.inputs import load_inputs
+from benchmarks.cell.prepare import prepare_cell
 from gti.data.semantic_ids import SemanticIds
 from gti.method import MethodError
 from leaderboard.records.record import read_record
@@ -63,12 +61,14 @@ def setting(tmp_path, write_setting, monkeypatch):
     return write
 
 
-def plan(path, method, seed=0):
-    """A cell of the setting at `path` that is only planned."""
-    file = find_setting(str(path))
-    inputs = load_inputs(file.setting, offline=True)
-    given = (file.setting, file.parameters(method), methods()[method], seed, inputs)
-    return CellRun(*given, torch.device("cpu"), offline=True)
+@pytest.fixture
+def plan(spec_of):
+    """`plan(path, method, seed=0)`: a cell of the setting at `path` that has not trained."""
+
+    def prepare(path, method, seed=0):
+        return prepare_cell(spec_of(path, method, seed))
+
+    return prepare
 
 
 def check(records):
@@ -129,21 +129,22 @@ def test_every_way_through_a_cell_ends_in_records_that_verify(tmp_path, setting,
         assert missed == [], key
 
 
-def test_mean_matched_spends_the_extra_budget_within_a_hundredth(setting):
+def test_mean_matched_spends_the_extra_budget_within_a_hundredth(setting, plan):
     path = setting(8.0)  # so that one example is less than a hundredth of A
     planned, plain = plan(path, "mean_matched"), plan(path, "mean")
-    assert planned.sft_flops == plain.sft_flops
-    assert planned.extra.flops == pytest.approx(0.5 * plain.sft_flops)
-    assert planned.ledger.extra_spent == pytest.approx(planned.extra.flops, rel=0.01)
-    lengths = [len(example.ids) for batch in planned.batches for example in batch]
-    assert planned.shape.flops(lengths) == pytest.approx(1.5 * plain.sft_flops, rel=0.01 / 3)
+    longer, own = planned.budget, plain.budget
+    assert longer.sft_flops == own.sft_flops
+    assert longer.extra.flops == pytest.approx(0.5 * own.sft_flops)
+    assert planned.ledger.extra_spent == pytest.approx(longer.extra.flops, rel=0.01)
+    lengths = [len(example.ids) for batch in longer.batches for example in batch]
+    assert planned.shape.flops(lengths) == pytest.approx(1.5 * own.sft_flops, rel=0.01 / 3)
     # The same stream, further on: R as every method has it comes first.
-    for own, longer in zip(plain.batches, planned.batches, strict=False):
-        assert all(np.array_equal(a.ids, b.ids) for a, b in zip(own, longer, strict=True))
-    assert planned.passes == pytest.approx(12.0, rel=0.02)
+    for first, second in zip(own.batches, longer.batches, strict=False):
+        assert all(np.array_equal(a.ids, b.ids) for a, b in zip(first, second, strict=True))
+    assert longer.passes == pytest.approx(12.0, rel=0.02)
 
 
-def test_the_rows_of_hf_default_follow_the_seed_of_the_cell(setting):
+def test_the_rows_of_hf_default_follow_the_seed_of_the_cell(setting, plan):
     path = setting(2.0)
     rows = [plan(path, "hf_default", seed).vocabulary.default_rows[0] for seed in (0, 0, 1)]
     assert torch.equal(rows[0], rows[1])

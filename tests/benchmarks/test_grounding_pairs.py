@@ -3,13 +3,10 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
-from baselines.registry import methods
-from benchmarks.cell import cell
-from benchmarks.inputs.catalogue import find_setting
-from benchmarks.inputs.inputs import load_inputs
+from benchmarks.cell import prepare, train
 from gti.data.streams import numpy_stream
+from gti.train.grounding import grounding_examples
 from gti.train.training import StageReport
 
 
@@ -18,21 +15,19 @@ from gti.train.training import StageReport
     [("gti", 1), ("gti_two_phase", 1), ("gti_text_to_sid", 2), ("gti_shuffled", 2)],
 )
 def test_pairs_that_set_the_budget_are_those_that_are_trained_on(
-    write_setting, tmp_path, monkeypatch, method, made
+    write_setting, spec_of, tmp_path, monkeypatch, method, made
 ):
     path = write_setting(tmp_path)
     path.write_text(path.read_text().replace("share_of_sft = 0.5", "grounding_passes = 2.0"))
-    file = find_setting(str(path))
-    plain, calls = cell.grounding_examples, []
+    plain, calls = grounding_examples, []
 
     def counted(*given):
         calls.append(plain(*given))
         return calls[-1]
 
-    monkeypatch.setattr(cell, "grounding_examples", counted)
-    inputs = load_inputs(file.setting, offline=True)
-    given = (file.setting, file.parameters(method), methods()[method], 0, inputs)
-    run = cell.CellRun(*given, torch.device("cpu"), offline=True)
+    for module in (prepare, train):
+        monkeypatch.setattr(module, "grounding_examples", counted)
+    cell = prepare.prepare_cell(spec_of(path, method))
     trained = []
 
     def kept(model, vocabulary, batches, *others, **options):
@@ -40,10 +35,10 @@ def test_pairs_that_set_the_budget_are_those_that_are_trained_on(
             trained.extend(getattr(batch, "retrieval", batch))
         return StageReport()
 
-    run.forms = replace(run.forms, ground=kept, finetune=kept)
-    run.ground()
+    forms = replace(cell.forms, ground=kept, finetune=kept)
+    train.ground(train.initialize(replace(cell, forms=forms)))
     assert len(calls) == made
-    expected = plain(run.prompter, run.method.grounding(), numpy_stream(0, "shuffle"))
+    expected = plain(cell.prompter, cell.spec.method.grounding(), numpy_stream(0, "shuffle"))
     assert {id(example) for example in trained} == {id(example) for example in calls[-1]}
     for ours, theirs in zip(calls[-1], expected, strict=True):
         assert (ours.task, ours.ids.tolist()) == (theirs.task, theirs.ids.tolist())

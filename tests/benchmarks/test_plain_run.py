@@ -8,11 +8,13 @@ import torch
 
 from baselines.registry import methods
 from benchmarks.cell.cell import run_cell
+from benchmarks.cell.spec import CellSpec
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.inputs.inputs import load_inputs
 from benchmarks.machine.places import COMMITTED_RESULTS
+from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import plan_cells
-from benchmarks.run.run import CommandError, run_setting
+from benchmarks.run.run import run_setting
 from leaderboard.board.board import LeaderboardError, check_mix
 from leaderboard.records.cells import load_cell
 from leaderboard.records.ranks import read_ranks
@@ -30,18 +32,17 @@ def run(setting, method, folder, *, plain=False):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(GOLDEN)
         torch.set_num_threads(1)
-        inputs = load_inputs(setting, offline=True)
-        return run_cell(
-            setting,
-            MethodParameters(),
-            methods()[method],
-            0,
-            inputs,
-            folder,
-            torch.device("cpu"),
+        spec = CellSpec(
+            setting=setting,
+            parameters=MethodParameters(),
+            method=methods()[method],
+            seed=0,
+            inputs=load_inputs(setting, offline=True),
+            device=torch.device("cpu"),
             offline=True,
             plain=plain,
         )
+        return run_cell(spec, folder)
 
 
 def golden():
@@ -111,8 +112,6 @@ def test_a_setting_can_ask_for_exact_scoring(tmp_path):
 
 
 def test_the_committed_board_takes_no_plain_records():
+    options = RunOptions(results=COMMITTED_RESULTS, device="cpu", offline=True, plain=True)
     with pytest.raises(CommandError, match="takes no records made with --plain"):
-        run_setting(
-            "ml-100k-nano", "gti", None, 1, "cpu", COMMITTED_RESULTS,
-            offline=True, plain=True, replace=False, debug=False, say=print,
-        )  # fmt: skip
+        run_setting("ml-100k-nano", "gti", None, options, print)

@@ -6,12 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 
-from baselines.registry import methods
-from benchmarks.cell.cell import CellRun
-from benchmarks.inputs.catalogue import find_setting
-from benchmarks.inputs.inputs import load_inputs
+from benchmarks.cell.prepare import prepare_cell
 from gti.prompts.prompter import PromptError
 
 QUERIES = """
@@ -91,13 +87,10 @@ def test_a_query_that_does_not_fit_is_refused_with_its_key(with_context, refusal
 
 @pytest.mark.parametrize(("style", "queries"), [("sequence", ""), ("chat", ""), ("chat", QUERIES)])
 def test_held_out_prompts_are_refused_at_once_where_one_of_them_would_be(
-    with_context, style, queries
+    with_context, spec_of, style, queries
 ):
-    file = find_setting(str(with_context(2048, style, queries)))
-    inputs = load_inputs(file.setting, offline=True)
-    given = (file.setting, file.parameters("mean"), methods()["mean"], 0, inputs)
-    run = CellRun(*given, torch.device("cpu"), offline=True)
-    track, prompter = run.scorer.track, run.prompter
+    cell = prepare_cell(spec_of(with_context(2048, style, queries), "mean"))
+    track, prompter = cell.scorer.track, cell.prompter
     levels = prompter.semantic_ids.num_levels
 
     def longest():

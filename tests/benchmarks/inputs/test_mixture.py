@@ -55,25 +55,15 @@ def test_a_record_names_what_is_left_out_and_what_is_made_by_rule(write_setting,
 
 
 @pytest.mark.parametrize("style", ["sequence", "chat"])
-def test_alignment_leaves_the_retrieval_stream_of_a_cell_as_it_is(write_setting, tmp_path, style):
-    import torch
+def test_alignment_leaves_the_retrieval_stream_of_a_cell_as_it_is(
+    write_setting, spec_of, tmp_path, style
+):
+    from benchmarks.cell.prepare import prepare_cell
 
-    from baselines.registry import methods
-    from benchmarks.cell.cell import CellRun
-
-    file = find_setting(str(write_setting(tmp_path, style=style)))
-    inputs = load_inputs(file.setting, offline=True)
+    path = write_setting(tmp_path, style=style)
     streams = []
     for name in ("mean", "lc_rec"):
-        cell = CellRun(
-            file.setting,
-            file.parameters(name),
-            methods()[name],
-            0,
-            inputs,
-            torch.device("cpu"),
-            offline=True,
-        )
-        streams.append([[e.ids.tolist() for e in batch] for batch in cell.batches])
+        cell = prepare_cell(spec_of(path, name))
+        streams.append([[e.ids.tolist() for e in batch] for batch in cell.budget.batches])
     assert streams[0] == streams[1]
     assert "by rule, not user-written" in " ".join(cell.ledger.warnings)

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.recbole import command, exchange
 from benchmarks.recbole.command import parse_models, run_references
 from benchmarks.recbole.exchange import RecBole
-from benchmarks.run.run import CommandError
+from benchmarks.run.options import CommandError, RunOptions
 from leaderboard.records.record import read_content, read_record, write_record
 from leaderboard.verify.verify import verify
 
@@ -53,17 +53,9 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(setting: Path, results: Path, models: str, seeds: str = "0", replace: bool = False):
     lines: list[str] = []
+    options = RunOptions(results=results, offline=True, replace=replace)
     code = run_references(
-        str(setting),
-        models,
-        seeds,
-        None,
-        2,
-        "auto",
-        results,
-        offline=True,
-        replace=replace,
-        say=lines.append,
+        str(setting), models, seeds, options, python=None, threads=2, say=lines.append
     )
     return code, "\n".join(lines)
 

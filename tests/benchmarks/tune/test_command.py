@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -198,31 +199,19 @@ def toy_record():
     return write
 
 
-def run_here(setting: Path, results: Path, rate: float) -> Path:
+def run_here(spec_of, setting: Path, results: Path, rate: float) -> Path:
     """One trial of `mean` in this process."""
-    import torch
-
-    from baselines.registry import methods
     from benchmarks.cell.trial import run_trial
-    from benchmarks.inputs.inputs import load_inputs
     from leaderboard.records.setting import MethodParameters
 
-    file = read_setting(setting)
-    return run_trial(
-        1,
-        file.setting,
-        MethodParameters(sft_learning_rate=rate),
-        methods()["mean"],
-        100,
-        load_inputs(file.setting, offline=True),
-        results,
-        torch.device("cpu"),
-        offline=True,
-        report=lambda event: None,
-    )
+    spec = spec_of(setting, "mean", 100)
+    point = MethodParameters(sft_learning_rate=rate)
+    return run_trial(replace(spec, parameters=point), 1, results)
 
 
-def test_a_trial_never_asks_the_scorer_for_test_users(write_setting, tmp_path, monkeypatch):
+def test_a_trial_never_asks_the_scorer_for_test_users(
+    write_setting, spec_of, tmp_path, monkeypatch
+):
     from benchmarks.cell.scoring import Scorer
 
     asked: list[str] = []
@@ -233,13 +222,13 @@ def test_a_trial_never_asks_the_scorer_for_test_users(write_setting, tmp_path, m
         return plain(self, model, part, *rest)
 
     monkeypatch.setattr(Scorer, "counts", counts)
-    run_here(with_table(write_setting(tmp_path)), tmp_path / "results", 3e-3)
+    run_here(spec_of, with_table(write_setting(tmp_path)), tmp_path / "results", 3e-3)
     assert asked
     assert set(asked) == {"validation"}
 
 
-def test_a_diverged_trial_is_a_trial_without_a_score(write_setting, tmp_path):
-    path = run_here(with_table(write_setting(tmp_path)), tmp_path / "results", 1e30)
+def test_a_diverged_trial_is_a_trial_without_a_score(write_setting, spec_of, tmp_path):
+    path = run_here(spec_of, with_table(write_setting(tmp_path)), tmp_path / "results", 1e30)
     found = read_trial(path)
     assert found.score is found.metrics is found.ranks is None
     assert "training diverged" in found.diverged

@@ -1,0 +1,165 @@
+"""The commands that run cells, or say what that would cost."""
+
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from benchmarks.cli.types import (
+    RESULTS,
+    RESULTS_PLAIN,
+    AsJson,
+    Debug,
+    Device,
+    Methods,
+    Offline,
+    Replace,
+    Results,
+    Seeds,
+    SettingName,
+    Workers,
+    say,
+)
+from benchmarks.run.options import RunOptions
+
+
+def plan(
+    setting: SettingName,
+    *,
+    methods: Methods = "core",
+    seeds: Seeds = None,
+    workers: int | None = None,
+    device: Device = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+) -> int:
+    """Show the cells of a run, which are done, and what the rest will cost; run nothing."""
+    from benchmarks.estimate.plan import plan_lines
+
+    options = RunOptions(results=results, workers=workers, device=device, offline=offline)
+    for line in plan_lines(setting, methods, seeds, options):
+        say(line)
+    return 0
+
+
+def run(
+    setting: SettingName,
+    *,
+    methods: Methods = "core",
+    seeds: Seeds = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    results: Annotated[
+        Path | None, Parameter(help="Where records go; default: results, or results-plain.")
+    ] = None,
+    offline: Offline = False,
+    plain: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help="Run the slow reference everywhere, to check the fast forms against it. Such"
+            " records say so, go to results-plain, and never stand on a board with others.",
+        ),
+    ] = False,
+    replace: Replace = False,
+    debug: Debug = False,
+) -> int:
+    """Run the missing cells of a setting, seed by seed, and print the board."""
+    from benchmarks.run.run import run_setting
+
+    options = RunOptions(
+        results=results or (RESULTS_PLAIN if plain else RESULTS),
+        workers=workers,
+        device=device,
+        offline=offline,
+        plain=plain,
+        replace=replace,
+        debug=debug,
+    )
+    return run_setting(setting, methods, seeds, options, say)
+
+
+def tune(
+    setting: SettingName,
+    *,
+    methods: Methods = "core",
+    workers: Annotated[int | None, Parameter(help="Trials side by side; default: cores.")] = None,
+    device: Device = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+    replace: Replace = False,
+    write: Annotated[
+        bool, Parameter(negative=(), help="Put the best points into the setting's file.")
+    ] = False,
+    debug: Debug = False,
+) -> int:
+    """Find each method's rates by one rule: equal numbers of trials, validation only."""
+    from benchmarks.tune.command import tune_setting
+
+    options = RunOptions(
+        results=results,
+        workers=workers,
+        device=device,
+        offline=offline,
+        replace=replace,
+        debug=debug,
+    )
+    return tune_setting(setting, methods, options, write=write, say=say)
+
+
+def references(
+    setting: SettingName,
+    *,
+    models: Annotated[str, Parameter(help="Comma-separated.")] = "pop,itemknn,gru4rec,sasrec",
+    seeds: Annotated[str, Parameter(help="As 0,1,2.")] = "0",
+    recbole_python: Annotated[
+        Path | None, Parameter(help="Of its environment; default: $GTI_BENCH_RECBOLE_PYTHON.")
+    ] = None,
+    threads: Annotated[int, Parameter(help="More can end sooner; figures may differ.")] = 1,
+    device: Device = "auto",
+    results: Results = RESULTS,
+    offline: Offline = False,
+    replace: Annotated[
+        bool, Parameter(negative=(), help="Make anew what lies there with another hash.")
+    ] = False,
+) -> int:
+    """Make RecBole's rows of a setting (in its own environment: tox -e recbole)."""
+    from benchmarks.recbole.command import run_references
+
+    options = RunOptions(results=results, device=device, offline=offline, replace=replace)
+    return run_references(
+        setting, models, seeds, options, python=recbole_python, threads=threads, say=say
+    )
+
+
+def rerun(
+    *records: Annotated[Path, Parameter(help="Record files, RESULTS/SETTING/METHOD/seed-N.json.")],
+    results: Annotated[
+        Path | None, Parameter(help="Where inputs and other seeds lie; default: the record's.")
+    ] = None,
+    workers: Workers = None,
+    device: Annotated[Device | None, Parameter(help="Default: the record's.")] = None,
+    by: Annotated[str | None, Parameter(help="Who runs it, for the line beside the record.")] = (
+        None
+    ),
+    keep: Annotated[
+        Path | None, Parameter(help="Keep the new records in this results directory.")
+    ] = None,
+    offline: Offline = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> int:
+    """Run recorded cells again, from the records alone, and say whether they are the same."""
+    from benchmarks.rerun.rerun import rerun as rerun_records
+
+    with nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory() as folder:
+        options = RunOptions(
+            results=Path(folder),
+            workers=workers,
+            device=device or "recorded",
+            offline=offline,
+            debug=debug,
+        )
+        return rerun_records(records, options, results=results, by=by, as_json=as_json, say=say)

@@ -1,0 +1,65 @@
+"""How a command runs its cells: one object, from the command line down to the workers' jobs."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+
+class CommandError(ValueError):
+    """A request that cannot be met; the message says what to ask instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What `plan`, `run`, `tune`, `references` and `rerun` are told beside which cells.
+
+    Attributes:
+        results: where records lie and go.
+        workers: cells side by side; null: as many as `num_workers` says.
+        device: "auto", "cpu" or "cuda"; "recorded", in `rerun` alone: the kind that a record names.
+        offline: touch no network.
+        plain: run the slow reference everywhere.
+        replace: run anew what lies there with another hash.
+        debug: full traces, of the workers too.
+    """
+
+    results: Path
+    workers: int | None = None
+    device: str = "auto"
+    offline: bool = False
+    plain: bool = False
+    replace: bool = False
+    debug: bool = False
+
+    def resolved(self) -> "RunOptions":
+        """The same with what "auto" and null mean here: the kind of device, how many workers.
+
+        Raises:
+            CommandError: fewer than one worker is asked for.
+        """
+        from gti.model.devices import choose_device
+
+        on_kind = replace(self, device=str(choose_device(self.device).type))
+        return replace(on_kind, workers=on_kind.num_workers)
+
+    @property
+    def num_workers(self) -> int:
+        """Cells side by side: as asked, else one a core on a CPU and one on a GPU.
+
+        Raises:
+            CommandError: fewer than one is asked for.
+        """
+        if self.workers is None:
+            return default_workers(self.device)
+        if self.workers < 1:
+            raise CommandError(f"--workers must be at least 1, found {self.workers}")
+        return self.workers
+
+
+def default_workers(device: str) -> int:
+    """One worker per available core on a CPU; one on a GPU."""
+    if device == "cuda":
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
