@@ -1,14 +1,9 @@
 """LC-Rec's mixture of alignment tasks: checked before anything runs, explained in the record."""
 
-from typing import TYPE_CHECKING
-
 from benchmarks.inputs.inputs import ReadData
 from gti.prompts.mixture import check_mixture
 from gti.prompts.user_texts import UserTexts
 from leaderboard.records.setting import Setting
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_setting_mixture(setting: Setting, inputs: ReadData) -> None:
