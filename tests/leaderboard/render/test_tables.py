@@ -14,7 +14,8 @@ from leaderboard.records.cells import LeaderboardError
 from leaderboard.render import numbers
 from leaderboard.render.explain import explain
 from leaderboard.render.sentences import NO_EVIDENCE, verdict, verdicts
-from leaderboard.render.tables import latex_text, render
+from leaderboard.render.tables import render
+from leaderboard.render.writers import latex_text
 
 
 @pytest.fixture
