@@ -11,8 +11,9 @@ from leaderboard.claims.against_ours import AgainstOurs, Compared
 from leaderboard.claims.claims import Claim, ClaimsTable, Counts
 from leaderboard.claims.support import Tested, check_counts, reported_differences
 from leaderboard.metrics.metrics import parse_metric
+from leaderboard.render.entries import bounds, figure, word
 from leaderboard.render.numbers import score, signed
-from leaderboard.render.table import Entry, Filled, Line, Table, bounds, column, figure, word
+from leaderboard.render.table import Entry, Filled, Line, Table, column
 from leaderboard.render.writers import json_text, terminal
 
 READING = (
@@ -180,13 +181,13 @@ def support_table(table: ClaimsTable) -> Table:
     """What the numbers support by themselves; no lines where that is unknown."""
     counts = table.file.counts
     several = counts is not None and counts.prompts > 1
-    z = "z, prompts as one" if several else "z"
+    z, write = "z, prompts as one" if several else "z", "{:+.2f}".format
     columns: list[Filled[Tested]] = [
         column("reported", "reported", lambda each: word(_pair(each)), "words"),
         column("metric", "metric", lambda each: _metric(each.metric), "words"),
         column("difference", "difference", lambda each: figure(each.difference, signed)),
-        column("z_users", z, lambda each: figure(each.z_users, _z)),
-        column("z_prompts", "z, independent", lambda each: figure(each.z_prompts, _z)),
+        column("z_users", z, lambda each: figure(each.z_users, write)),
+        column("z_prompts", "z, independent", lambda each: figure(each.z_prompts, write)),
         column("verdict", "verdict", lambda each: word(_support(each, several)), "words"),
     ]
     name, tested = f"support-{table.key}", reported_differences(table)
@@ -198,11 +199,6 @@ def support_table(table: ClaimsTable) -> Table:
 def _support(each: Tested, several: bool) -> str:
     """The verdict; with one prompt there is one case alone."""
     return each.support if several else each.support.removesuffix(" either way")
-
-
-def _z(value: float) -> str:
-    """A z with its sign."""
-    return f"{value:+.2f}"
 
 
 def _pair(each: Tested) -> str:

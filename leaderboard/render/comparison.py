@@ -1,14 +1,15 @@
 """A comparison of two methods as lines for a terminal, and as JSON with every digit."""
 
 import textwrap
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
-from leaderboard.board.compare import Comparison, SeedDifference, SliceDifference
+from leaderboard.board.compare import Comparison, SliceDifference
 from leaderboard.records.record import PROTOCOL_VERSION
-from leaderboard.render.numbers import interval, p_value, score, signed
+from leaderboard.render.entries import bounds, figure, word
+from leaderboard.render.numbers import NOTHING, interval, p_value, score, signed
 from leaderboard.render.sentences import LARGEST, NO_EVIDENCE, extent, what_it_would_take
-from leaderboard.render.table import Filled, Line, Table, bounds, column, figure, word
+from leaderboard.render.table import Column, Filled, Table, column
 from leaderboard.render.writers import json_text, terminal
 
 SCOPES = {
@@ -79,22 +80,19 @@ def comparison_lines(comparison: Comparison) -> list[str]:
 def _seed_table(comparison: Comparison) -> Table:
     """A line for each seed, and one for all where there are several."""
     a, b = comparison.a, comparison.b
-    columns: list[Filled[SeedDifference]] = [
-        column("seed", "seed", lambda each: figure(each.seed, str), "words"),
-        column("a", a, lambda each: figure(each.a)),
-        column("b", b, lambda each: figure(each.b)),
-        column("difference", f"{a} − {b}", lambda each: figure(each.difference, signed)),
+    columns = [Column("seed", "seed", "words"), Column("a", a), Column("b", b)]
+    columns.append(Column("difference", f"{a} − {b}"))
+    lines = [
+        [
+            NOTHING if each.seed is None else str(each.seed),
+            *(score(each.a), score(each.b), signed(each.difference)),
+        ]
+        for each in comparison.by_seed
     ]
-    table = Table.of(comparison.by_seed, columns)
-    if len(table.lines) == 1:
-        return table
-    every = {
-        "seed": word("all"),
-        "a": figure(comparison.a_mean),
-        "b": figure(comparison.b_mean),
-        "difference": figure(comparison.estimate.mean, signed),
-    }
-    return replace(table, lines=(*table.lines, Line(entries=every)))
+    if len(lines) > 1:
+        means = (comparison.a_mean, comparison.b_mean)
+        lines.append(["all", *map(score, means), signed(comparison.estimate.mean)])
+    return Table.of_texts(columns, lines)
 
 
 def _slice_table(comparison: Comparison) -> Table:

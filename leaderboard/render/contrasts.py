@@ -5,9 +5,10 @@ from dataclasses import asdict
 
 from leaderboard.board.contrasts import Answer, Answers
 from leaderboard.records.record import PROTOCOL_VERSION
+from leaderboard.render.entries import bounds, figure, word
 from leaderboard.render.numbers import p_value, score, signed
 from leaderboard.render.sentences import LARGEST, NO_EVIDENCE, extent
-from leaderboard.render.table import Entry, Filled, Line, Table, bounds, column, figure, word
+from leaderboard.render.table import Entry, Filled, Line, Table, column
 from leaderboard.render.writers import json_text, markdown, terminal
 
 NOTES = (
@@ -75,11 +76,9 @@ def contrast_table(found: Answers) -> Table:
     if _unlike(found):
         columns.append(column("seeds", "seeds", lambda each: figure(each.estimate.num_seeds, str)))
     caption = f"Differences in test {found.metric} between methods that differ in one thing"
-    return Table.of(found.answers, columns, _line, "contrasts", caption)
-
-
-def _line(answer: Answer) -> Line:
-    return Line(answer.contrast.a)
+    return Table.of(
+        found.answers, columns, lambda each: Line(each.contrast.a), "contrasts", caption
+    )
 
 
 def _pair(answer: Answer) -> Entry:

@@ -5,8 +5,9 @@ from dataclasses import asdict
 
 from leaderboard.board.method_rows import STAGES
 from leaderboard.board.structure import FEWEST_METHODS, NUMBERS, Association, Points
+from leaderboard.render.entries import figure, word
 from leaderboard.render.numbers import NOTHING, STAGE_NAMES, p_value
-from leaderboard.render.table import Entry, Filled, Table, column, figure, word
+from leaderboard.render.table import Entry, Filled, Table, column
 from leaderboard.render.writers import json_text, terminal
 
 NAMES = {

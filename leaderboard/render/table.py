@@ -9,9 +9,6 @@ from typing import Literal, TypeVar
 
 from markupsafe import Markup
 
-from leaderboard.render.numbers import NOTHING, interval, score
-from leaderboard.statistics.crossed import Estimate
-
 Kind = Literal["figures", "words", "letters", "prose", "state"]
 """Figures and letters (short marks) stand to the right in text, the rest to the left; all but
 figures are sorted as words. Prose may take several lines, a state is marked as such, on the page.
@@ -25,14 +22,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Column:
-    """A column.
+    """A column: code finds it by its `key`, people by its `name`.
 
-    Attributes:
-        key: what code finds it by.
-        name: its heading.
-        kind: what it holds.
-        meaning: what the page says of it.
-        scale: its axis, where intervals are drawn in it.
+    The page says what it means, and shows the `scale` of the intervals that are drawn in it.
     """
 
     key: str
@@ -44,15 +36,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands in one column of a line.
+    """What stands in one column of a line: a text, and the value it is sorted by (None: last).
 
-    Attributes:
-        text: as it is read.
-        value: what it is sorted by; None comes last.
-        link: where the text leads.
-        links: further addresses by name, shown in place of the text.
-        below: a remark on the text.
-        drawing: shown beside the text.
+    On the page a text may have a `link`, or in its place several `links` (name and address), a
+    remark `below` it, and a `drawing` beside it.
     """
 
     text: str
@@ -65,14 +52,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a table; the first column's entry is its header.
+    """A line: the entries by their columns' keys, and the method or thing they are about.
 
-    Attributes:
-        key: the method or thing that it is about.
-        group: of the method; the page's filter chooses by it.
-        search: what the filter looks into.
-        id: what links lead to.
-        entries: column's key → entry.
+    `group` is the method's; the page's filter chooses by it and by `search`, links lead to `id`.
     """
 
     key: str = ""
@@ -88,15 +70,14 @@ Filled = tuple[Column, Callable[[T], Entry]]
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
+    """A table; its first column holds the headers of its lines.
 
     Attributes:
-        id: its place on a page; empty where it is for a terminal alone, as the caption.
-        caption: what it shows.
+        id, caption: for a page; empty where only a terminal shows it.
         columns: in order.
         lines: each with an entry for every column.
         sorted_by: key of the column it is sorted by, downwards; empty: by none.
-        stacked: on the page what is drawn stands below the text, not beside it.
+        stacked: whether the page sets drawings below the texts, not beside them.
 
     Raises:
         ValueError: two columns have one key, or a line lacks an entry.
@@ -136,14 +117,21 @@ class Table:
             things: what the lines are about.
             columns: each with what it says of a thing.
             line: a thing's line, without entries.
-            name: the table's id, for a page.
-            caption: what it shows, for a page.
+            name: the table's id.
+            caption: the table's.
         """
         lines = tuple(
             replace(line(each), entries={column.key: entry(each) for column, entry in columns})
             for each in things
         )
         return cls(name, caption, tuple(column for column, _ in columns), lines)
+
+    @classmethod
+    def of_texts(cls, columns: Sequence[Column], lines: Iterable[Sequence[str]]) -> "Table":
+        """A table of texts alone: in each of `lines` one for every column, in their order."""
+        keys = [each.key for each in columns]
+        entries = [dict(zip(keys, map(Entry, texts), strict=True)) for texts in lines]
+        return cls("", "", tuple(columns), tuple(Line(entries=each) for each in entries))
 
     def __getitem__(self, key: str) -> Column:
         """The column `key`."""
@@ -181,18 +169,3 @@ def column(
 ) -> Filled[T]:
     """A column, and what it says of each thing that a line is about."""
     return Column(key, name, kind, meaning), entry
-
-
-def word(text: str) -> Entry:
-    """A text that is sorted by itself."""
-    return Entry(text, text)
-
-
-def figure(value: float | None, write: Callable[[float], str] = score) -> Entry:
-    """A figure as `write` writes it."""
-    return Entry(NOTHING if value is None else write(value), value)
-
-
-def bounds(found: Estimate | None, with_sign: bool = False) -> Entry:
-    """An interval, sorted by its lower end."""
-    return Entry(interval(found, with_sign), None if found is None else found.low)

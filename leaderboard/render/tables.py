@@ -8,6 +8,7 @@ from typing import Literal
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.learning import Learning
 from leaderboard.board.method_rows import BASE, STAGES, MethodRow
+from leaderboard.render.entries import bounds, figure
 from leaderboard.render.export import board_csv, board_json
 from leaderboard.render.numbers import NOTHING, duration, flops, p_value, plain, score, signed
 from leaderboard.render.sentences import (
@@ -20,7 +21,7 @@ from leaderboard.render.sentences import (
     verdict,
     verdicts,
 )
-from leaderboard.render.table import Entry, Filled, Line, Table, bounds, column, figure
+from leaderboard.render.table import Entry, Filled, Line, Table, column
 from leaderboard.render.writers import latex, markdown, terminal
 from leaderboard.statistics.crossed import Estimate
 

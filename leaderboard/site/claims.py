@@ -17,8 +17,9 @@ from leaderboard.render.claims import (
     scored,
     support_table,
 )
+from leaderboard.render.entries import word
 from leaderboard.render.numbers import NOTHING
-from leaderboard.render.table import Column, Entry, Filled, Line, Table, column, word
+from leaderboard.render.table import Column, Entry, Filled, Line, Table, column
 
 WORDS = {True: "yes", False: "no", None: NOTHING}
 
