@@ -157,7 +157,7 @@ def _extra(row: MethodRow) -> Entry:
 def _stages(name: str, digits: int | None = None) -> Callable[[MethodRow], Entry]:
     """`1.0 → 12.3 → 14.1`: a number at initialization, after grounding if any, after SFT.
 
-    Shares have no leading zero; other numbers have so many `digits`.
+    Each is written with so many `digits`, or as a share.
     """
 
     def write(value: float | None) -> str:
@@ -180,7 +180,7 @@ STAGES_NOTE = (
 def learning_table(board: Leaderboard) -> Table:
     """The learning curves: where they end, when they reach `mean`'s end, at what cost."""
     columns: list[Filled[Learning]] = [
-        (NAME[0], lambda each: _name(board.row(each.key))),
+        column("method", "method", lambda each: _name(board.row(each.key)), "words"),
         column("start", "step 0", lambda each: figure(each.start)),
         column("end", "end", lambda each: figure(each.end)),
         column("difference", f"− {BASE}'s end", _from_base),
