@@ -46,22 +46,8 @@ def list_(
     """List settings, methods, datasets or backbones."""
     from benchmarks.cli import listing
 
-    if what == "datasets":
-        rows = listing.list_datasets(offline=offline)
-    else:
-        rows = {
-            "settings": listing.list_settings,
-            "methods": listing.list_methods,
-            "backbones": listing.list_backbones,
-        }[what]()
-    if as_json:
-        say(listing.as_json(rows))
-    elif what == "methods":
-        say(listing.method_lines(rows, shutil.get_terminal_size().columns))
-    elif what == "datasets":
-        say(listing.dataset_lines(rows, shutil.get_terminal_size().columns))
-    else:
-        say(listing.entry_lines(rows, shutil.get_terminal_size().columns))
+    width = shutil.get_terminal_size().columns
+    say(listing.listed(what, width, as_json=as_json, offline=offline))
     return 0
 
 

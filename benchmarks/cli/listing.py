@@ -1,13 +1,42 @@
 """What `gti-bench list` shows: settings, methods, datasets, backbones; as text or JSON."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from textwrap import wrap
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.inputs.catalogue import find_setting, setting_names
+from leaderboard.render.writers import json_text
 
 Rows = list[dict[str, Any]]
+"""What JSON says of each setting, method, dataset or backbone; null where there is nothing."""
+
+
+def listed(
+    what: Literal["settings", "methods", "datasets", "backbones"],
+    width: int,
+    *,
+    as_json: bool = False,
+    offline: bool = False,
+) -> str:
+    """What there is: as text within `width` columns of a terminal, or as JSON.
+
+    Args:
+        what: to list.
+        width: of the terminal.
+        as_json: every field, by its name.
+        offline: fetch no dataset, not even a small one.
+    """
+    choices: dict[str, tuple[Callable[[], Rows], Callable[[Rows, int], str]]] = {
+        "settings": (list_settings, setting_lines),
+        "methods": (list_methods, method_lines),
+        "datasets": (partial(list_datasets, offline=offline), dataset_lines),
+        "backbones": (list_backbones, backbone_lines),
+    }
+    rows, lines = choices[what]
+    return json_text(rows()) if as_json else lines(rows(), width)
 
 
 def list_settings() -> Rows:
@@ -18,15 +47,27 @@ def list_settings() -> Rows:
         rows.append(
             {
                 "setting": name,
-                "what": setting.summary,
+                "summary": setting.summary,
                 "dataset": setting.dataset.name,
                 "backbone": setting.backbone.name.partition("@")[0],
-                "prompts": f"{'query' if setting.queries else setting.prompts.style} prompts",
-                "SIDs": f"{setting.semantic_ids.levels} × {setting.semantic_ids.codes} codes",
-                "seeds": f"{len(setting.seeds)} seed{'s' if len(setting.seeds) > 1 else ''}",
+                "prompts": "query" if setting.queries else setting.prompts.style,
+                "levels": setting.semantic_ids.levels,
+                "codes": setting.semantic_ids.codes,
+                "seeds": list(setting.seeds),
             }
         )
     return rows
+
+
+def setting_lines(rows: Rows, width: int) -> str:
+    """The settings, each with what it is for and what it is made of."""
+    entries = []
+    for row in rows:
+        seeds = f"{len(row['seeds'])} seed{'' if len(row['seeds']) == 1 else 's'}"
+        facts = [row["dataset"], row["backbone"], f"{row['prompts']} prompts"]
+        facts += [f"{row['levels']} × {row['codes']} codes", seeds]
+        entries.append((row["setting"], row["summary"], "; ".join(facts)))
+    return _entries(entries, width)
 
 
 def list_methods() -> Rows:
@@ -37,21 +78,16 @@ def list_methods() -> Rows:
         {
             "method": method.key,
             "group": method.group,
-            "spends A": " and ".join(method.spends) or "–",
-            "new rows": method.summary,
+            "summary": method.summary,
             "source": method.source,
+            "spends_a": dict(method.spends) or None,
         }
         for method in methods().values()
     ]
 
 
 def method_lines(rows: Rows, width: int) -> str:
-    """The methods by group, each with what it does, what it spends of A, and its source.
-
-    Args:
-        rows: from `list_methods`.
-        width: columns of the terminal.
-    """
+    """The methods by group, each with what it does, what it spends of A, and its source."""
     from baselines.registry import GROUPS
 
     shown = {GROUPS[name][0]: name for name in GROUPS if len(GROUPS[name]) == 1}
@@ -62,10 +98,24 @@ def method_lines(rows: Rows, width: int) -> str:
         if row["group"] != group:
             group = row["group"]
             lines += [*([""] if lines else []), f"--methods {shown[group]}"]
-        spends = "" if row["spends A"] == "–" else f"; extra budget {row['spends A']} SFT"
+        spends = row["spends_a"]
+        source = row["source"] + (f"; extra budget {' and '.join(spends)} SFT" if spends else "")
         head = f"  {row['method']}".ljust(len(place))
-        lines += wrap(head + row["new rows"], width, subsequent_indent=place)
-        lines += wrap(place + row["source"] + spends, width, subsequent_indent=place)
+        lines += wrap(head + row["summary"], width, subsequent_indent=place)
+        lines += wrap(place + source, width, subsequent_indent=place)
+    return "\n".join(lines)
+
+
+def _entries(entries: Iterable[tuple[str, str, str]], width: int) -> str:
+    """Entries of a name, what it is, and the facts, each on lines of its own."""
+    lines: list[str] = []
+    for name, *texts in entries:
+        lines.append(name)
+        for text in texts:
+            place = "  "
+            lines += wrap(
+                text, width, initial_indent=place, subsequent_indent=place, break_on_hyphens=False
+            )
     return "\n".join(lines)
 
 
@@ -74,18 +124,26 @@ def list_backbones() -> Rows:
     from benchmarks.inputs.backbones import CARDS
 
     rows = [
-        {"backbone": card.name, "what": card.title, "licence": card.licence, "from": card.source}
+        {"backbone": card.name, "title": card.title, "licence": card.licence, "source": card.source}
         for card in CARDS.values()
     ]
     rows.append(
         {
             "backbone": "hub:OWNER/NAME@REVISION",
-            "what": "any causal LM on the Hugging Face hub, at a pinned commit",
+            "title": "any causal LM on the Hugging Face hub, at a pinned commit",
             "licence": "its own",
-            "from": "safetensors only; no remote code",
+            "source": "safetensors only; no remote code",
         }
     )
     return rows
+
+
+def backbone_lines(rows: Rows, width: int) -> str:
+    """The backbones, each with its licence and where it is from."""
+    return _entries(
+        ((row["backbone"], row["title"], f"{row['licence']}; {row['source']}") for row in rows),
+        width,
+    )
 
 
 def list_datasets(*, offline: bool = False) -> Rows:
@@ -132,12 +190,7 @@ def _pinned_contents() -> dict[tuple[str, str], str]:
 
 
 def dataset_lines(rows: Rows, width: int) -> str:
-    """The datasets as people read them: those here with their statistics, then the others.
-
-    Args:
-        rows: from `list_datasets`.
-        width: columns of the terminal.
-    """
+    """The datasets as people read them: those here with their statistics, then the others."""
     here = [row for row in rows if row["here"]]
     lines: list[str] = []
     for row in here:
@@ -230,30 +283,3 @@ def _published(row: dict[str, Any]) -> str:
     if row["content_sha256"] is not None:
         facts.append(f"content {row['content_sha256'][:12]}")
     return " · ".join(facts)
-
-
-def entry_lines(rows: Rows, width: int) -> str:
-    """Rows as entries: the name, what it is, and the rest on lines of their own.
-
-    Args:
-        rows: name first, then the line that says what it is, then facts as they should be read.
-        width: columns of the terminal.
-    """
-    lines: list[str] = []
-    for row in rows:
-        name, what, *facts = (str(value) for value in row.values())
-        lines.append(name)
-        for text in (what, "; ".join(facts)):
-            lines += wrap(
-                text,
-                width,
-                initial_indent="  ",
-                subsequent_indent="  ",
-                break_on_hyphens=False,
-            )
-    return "\n".join(lines)
-
-
-def as_json(rows: Rows) -> str:
-    """Rows as JSON."""
-    return json.dumps(rows, indent=2, ensure_ascii=False)

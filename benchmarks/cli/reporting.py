@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from tabulate import tabulate
-
 from benchmarks.cli.shipped import shipped
 from benchmarks.cli.types import RESULTS
 from benchmarks.inputs.catalogue import find_setting
@@ -25,7 +23,9 @@ from leaderboard.render.boards import boards, relative
 from leaderboard.render.claims import claims_json, claims_lines
 from leaderboard.render.comparison import comparison_json, comparison_lines
 from leaderboard.render.explain import explain as explain_cell
+from leaderboard.render.table import Column, Table
 from leaderboard.render.tables import Format, render
+from leaderboard.render.writers import terminal
 from leaderboard.verify.verify import verify
 
 VERDICT_CODES: dict[Verdict, int] = {"not shown": 0, "a better": 10, "b better": 11}
@@ -229,9 +229,9 @@ def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
                 numbers = cell.record.diagnostics[stage]
                 values = [getattr(numbers, field) for field in fields.values()]
                 shown = ["–" if value is None else f"{value:.3f}" for value in values]
-                rows.append([cell.record.method.key, cell.record.seed, stage, *shown])
-    header = ["method", "seed", "stage", *fields]
-    lines = [tabulate(rows, headers=header, disable_numparse=True, stralign="right")]
+                rows.append([cell.record.method.key, str(cell.record.seed), stage, *shown])
+    columns = [Column(name, name) for name in ("method", "seed", "stage", *fields)]
+    lines = [terminal(Table.of_texts(columns, rows))]
     lines += _nearest_words(cells)
     target = out or folder / name / "figures"
     drawn = draw_all(cells, target)

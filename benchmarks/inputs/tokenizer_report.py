@@ -19,6 +19,8 @@ from gti.data.semantic_ids import SemanticIds
 from leaderboard.records.canonical import canonical_json
 from leaderboard.records.setting import RqVaeSpec, SemanticIdsSpec
 from leaderboard.render.numbers import NOTHING, duration
+from leaderboard.render.table import Column, Table
+from leaderboard.render.writers import terminal
 
 if TYPE_CHECKING:
     from gti.quantise.report import QuantiserReport
@@ -104,17 +106,8 @@ def report_table(reports: dict[str, "QuantiserReport"]) -> list[str]:
 
     Errors are squared errors as a share of the spread of the texts' embeddings.
     """
-    from tabulate import tabulate
-
-    header = (
-        "tokenizer",
-        "error after levels",
-        "used",
-        "perplexity",
-        "collisions",
-        "moved",
-        "time",
-    )
+    names = ("error after levels", "used", "perplexity", "collisions", "moved", "time")
+    columns = [Column(name, name, "words") for name in ("tokenizer", *names)]
     rows = [
         (
             name,
@@ -135,4 +128,4 @@ def report_table(reports: dict[str, "QuantiserReport"]) -> list[str]:
         )
         for name, report in reports.items()
     ]
-    return tabulate(rows, header, "simple", disable_numparse=True).splitlines()
+    return terminal(Table.of_texts(columns, rows)).splitlines()

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from tabulate import tabulate
+from leaderboard.render.table import Column, Table
+from leaderboard.render.writers import terminal
 
 NAMES = {
     "start": "start-up (process, imports)",
@@ -68,7 +69,6 @@ def stage_table(cells: Sequence[Mapping[str, float]], once: Mapping[str, float])
     ]
     rows.append(("a cell", f"{total:.1f}", ""))
     rows += [(f"once for all: {name}", f"{seconds:.1f}", "") for name, seconds in once.items()]
-    header = (f"stage, mean of {len(cells)}" if len(cells) > 1 else "stage", "seconds", "share")
-    return tabulate(
-        rows, headers=header, disable_numparse=True, colalign=("left",) + ("right",) * 2
-    )
+    stage = Column("stage", f"stage, mean of {len(cells)}" if len(cells) > 1 else "stage", "words")
+    columns = (stage, Column("seconds", "seconds"), Column("share", "share"))
+    return terminal(Table.of_texts(columns, rows))

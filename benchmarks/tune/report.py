@@ -3,13 +3,13 @@
 import textwrap
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from benchmarks.cell.identity import AXES
 from benchmarks.tune.method_tables import toml_number
 from benchmarks.tune.rule import SFT_RATE, SharedRate, Tuned, shared_rate, tuning_of
 from leaderboard.records.setting import Setting
 from leaderboard.render.numbers import NOTHING, score, signed
+from leaderboard.render.table import Column, Table
+from leaderboard.render.writers import terminal
 
 AXIS_NAMES = {
     "sft_learning_rate": "SFT rate",
@@ -31,11 +31,11 @@ def report_lines(setting: Setting, tuned: Sequence[Tuned]) -> list[str]:
         f" {tuning.trials} trials for each method, whatever it has to tune",
         "Full budget, last step; test data is not scored. All methods try the same SFT rates.",
         "",
-        _indented(_best_table(tuned, shared)),
+        terminal(_best_table(tuned, shared), "  "),
         "",
         "Every trial, by its SFT rate (the other axes differ from trial to trial):",
         "",
-        _indented(_trials_table(tuned)),
+        terminal(_trials_table(tuned), "  "),
         "",
     ]
     if shared is None:
@@ -51,19 +51,21 @@ def report_lines(setting: Setting, tuned: Sequence[Tuned]) -> list[str]:
     return lines + [textwrap.fill(line, 110) for line in closing + _cautions(tuned)]
 
 
-def _best_table(tuned: Sequence[Tuned], shared: SharedRate | None) -> str:
+def _best_table(tuned: Sequence[Tuned], shared: SharedRate | None) -> Table:
     """A line per method: its best point, its lead, and its score at the shared rate."""
     axes = [axis for axis in AXES if any(value_of(each, axis) is not None for each in tuned)]
-    header = ["method", "trials", *(AXIS_NAMES[axis] for axis in axes)]
-    header += ["its ndcg@10", "lead ± s.e.", "at the shared rate"]
-    body = []
+    columns = [Column("method", "method", "words"), Column("trials", "trials")]
+    columns += [Column(axis, AXIS_NAMES[axis]) for axis in axes]
+    columns += [Column("best", "its ndcg@10"), Column("lead", "lead ± s.e.")]
+    columns.append(Column("shared", "at the shared rate"))
+    lines = []
     for each in tuned:
         lead = signed(each.lead)
         if each.lead_error is not None:
             lead += f" ± {score(each.lead_error)}"
         count = f"{len(each.trials)}" + (f" ({each.diverged} diverged)" if each.diverged else "")
         values = [value_of(each, axis) for axis in axes]
-        body.append(
+        lines.append(
             [
                 each.key,
                 count,
@@ -73,8 +75,7 @@ def _best_table(tuned: Sequence[Tuned], shared: SharedRate | None) -> str:
                 score(each.trials[shared.number].score) if shared else NOTHING,
             ]
         )
-    align = ["left", *["right"] * (len(header) - 1)]
-    return tabulate(body, header, "simple", disable_numparse=True, colalign=align)
+    return Table.of_texts(columns, lines)
 
 
 def value_of(tuned: Tuned, axis: str) -> float | None:
@@ -85,20 +86,20 @@ def value_of(tuned: Tuned, axis: str) -> float | None:
     return value
 
 
-def _trials_table(tuned: Sequence[Tuned]) -> str:
+def _trials_table(tuned: Sequence[Tuned]) -> Table:
     """A line per method, a column per SFT rate, lowest first."""
     rates = {
         number: trial.method.parameters.sft_learning_rate or 0.0
         for number, trial in tuned[0].trials.items()
     }
     order = sorted(rates, key=lambda number: (rates[number], number))
-    body = []
+    columns = [Column("method", "method", "words")]
+    columns += [Column(str(number), toml_number(rates[number])) for number in order]
+    lines = []
     for each in tuned:
         scores = [each.trials[number].score for number in order]
-        body.append([each.key, *(DIVERGED if s is None else score(s) for s in scores)])
-    header = ["method", *(toml_number(rates[number]) for number in order)]
-    align = ["left", *["right"] * len(order)]
-    return tabulate(body, header, "simple", disable_numparse=True, colalign=align)
+        lines.append([each.key, *(DIVERGED if s is None else score(s) for s in scores)])
+    return Table.of_texts(columns, lines)
 
 
 def _cautions(tuned: Sequence[Tuned]) -> list[str]:
@@ -132,7 +133,3 @@ def _at_edge(tuned: Tuned) -> bool:
     """Whether the best point has the lowest or the highest SFT rate of all trials."""
     rates = [getattr(trial.method.parameters, SFT_RATE) for trial in tuned.trials.values()]
     return tuned.best is not None and value_of(tuned, SFT_RATE) in (min(rates), max(rates))
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}".rstrip() for line in text.splitlines())

@@ -2,18 +2,19 @@
 
 import dataclasses
 import itertools
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tabulate import tabulate
-
 from leaderboard.claims.against_ours import AgainstOurs, Compared
 from leaderboard.claims.claims import Claim, ClaimsTable, Counts
-from leaderboard.claims.support import check_counts, reported_differences
-from leaderboard.render.numbers import NOTHING, interval, score, signed
+from leaderboard.claims.support import Tested, check_counts, reported_differences
+from leaderboard.metrics.metrics import parse_metric
+from leaderboard.render.entries import bounds, figure, word
+from leaderboard.render.numbers import score, signed
+from leaderboard.render.table import Entry, Filled, Line, Table, column
+from leaderboard.render.writers import json_text, terminal
 
 READING = (
     "Reported numbers are taken as printed: a verdict on size leaves out their own uncertainty."
@@ -75,10 +76,6 @@ def claim_value(claim: Claim, unit: str) -> str:
     return score(claim.value) if claim.base is None else signed(claim.value)
 
 
-BESIDE = ("reported", "metric", "there", "here", "95 % interval", "verdict")
-"""What the columns of `against_cells` are."""
-
-
 def _beside_lines(each: Compared) -> list[str]:
     """One line per number where something of ours stands beside it, else one per row."""
     lines: list[str] = []
@@ -86,10 +83,8 @@ def _beside_lines(each: Compared) -> list[str]:
     with_ours = [found for found in each.claims if found.ours is not None]
     without = [found for found in each.claims if found.ours is None]
     for setting, group in itertools.groupby(with_ours, key=lambda found: found.setting):
-        body = [against_cells(found, unit) for found in group]
-        align = ("left", "left", "right", "right", "right", "left")
-        grid = tabulate(body, BESIDE, "simple", disable_numparse=True, colalign=align)
-        lines += ["", f"  beside {setting}", "", textwrap.indent(grid, "  ")]
+        table = beside_table(each.table, setting or "", list(group))
+        lines += ["", f"  beside {setting}", "", terminal(table, "  ")]
     for reason, alone in by_reason(without).items():
         lines += ["", _wrapped(f"nothing of ours beside these: {reason}")]
         for name, figures in alone.items():
@@ -112,34 +107,53 @@ def _figure(claim: Claim, unit: str) -> str:
     return f"{claim.metric} {claim_value(claim, unit)}"
 
 
-def against_cells(found: AgainstOurs, unit: str) -> list[str]:
-    """One claim beside ours, as cells under `BESIDE`."""
-    claim, ours = found.claim, found.ours
-    difference = claim.base is not None
-    write = signed if difference else score
-    return [
-        claim_name(claim),
-        claim.metric,
-        claim_value(claim, unit),
-        write(None if ours is None else ours.mean),
-        interval(ours, with_sign=difference),
-        found.verdict,
+def beside_table(table: ClaimsTable, setting: str, found: Sequence[AgainstOurs]) -> Table:
+    """The claims that something of `setting` stands beside."""
+    unit = table.file.unit
+    columns: list[Filled[AgainstOurs]] = [
+        column("reported", "reported", lambda each: word(claim_name(each.claim)), "words"),
+        column("metric", "metric", lambda each: _metric(each.claim.metric), "words"),
+        column("there", "there", lambda each: reported(each.claim, unit)),
+        column("here", "here", _here),
+        column("interval", "95 % interval", _interval),
+        column("verdict", "verdict", lambda each: word(each.verdict), "words"),
     ]
+    name, caption = f"beside-{table.key}-{setting}", f"{table.file.title}, beside {setting}"
+    return Table.of(found, columns, lambda each: Line(claim_name(each.claim)), name, caption)
+
+
+def reported(claim: Claim, unit: str) -> Entry:
+    """The reported number, sorted by its value."""
+    return Entry(claim_value(claim, unit), claim.value)
+
+
+def _here(found: AgainstOurs) -> Entry:
+    """Our number."""
+    write = score if found.claim.base is None else signed
+    return figure(None if found.ours is None else found.ours.mean, write)
+
+
+def _interval(found: AgainstOurs) -> Entry:
+    """Of our number."""
+    return bounds(found.ours, with_sign=found.claim.base is not None)
+
+
+def _metric(name: str) -> Entry:
+    """A metric, sorted by family and then by cutoff."""
+    family, cutoff = parse_metric(name)
+    return Entry(name, f"{family}@{cutoff:09d}")
 
 
 def _support_lines(table: ClaimsTable) -> list[str]:
     """What the reported numbers support by themselves; nothing where that cannot be known."""
     counted = counts_sentence(table)
     lines = [] if counted is None else [_wrapped(counted)]
-    header, body = support_table(table)
-    if not body:
+    support = support_table(table)
+    if not support.lines:
         return lines
-    lines += ["", "  what these numbers support by themselves", ""]
-    align = ("left", "left", *["right"] * (len(header) - 3), "left")
-    grid = tabulate(body, header, "simple", disable_numparse=True, colalign=align)
+    lines += ["", "  what these numbers support by themselves", "", terminal(support, "  "), ""]
     at_most = at_most_sentence(table)
-    more = [] if at_most is None else [_wrapped(at_most)]
-    return [*lines, textwrap.indent(grid, "  "), "", _wrapped(Z_READING), *more]
+    return [*lines, _wrapped(Z_READING), *([] if at_most is None else [_wrapped(at_most)])]
 
 
 def counts_sentence(table: ClaimsTable) -> str | None:
@@ -163,29 +177,33 @@ def counts_sentence(table: ClaimsTable) -> str | None:
     )
 
 
-def support_table(table: ClaimsTable) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of what the numbers support by themselves; no cells where unknown."""
+def support_table(table: ClaimsTable) -> Table:
+    """What the numbers support by themselves; no lines where that is unknown."""
     counts = table.file.counts
     several = counts is not None and counts.prompts > 1
-    zs = ["z, prompts as one", "z, independent"] if several else ["z"]
-    body = [
-        [
-            *(f"{each.a} − {each.b}", each.metric, signed(each.difference), _z(each.z_users)),
-            *([_z(each.z_prompts), each.support] if several else [_plain(each.support)]),
-        ]
-        for each in reported_differences(table)
+    z, write = "z, prompts as one" if several else "z", "{:+.2f}".format
+    columns: list[Filled[Tested]] = [
+        column("reported", "reported", lambda each: word(_pair(each)), "words"),
+        column("metric", "metric", lambda each: _metric(each.metric), "words"),
+        column("difference", "difference", lambda each: figure(each.difference, signed)),
+        column("z_users", z, lambda each: figure(each.z_users, write)),
+        column("z_prompts", "z, independent", lambda each: figure(each.z_prompts, write)),
+        column("verdict", "verdict", lambda each: word(_support(each, several)), "words"),
     ]
-    return ["reported", "metric", "difference", *zs, "verdict"], body
+    name, tested = f"support-{table.key}", reported_differences(table)
+    caption = f"{table.file.title}: what these numbers support by themselves"
+    made = Table.of(tested, columns, lambda each: Line(_pair(each)), name, caption)
+    return made if several else made.without("z_prompts")
 
 
-def _plain(support: str) -> str:
-    """A verdict where there is one case alone."""
-    return support.removesuffix(" either way")
+def _support(each: Tested, several: bool) -> str:
+    """The verdict; with one prompt there is one case alone."""
+    return each.support if several else each.support.removesuffix(" either way")
 
 
-def _z(value: float | None) -> str:
-    """A z with its sign; nothing where it cannot be had."""
-    return NOTHING if value is None else f"{value:+.2f}"
+def _pair(each: Tested) -> str:
+    """The two rows of a difference."""
+    return f"{each.a} − {each.b}"
 
 
 def at_most_sentence(table: ClaimsTable) -> str | None:
@@ -227,7 +245,7 @@ def claims_json(compared: Sequence[Compared], left_out: Sequence[str]) -> str:
         "reading": [READING, Z_READING],
         "left_out": list(left_out),
     }
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(content)
 
 
 def _content(each: Compared) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """A comparison of two methods as lines for a terminal, and as JSON with every digit."""
 
-import dataclasses
-import json
 import textwrap
+from dataclasses import asdict
 from typing import Any
 
-from tabulate import tabulate
-
-from leaderboard.board.compare import Comparison
+from leaderboard.board.compare import Comparison, SliceDifference
 from leaderboard.records.record import PROTOCOL_VERSION
+from leaderboard.render.entries import bounds, figure, word
 from leaderboard.render.numbers import NOTHING, interval, p_value, score, signed
 from leaderboard.render.sentences import LARGEST, NO_EVIDENCE, extent, what_it_would_take
+from leaderboard.render.table import Column, Filled, Table, column
+from leaderboard.render.writers import json_text, terminal
 
 SCOPES = {
     "seeds and users": "over seeds and {asks} (crossed)",
@@ -59,7 +59,7 @@ def sentence(comparison: Comparison) -> str:
 
 def comparison_lines(comparison: Comparison) -> list[str]:
     """The comparison for people: the sentence, each seed, each slice, and what to bear in mind."""
-    a, b, asks = comparison.a, comparison.b, comparison.setting.asks
+    a, b = comparison.a, comparison.b
     lines = [
         f"{comparison.setting.name} · test {comparison.metric} · {a} against {b} · protocol"
         f" {PROTOCOL_VERSION}"
@@ -67,26 +67,8 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     if not comparison.setting.evidence:
         lines.append(NO_EVIDENCE)
     lines += ["", textwrap.fill(sentence(comparison), 110), ""]
-    rows = [
-        [
-            NOTHING if each.seed is None else str(each.seed),
-            *(score(each.a), score(each.b), signed(each.difference)),
-        ]
-        for each in comparison.by_seed
-    ]
-    if len(rows) > 1:
-        means = (comparison.a_mean, comparison.b_mean)
-        rows.append(["all", *map(score, means), signed(comparison.estimate.mean)])
-    lines += [_grid(["seed", a, b, f"{a} − {b}"], rows), ""]
-    rows = [
-        [
-            *(each.name, each.extent, f"{each.estimate.num_users:,}", signed(each.estimate.mean)),
-            *(interval(each.estimate, with_sign=True), p_value(each.p)),
-        ]
-        for each in comparison.slices
-    ]
-    header = ["slice", "with", asks, f"{a} − {b}", "95 % interval", "p"]
-    lines += [_grid(header, rows, words=2), ""]
+    lines += [terminal(_seed_table(comparison), "  "), ""]
+    lines += [terminal(_slice_table(comparison), "  "), ""]
     lines.append(
         f"The interval is 95 %, {scope_of(comparison)}; it and p are of this one comparison,"
         " uncorrected: a board corrects over its methods."
@@ -95,11 +77,40 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     return lines + [f"Note: {note}." for note in comparison.notes]
 
 
-def _grid(header: list[str], rows: list[list[str]], words: int = 1) -> str:
-    """An indented table; the first `words` columns to the left, figures to the right."""
-    align = ["left" if place < words else "right" for place in range(len(header))]
-    text = tabulate(rows, header, "simple", disable_numparse=True, colalign=align if rows else None)
-    return "\n".join(f"  {line}".rstrip() for line in text.splitlines())
+def _seed_table(comparison: Comparison) -> Table:
+    """A line for each seed, and one for all where there are several."""
+    a, b = comparison.a, comparison.b
+    columns = [Column("seed", "seed", "words"), Column("a", a), Column("b", b)]
+    columns.append(Column("difference", f"{a} − {b}"))
+    lines = [
+        [
+            NOTHING if each.seed is None else str(each.seed),
+            *(score(each.a), score(each.b), signed(each.difference)),
+        ]
+        for each in comparison.by_seed
+    ]
+    if len(lines) > 1:
+        means = (comparison.a_mean, comparison.b_mean)
+        lines.append(["all", *map(score, means), signed(comparison.estimate.mean)])
+    return Table.of_texts(columns, lines)
+
+
+def _slice_table(comparison: Comparison) -> Table:
+    """A line for each slice."""
+    asks = comparison.setting.asks
+    columns: list[Filled[SliceDifference]] = [
+        column("slice", "slice", lambda each: word(each.name), "words"),
+        column("extent", "with", lambda each: word(each.extent), "words"),
+        column("asks", asks, lambda each: figure(each.estimate.num_users, "{:,}".format)),
+        column(
+            "difference",
+            f"{comparison.a} − {comparison.b}",
+            lambda each: figure(each.estimate.mean, signed),
+        ),
+        column("interval", "95 % interval", lambda each: bounds(each.estimate, with_sign=True)),
+        column("p", "p", lambda each: figure(each.p, p_value)),
+    ]
+    return Table.of(comparison.slices, columns)
 
 
 def comparison_json(comparison: Comparison, left_out: list[str]) -> str:
@@ -115,16 +126,16 @@ def comparison_json(comparison: Comparison, left_out: list[str]) -> str:
         "b": comparison.b,
         "a_mean": comparison.a_mean,
         "b_mean": comparison.b_mean,
-        "difference": dataclasses.asdict(comparison.estimate),
+        "difference": asdict(comparison.estimate),
         "scope": scope_of(comparison),
         "smallest": comparison.smallest,
         "seeds_needed": comparison.seeds_needed,
         "verdict": comparison.verdict,
         "sentence": sentence(comparison),
-        "by_seed": [dataclasses.asdict(each) for each in comparison.by_seed],
-        "slices": [dataclasses.asdict(each) for each in comparison.slices],
+        "by_seed": [asdict(each) for each in comparison.by_seed],
+        "slices": [asdict(each) for each in comparison.slices],
         "paths": [path.as_posix() for path in comparison.paths],
         "notes": list(comparison.notes),
         "left_out": left_out,
     }
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(content)

@@ -1,18 +1,16 @@
 """What `gti-bench contrasts` prints: a table for a terminal, for a page in git, and JSON."""
 
-import json
 import textwrap
 from dataclasses import asdict
 
-from tabulate import tabulate
-
 from leaderboard.board.contrasts import Answer, Answers
 from leaderboard.records.record import PROTOCOL_VERSION
-from leaderboard.render.numbers import interval, p_value, score, signed
+from leaderboard.render.entries import bounds, figure, word
+from leaderboard.render.numbers import p_value, score, signed
 from leaderboard.render.sentences import LARGEST, NO_EVIDENCE, extent
+from leaderboard.render.table import Entry, Filled, Line, Table, column
+from leaderboard.render.writers import json_text, markdown, terminal
 
-HEADER = ("question", "difference", "what it isolates", "", "95 % interval", "p", "verdict")
-SEEDS = "seeds"
 NOTES = (
     "Intervals are 95 %, over seeds and {asks} (crossed), each of its own; p is Holm-corrected over"
     " the {count} differences. `not shown` is no proof of equality: with these seeds and {asks} the"
@@ -38,7 +36,9 @@ def contrast_lines(found: Answers, style: str = "text") -> list[str]:
     lines = [f"### {head}" if style == "md" else head, ""]
     if not setting.evidence:
         lines += [f"**{NO_EVIDENCE}**" if style == "md" else NO_EVIDENCE, ""]
-    lines += [*_table(found, style), ""]
+    table = _told_once(contrast_table(found))
+    grid = markdown(table, "pipe") if style == "md" else terminal(table)
+    lines += [*grid.splitlines(), ""]
     notes = notes_on(found)
     if style == "md":
         return [*lines, *(f"<sub>{note}</sub>" for note in notes)]
@@ -56,27 +56,43 @@ def _unlike(found: Answers) -> bool:
     return len({each.estimate.num_seeds for each in found.answers}) > 1
 
 
-def answer_table(found: Answers, repeat: bool) -> tuple[list[str], list[list[str]]]:
-    """Header and a line for each contrast; a question stands on each of its lines if `repeat`."""
-    unlike = _unlike(found)
-    body, last = [], ""
-    for each in found.answers:
-        contrast = each.contrast
-        name = contrast.question if repeat or contrast.question != last else ""
-        last = contrast.question
-        line = [name, f"{contrast.a} − {contrast.b}", contrast.isolates]
-        line += [signed(each.estimate.mean), interval(each.estimate, with_sign=True)]
-        line += [p_value(each.p), verdict(each)]
-        body.append([*line, *([str(each.estimate.num_seeds)] if unlike else [])])
-    return [*HEADER, *([SEEDS] if unlike else [])], body
+def contrast_table(found: Answers) -> Table:
+    """A line for each contrast, in the order in which the questions are asked."""
+    places = {each.contrast: f"{place:03d}" for place, each in enumerate(found.answers)}
+    columns: list[Filled[Answer]] = [
+        column(
+            "question",
+            "question",
+            lambda each: Entry(each.contrast.question, places[each.contrast]),
+            "prose",
+        ),
+        column("pair", "difference", _pair, "words"),
+        column("isolates", "what it isolates", lambda each: word(each.contrast.isolates), "prose"),
+        column("difference", "", lambda each: figure(each.estimate.mean, signed)),
+        column("interval", "95 % interval", lambda each: bounds(each.estimate, with_sign=True)),
+        column("p", "p", lambda each: figure(each.p, p_value)),
+        column("verdict", "verdict", lambda each: word(verdict(each)), "words"),
+    ]
+    if _unlike(found):
+        columns.append(column("seeds", "seeds", lambda each: figure(each.estimate.num_seeds, str)))
+    caption = f"Differences in test {found.metric} between methods that differ in one thing"
+    return Table.of(
+        found.answers, columns, lambda each: Line(each.contrast.a), "contrasts", caption
+    )
 
 
-def _table(found: Answers, style: str) -> list[str]:
-    """The table, each question named once."""
-    header, body = answer_table(found, repeat=False)
-    align = ["left"] * 3 + ["right"] * 3 + ["left"] + ["right"] * (len(header) - len(HEADER))
-    form = "pipe" if style == "md" else "simple"
-    return tabulate(body, header, form, disable_numparse=True, colalign=align).splitlines()
+def _pair(answer: Answer) -> Entry:
+    """The two methods."""
+    return word(f"{answer.contrast.a} − {answer.contrast.b}")
+
+
+def _told_once(table: Table) -> Table:
+    """The table with each question on its first line alone."""
+    texts = [entry.text for entry in table.entries("question")]
+    shown = [
+        Entry("" if own == last else own) for own, last in zip(texts, ["", *texts], strict=False)
+    ]
+    return table.with_column(table["question"], shown)
 
 
 def notes_on(found: Answers) -> list[str]:
@@ -101,7 +117,7 @@ def notes_on(found: Answers) -> list[str]:
 
 def contrasts_json(found: Answers) -> str:
     """Every figure, with every digit."""
-    return json.dumps(
+    return json_text(
         {
             "setting": found.setting.name,
             "setting_hash": found.setting.hash,
@@ -120,7 +136,5 @@ def contrasts_json(found: Answers) -> str:
                 for each in found.answers
             ],
             "missing": [each.model_dump(exclude={"place"}) for each in found.missing],
-        },
-        indent=2,
-        ensure_ascii=False,
+        }
     )

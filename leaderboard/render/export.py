@@ -1,14 +1,12 @@
 """A board for programs: CSV and JSON with every digit."""
 
-import csv
 import dataclasses
-import io
-import json
 from typing import Any
 
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import DIAGNOSTICS, STAGES, MethodRow
 from leaderboard.render.sentences import NO_EVIDENCE, footnotes, verdict, verdicts
+from leaderboard.render.writers import csv_text, json_text
 from leaderboard.statistics.crossed import Components, Estimate
 
 
@@ -45,19 +43,12 @@ def _row_content(row: MethodRow) -> dict[str, Any]:
 
 def board_json(board: Leaderboard) -> str:
     """`board` as indented JSON."""
-    text = json.dumps(board_content(board), indent=2, ensure_ascii=False, allow_nan=False)
-    return text + "\n"
+    return json_text(board_content(board)) + "\n"
 
 
 def board_csv(board: Leaderboard) -> str:
     """`board` as CSV: one line per method, empty where undefined."""
-    buffer = io.StringIO()
-    lines = [_flat(board, row) for row in board.rows]
-    names = list(dict.fromkeys(name for line in lines for name in line))
-    writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return buffer.getvalue()
+    return csv_text([_flat(board, row) for row in board.rows])
 
 
 def _components(found: Estimate | None, prefix: str = "") -> dict[str, float | None]:

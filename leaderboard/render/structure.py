@@ -1,13 +1,14 @@
 """What `gti-bench structure` prints: associations as a table, what they can show, and JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from tabulate import tabulate
-
+from leaderboard.board.method_rows import STAGES
 from leaderboard.board.structure import FEWEST_METHODS, NUMBERS, Association, Points
+from leaderboard.render.entries import figure, word
 from leaderboard.render.numbers import NOTHING, STAGE_NAMES, p_value
+from leaderboard.render.table import Entry, Filled, Table, column
+from leaderboard.render.writers import json_text, terminal
 
 NAMES = {
     "effective_rank": "effective rank",
@@ -23,11 +24,12 @@ def structure_lines(points: Points, found: Sequence[Association]) -> list[str]:
     for group in dict.fromkeys(each.setting for each in found):
         own = [each for each in found if each.setting == group]
         lines += [heading(group, points.metric), ""]
-        header, rows = association_table(own)
-        align = ("left", "left", *["right"] * 5, "left")
-        grid = tabulate(rows, header, "simple", disable_numparse=True, colalign=align)
-        lines += [f"  {line}" for line in grid.splitlines()]
-        lines += ["", f"  {sentence(own, points.metric)}", ""]
+        lines += [
+            terminal(Table.of(own, COLUMNS), "  "),
+            "",
+            f"  {sentence(own, points.metric)}",
+            "",
+        ]
     return lines + notes_on(points, found)
 
 
@@ -36,32 +38,35 @@ def heading(setting: str | None, metric: str) -> str:
     return f"{setting or POOLED}: rows' structure against test {metric}"
 
 
-def association_table(found: Sequence[Association]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: a line for each number and stage."""
-    header = ["rows", "stage", "methods", "cells", "ρ", "95 % interval", "p", "verdict"]
-    rows = []
-    for each in found:
-        interval = NOTHING
-        if each.low is not None and each.high is not None:
-            interval = f"[{_signed(each.low)}, {_signed(each.high)}]"
-        rows.append(
-            [
-                NAMES[each.number],
-                STAGE_NAMES[each.stage],
-                str(each.num_methods),
-                str(each.num_cells),
-                NOTHING if each.rho is None else _signed(each.rho),
-                interval,
-                p_value(each.p),
-                each.verdict,
-            ]
-        )
-    return header, rows
+def _stage(each: Association) -> Entry:
+    """The stage, sorted by when it comes, then by the number."""
+    place = STAGES.index(each.stage) * len(NUMBERS) + NUMBERS.index(each.number)
+    return Entry(STAGE_NAMES[each.stage], f"stage {place:03d}")
+
+
+def _interval(each: Association) -> Entry:
+    """`[+.12, +.64]`, sorted by its lower end."""
+    if each.low is None or each.high is None:
+        return Entry(NOTHING, each.low)
+    return Entry(f"[{_signed(each.low)}, {_signed(each.high)}]", each.low)
 
 
 def _signed(rho: float) -> str:
     """`+.42`."""
     return f"{rho:+.2f}".replace("0.", ".", 1)
+
+
+COLUMNS: tuple[Filled[Association], ...] = (
+    column("rows", "rows", lambda each: word(NAMES[each.number]), "words"),
+    column("stage", "stage", _stage, "words"),
+    column("methods", "methods", lambda each: figure(each.num_methods, str)),
+    column("cells", "cells", lambda each: figure(each.num_cells, str)),
+    column("rho", "ρ", lambda each: figure(each.rho, _signed)),
+    column("interval", "95 % interval", _interval),
+    column("p", "p", lambda each: figure(each.p, p_value)),
+    column("verdict", "verdict", lambda each: word(each.verdict), "prose"),
+)
+"""What is said of each number and stage."""
 
 
 def no_cells(metric: str, setting: str | None = None, where: str = "") -> str:
@@ -131,4 +136,4 @@ def structure_json(points: Points, found: Sequence[Association]) -> str:
         "numbers": list(NUMBERS),
         "associations": [asdict(each) for each in found],
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return json_text(content)

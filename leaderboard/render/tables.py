@@ -1,24 +1,16 @@
 """A board as text: for the terminal, Markdown and LaTeX (`export` has CSV and JSON)."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
-from tabulate import SEPARATING_LINE, tabulate
-
 from leaderboard.board.board import Leaderboard
+from leaderboard.board.learning import Learning
 from leaderboard.board.method_rows import BASE, STAGES, MethodRow
+from leaderboard.render.entries import bounds, figure
 from leaderboard.render.export import board_csv, board_json
-from leaderboard.render.numbers import (
-    NOTHING,
-    duration,
-    flops,
-    interval,
-    p_value,
-    plain,
-    score,
-    signed,
-)
+from leaderboard.render.numbers import NOTHING, duration, flops, p_value, plain, score, signed
 from leaderboard.render.sentences import (
     NO_EVIDENCE,
     footnotes,
@@ -29,6 +21,9 @@ from leaderboard.render.sentences import (
     verdict,
     verdicts,
 )
+from leaderboard.render.table import Entry, Filled, Line, Table, column
+from leaderboard.render.writers import latex, markdown, terminal
+from leaderboard.statistics.crossed import Estimate
 
 Format = Literal["terminal", "md", "brief", "csv", "json", "latex"]
 
@@ -37,7 +32,6 @@ OTHER_METRICS = ("precision_good@10", "precision_any@10", "recall@10", "ndcg@10"
 
 SHOWN = ("better", "worse")
 """Verdicts on a difference that is shown."""
-Cells = list[str]
 
 
 def render(board: Leaderboard, form: Format = "terminal") -> str:
@@ -50,14 +44,40 @@ def render(board: Leaderboard, form: Format = "terminal") -> str:
     return forms[form](board)
 
 
-def _name(row: MethodRow) -> str:
+def method_line(row: MethodRow) -> Line:
+    """The line of `row`, found by its name, group and summary."""
+    return Line(row.key, row.group, f"{row.key} {row.group} {row.summary}")
+
+
+def _name(row: MethodRow) -> Entry:
     """The row's name with its marks; references in parentheses."""
-    return f"({row.key})" if row.kind == "reference" else row.key + marks(row)
+    text = f"({row.key})" if row.kind == "reference" else row.key + marks(row)
+    return Entry(text, row.key)
 
 
-def _with_sd(mean: float | None, sd: float | None) -> str:
+NAME: Filled[MethodRow] = column("method", "method", _name, "words")
+"""The first column of every table that has a line for each method."""
+
+
+def _mean_at(metric: str) -> Callable[[MethodRow], Entry]:
     """`.0402 ± .0012`, or the mean alone with one seed."""
-    return score(mean) if sd is None or mean is None else f"{score(mean)} ± {score(sd)}"
+
+    def entry(row: MethodRow) -> Entry:
+        mean, sd = row.means.get(metric), row.seed_sds.get(metric)
+        found = figure(mean)
+        return found if sd is None or mean is None else Entry(f"{found.text} ± {score(sd)}", mean)
+
+    return entry
+
+
+def _seeds(row: MethodRow) -> Entry:
+    """How many seeds a method has; a reference needs none."""
+    return figure(len(row.paths) if row.kind == "cell" else None, str)
+
+
+def _difference(row: MethodRow) -> Estimate | None:
+    """The difference from `mean`, if there is one."""
+    return None if row.difference is None else row.difference.estimate
 
 
 def _other_metrics(board: Leaderboard) -> list[str]:
@@ -69,63 +89,85 @@ def _other_metrics(board: Leaderboard) -> list[str]:
     ]
 
 
-def score_table(board: Leaderboard) -> tuple[Cells, list[Cells]]:
-    """Header and cells of the scores: mean ± sd, interval, difference from `mean`, p, ties.
+def score_table(board: Leaderboard) -> Table:
+    """The scores: mean ± sd, interval, difference from `mean`, p, ties, other metrics.
 
     The number of seeds is a column only where it differs; the title lists the seeds.
     """
-    others = _other_metrics(board)
     unlike = len({len(row.paths) for row in board.rows if row.kind == "cell"}) > 1
-    header = ["method", *(["seeds"] if unlike else []), board.metric, "95 % interval"]
-    header += [f"− {BASE}", "95 % interval", "p", "ties", *others]
-    body = []
-    for row in board.rows:
-        difference = row.difference
-        found = None if difference is None else difference.estimate
-        body.append(
-            [
-                _name(row),
-                *([str(len(row.paths)) if row.kind == "cell" else NOTHING] if unlike else []),
-                _with_sd(row.means.get(board.metric), row.seed_sds.get(board.metric)),
-                interval(row.score),
-                signed(None if found is None else found.mean),
-                interval(found, with_sign=True),
-                p_value(None if difference is None else difference.p),
-                row.ties or NOTHING,
-                *(_with_sd(row.means.get(name), row.seed_sds.get(name)) for name in others),
-            ]
-        )
-    return header, body
+    columns: list[Filled[MethodRow]] = [
+        NAME,
+        *([column("seeds", "seeds", _seeds)] if unlike else []),
+        column("score", board.metric, _mean_at(board.metric)),
+        column("interval", "95 % interval", lambda row: bounds(row.score), meaning="95 % interval"),
+        column(
+            "difference",
+            f"− {BASE}",
+            lambda row: figure(found.mean if (found := _difference(row)) else None, signed),
+            meaning=f"difference from {BASE}, paired by seed and user",
+        ),
+        column(
+            "difference_interval",
+            "95 % interval",
+            lambda row: bounds(_difference(row), with_sign=True),
+            meaning=f"of the difference from {BASE}",
+        ),
+        column(
+            "p",
+            "p",
+            lambda row: figure(row.difference.p if row.difference else None, p_value),
+            meaning="corrected by Holm over the methods",
+        ),
+        column(
+            "ties",
+            "ties",
+            lambda row: Entry(row.ties or NOTHING, row.ties or None),
+            "letters",
+            "methods that share a letter cannot be told apart",
+        ),
+        *(column(name, name, _mean_at(name)) for name in _other_metrics(board)),
+    ]
+    caption = f"Test {board.metric} of every method, best first; references in parentheses"
+    table = Table.of(board.rows, columns, method_line, "scores", caption)
+    return replace(table, sorted_by="score")
 
 
-def rows_table(board: Leaderboard) -> tuple[Cells, list[Cells]]:
-    """Header and cells of what became of the new rows at each stage, and of the cost."""
-    header = ["method", "effective rank", "RSA (Spearman)", "mean cosine", "text affinity"]
-    header += ["time", "FLOPs", "of it extra"]
-    body = []
-    for row in board.rows:
-        if row.kind == "reference":
-            continue
-        body.append(
-            [
-                _name(row),
-                _stages(row, "effective_rank", lambda value: plain(value, 1)),
-                _stages(row, "rsa_spearman", lambda value: score(value, 2)),
-                _stages(row, "cosine_mean", lambda value: score(value, 2)),
-                _stages(row, "text_affinity", lambda value: score(value, 2)),
-                duration(row.seconds),
-                flops(row.nominal_flops),
-                flops(row.extra_flops) if row.extra_flops else NOTHING,
-            ]
-        )
-    return header, body
+def new_rows_table(board: Leaderboard) -> Table:
+    """What became of the matrix's new rows at each stage, and the cost."""
+    columns: list[Filled[MethodRow]] = [
+        NAME,
+        column("effective_rank", "effective rank", _stages("effective_rank", 1)),
+        column("rsa", "RSA (Spearman)", _stages("rsa_spearman")),
+        column("cosine", "mean cosine", _stages("cosine_mean")),
+        column("text_affinity", "text affinity", _stages("text_affinity")),
+        column("time", "time", lambda row: figure(row.seconds, duration)),
+        column("flops", "FLOPs", lambda row: figure(row.nominal_flops, flops)),
+        column("extra", "of it extra", _extra),
+    ]
+    caption = "New rows at initialization → after grounding → after SFT, and cost per cell"
+    cells = [row for row in board.rows if row.kind == "cell"]
+    return Table.of(cells, columns, method_line, "rows", caption)
 
 
-def _stages(row: MethodRow, name: str, write: Callable[[float | None], str]) -> str:
-    """`1.0 → 12.3 → 14.1`: a number at initialization, after grounding if any, after SFT."""
-    return " → ".join(
-        write(row.diagnostics[stage][name]) for stage in STAGES if stage in row.diagnostics
-    )
+def _extra(row: MethodRow) -> Entry:
+    """What was spent of the extra budget; nothing where none was."""
+    return Entry(flops(row.extra_flops or None), row.extra_flops)
+
+
+def _stages(name: str, digits: int | None = None) -> Callable[[MethodRow], Entry]:
+    """`1.0 → 12.3 → 14.1`: a number at initialization, after grounding if any, after SFT.
+
+    Each is written with so many `digits`, or as a share.
+    """
+
+    def write(value: float | None) -> str:
+        return score(value, 2) if digits is None else plain(value, digits)
+
+    def entry(row: MethodRow) -> Entry:
+        found = [row.diagnostics[stage][name] for stage in STAGES if stage in row.diagnostics]
+        return Entry(" → ".join(map(write, found)), found[-1] if found else None)
+
+    return entry
 
 
 STAGES_NOTE = (
@@ -135,35 +177,37 @@ STAGES_NOTE = (
 )
 
 
-def learning_table(board: Leaderboard) -> tuple[Cells, list[Cells]]:
-    """Header and cells of the learning curves: where they end, when they reach `mean`'s end."""
-    header = ["method", "step 0", "end", f"− {BASE}'s end", "reached it", "steps"]
-    header += ["FLOPs of SFT", "in all", "time of SFT", "in all"]
-    body = []
-    for each in board.learning:
-        difference = signed(each.difference)
-        if each.difference_sd is not None and each.key != BASE:
-            difference += f" ± {score(each.difference_sd)}"
-        body.append(
-            [
-                _name(board.row(each.key)),
-                score(each.start),
-                score(each.end),
-                NOTHING if each.key == BASE else difference,
-                f"{each.num_reached} of {each.num_seeds}",
-                plain(each.steps, 0),
-                flops(each.nominal_flops),
-                flops(each.nominal_flops_in_all),
-                _lasting(each.paced_seconds),
-                _lasting(each.paced_seconds_in_all),
-            ]
-        )
-    return header, body
+def learning_table(board: Leaderboard) -> Table:
+    """The learning curves: where they end, when they reach `mean`'s end, at what cost."""
+    columns: list[Filled[Learning]] = [
+        column("method", "method", lambda each: _name(board.row(each.key)), "words"),
+        column("start", "step 0", lambda each: figure(each.start)),
+        column("end", "end", lambda each: figure(each.end)),
+        column("difference", f"− {BASE}'s end", _from_base),
+        column("reached", "reached it", _reached),
+        column("steps", "steps", lambda each: figure(each.steps, "{:.0f}".format)),
+        column("flops", "FLOPs of SFT", lambda each: figure(each.nominal_flops, flops)),
+        column("flops_in_all", "in all", lambda each: figure(each.nominal_flops_in_all, flops)),
+        column("time", "time of SFT", lambda each: figure(each.paced_seconds, duration)),
+        column("time_in_all", "in all", lambda each: figure(each.paced_seconds_in_all, duration)),
+    ]
+    caption = f"When each method first reaches the final validation score of {BASE}"
+    return Table.of(
+        board.learning, columns, lambda each: method_line(board.row(each.key)), "learning", caption
+    )
 
 
-def _lasting(seconds: float | None) -> str:
-    """A duration, where it is known."""
-    return NOTHING if seconds is None else duration(seconds)
+def _reached(each: Learning) -> Entry:
+    """How many seeds reached `mean`'s end."""
+    return Entry(f"{each.num_reached} of {each.num_seeds}", each.num_reached)
+
+
+def _from_base(each: Learning) -> Entry:
+    """The difference between a method's end and `mean`'s, with its sd over seeds."""
+    if each.key == BASE:
+        return Entry(NOTHING, each.difference)
+    sd = "" if each.difference_sd is None else f" ± {score(each.difference_sd)}"
+    return Entry(signed(each.difference) + sd, each.difference)
 
 
 def learning_note(board: Leaderboard) -> str:
@@ -180,26 +224,6 @@ def learning_note(board: Leaderboard) -> str:
     )
 
 
-def _aligned(header: Sequence[str], count: int) -> list[str]:
-    """Names to the left, figures to the right."""
-    return ["left", *["right"] * (count - 1)] if header else []
-
-
-def _ruled(board: Leaderboard, body: list[Cells]) -> list[Cells | str]:
-    """`body` with a rule around each run of references."""
-    ruled: list[Cells | str] = []
-    for place, (row, cells) in enumerate(zip(board.rows, body, strict=True)):
-        if place and row.kind != board.rows[place - 1].kind:
-            ruled.append(SEPARATING_LINE)
-        ruled.append(cells)
-    return ruled
-
-
-def _indented(text: str) -> str:
-    """`text` with two spaces before each line."""
-    return "\n".join(f"  {line}".rstrip() for line in text.splitlines())
-
-
 def _wrapped(sentence: str) -> str:
     """`sentence` as an indented paragraph with a hanging indent."""
     return textwrap.fill(sentence, 110, initial_indent="  ", subsequent_indent="    ")
@@ -214,19 +238,11 @@ def _table_notes(board: Leaderboard) -> list[str]:
 
 def _terminal(board: Leaderboard) -> str:
     """The board for people at a terminal."""
-    header, body = score_table(board)
-    parts = [title(board)]
-    if not board.evidence:
-        parts.append(NO_EVIDENCE)
-    align = _aligned(header, len(header))
-    grid = tabulate(_ruled(board, body), header, "simple", disable_numparse=True, colalign=align)
-    parts += ["", _indented(grid), ""]
+    parts = [title(board), *([] if board.evidence else [NO_EVIDENCE])]
+    parts += ["", terminal(score_table(board), "  "), ""]
     parts += [_wrapped(sentence) for sentence in verdicts(board)]
-    for header, body in (rows_table(board), learning_table(board)):
-        if body:
-            align = _aligned(header, len(header))
-            grid = tabulate(body, header, "simple", disable_numparse=True, colalign=align)
-            parts += ["", _indented(grid)]
+    for table in (new_rows_table(board), learning_table(board)):
+        parts += ["", terminal(table, "  ")] if table.lines else []
     parts += ["", *(_wrapped(note) for note in [*footnotes(board), *_table_notes(board)])]
     return "\n".join(parts) + "\n"
 
@@ -234,9 +250,8 @@ def _terminal(board: Leaderboard) -> str:
 def _markdown(board: Leaderboard) -> str:
     """The board as GitHub-flavoured Markdown."""
     parts = _markdown_head(board)
-    for header, body in (score_table(board), rows_table(board), learning_table(board)):
-        if body:
-            parts += [_markdown_table(header, body), ""]
+    for table in (score_table(board), new_rows_table(board), learning_table(board)):
+        parts += [markdown(table), ""] if table.lines else []
     parts += [f"- {sentence}" for sentence in verdicts(board)]
     parts += ["", *(f"<sub>{note}</sub>  " for note in [*footnotes(board), *_table_notes(board)])]
     return "\n".join(parts) + "\n"
@@ -244,7 +259,7 @@ def _markdown(board: Leaderboard) -> str:
 
 def _brief(board: Leaderboard) -> str:
     """Scores alone as Markdown, and in words the differences that are shown."""
-    parts = [*_markdown_head(board), _markdown_table(*score_table(board)), ""]
+    parts = [*_markdown_head(board), markdown(score_table(board)), ""]
     tested = [row for row in board.rows if row.kind == "cell" and row.difference is not None]
     shown = [row for row in tested if row.difference and row.difference.verdict in SHOWN]
     parts += [f"- {sentence}" for row in shown if (sentence := verdict(row)) is not None]
@@ -259,52 +274,9 @@ def _markdown_head(board: Leaderboard) -> list[str]:
     return [f"### {title(board)}", "", *([] if board.evidence else [f"**{NO_EVIDENCE}**", ""])]
 
 
-def _markdown_table(header: Cells, body: list[Cells]) -> str:
-    """A table in GitHub's flavour."""
-    align = _aligned(header, len(header))
-    return tabulate(body, header, "github", disable_numparse=True, colalign=align)
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "−": r"$-$",
-    "→": r"$\to$",
-    "†": r"\textdagger{}",
-    "‡": r"\textdaggerdbl{}",
-    "–": r"--",
-    "·": r"$\cdot$",
-    "<": r"$<$",
-}
-
-
-def latex_text(text: str) -> str:
-    """`text` with everything LaTeX would read as markup written out."""
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
 def _latex(board: Leaderboard) -> str:
-    """The board as a LaTeX table (package booktabs), references after a rule."""
-    header, body = score_table(board)
-    lines = [r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}"]
-    lines += [r"\toprule", " & ".join(map(latex_text, header)) + r" \\", r"\midrule"]
-    for place, (row, cells) in enumerate(zip(board.rows, body, strict=True)):
-        if place and row.kind != board.rows[place - 1].kind:
-            lines.append(r"\midrule")
-        lines.append(" & ".join(map(latex_text, cells)) + r" \\")
+    """The scores as a table of LaTeX, all that is said of them in its caption."""
     notes = [title(board) + ".", *verdicts(board), *footnotes(board)]
     if not board.evidence:
         notes.insert(1, NO_EVIDENCE)
-    caption = latex_text(" ".join(notes))
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{caption}}}", r"\end{table}"]
-    return "\n".join(lines) + "\n"
+    return latex(score_table(board), " ".join(notes)) + "\n"

@@ -2,25 +2,24 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from leaderboard.claims.against_ours import AgainstOurs, Compared, InSetting
 from leaderboard.claims.claims import Claim, ClaimsTable
-from leaderboard.claims.support import reported_differences
-from leaderboard.metrics.metrics import parse_metric
 from leaderboard.render.claims import (
-    BESIDE,
-    against_cells,
     at_most_sentence,
+    beside_table,
     by_reason,
-    claim_value,
     counted,
     counts_sentence,
+    reported,
     scored,
     support_table,
 )
+from leaderboard.render.entries import word
 from leaderboard.render.numbers import NOTHING
-from leaderboard.site.tables import Column, Entry, Line, Sort, Table
+from leaderboard.render.table import Column, Entry, Filled, Line, Table, column
 
 WORDS = {True: "yes", False: "no", None: NOTHING}
 
@@ -70,6 +69,7 @@ def source_of(compared: Compared, slugs: Slugs) -> Source:
     table = compared.table
     with_ours = [each for each in compared.claims if each.ours is not None]
     without = [each for each in compared.claims if each.ours is None]
+    support = support_table(table)
     groups = itertools.groupby(with_ours, key=lambda each: each.setting or "")
     reasons = enumerate(by_reason(without).items())
     unit = table.file.unit
@@ -85,81 +85,41 @@ def source_of(compared: Compared, slugs: Slugs) -> Source:
         ),
         notes=compared.notes,
         counts=counts_sentence(table),
-        support=_support(table),
+        support=support if support.lines else None,
         at_most=at_most_sentence(table),
     )
 
 
 def _beside(table: ClaimsTable, setting: str, found: Sequence[AgainstOurs], slugs: Slugs) -> Table:
     """The claims that something of `setting` stands beside."""
-    slug = slugs.get((table.key, setting))
-    text = ("reported", "metric", "verdict")
-    columns = [Column(name, text=name in text) for name in BESIDE[:-1]]
-    columns += [
-        Column("same direction", "of a difference that both show", text=True),
-        Column("within ours", "the reported number lies in our interval", text=True),
-        Column(BESIDE[-1], text=True),
-    ]
-    lines = []
-    for each in found:
-        *texts, verdict = against_cells(each, table.file.unit)
-        method = table.file.row(each.claim.name).method_of(setting) or ""
-        link = f"settings/{slug}.html#records-{method}" if slug and method else None
-        ours = each.ours
-        sorts: list[Sort] = [texts[0], _rising(texts[1]), each.claim.value]
-        sorts += [None, None] if ours is None else [ours.mean, ours.low]
-        entries = [
-            Entry(text, sort, link if place in (3, 4) else None)
-            for place, (text, sort) in enumerate(zip(texts, sorts, strict=True))
-        ]
-        entries += [Entry(WORDS[word], WORDS[word]) for word in (each.same_direction, each.within)]
-        entries.append(Entry(verdict, verdict))
-        lines.append(_line(entries))
-    caption = f"{table.file.title}, beside {setting}"
-    return Table(f"beside-{table.key}-{slug or setting}", caption, tuple(columns), tuple(lines))
+    made = beside_table(table, setting, found)
+    if slug := slugs.get((table.key, setting)):
+        made = replace(made, id=f"beside-{table.key}-{slug}")
+        methods = [table.file.row(each.claim.name).method_of(setting) for each in found]
+        links = [f"settings/{slug}.html#records-{method}" if method else None for method in methods]
+        for key in ("here", "interval"):
+            pairs = zip(made.entries(key), links, strict=True)
+            made = made.with_column(made[key], [replace(own, link=link) for own, link in pairs])
+    same = Column("same", "same direction", "words", "of a difference that both show")
+    within = Column("within", "within ours", "words", "the reported number lies in our interval")
+    made = made.with_column(same, [word(WORDS[each.same_direction]) for each in found], "verdict")
+    return made.with_column(within, [word(WORDS[each.within]) for each in found], "verdict")
 
 
 def _alone(name: str, rows: Mapping[str, Sequence[Claim]], unit: str) -> Table:
     """Reported numbers by row and metric."""
-    metrics = list(dict.fromkeys(claim.metric for own in rows.values() for claim in own))
-    columns = [Column("reported", text=True), *(Column(metric) for metric in metrics)]
-    lines = []
-    for row, own in rows.items():
-        by_metric = {claim.metric: claim for claim in own}
-        entries = [Entry(row, row)]
-        for metric in metrics:
-            claim = by_metric.get(metric)
-            found = None if claim is None else claim.value
-            entries.append(Entry(NOTHING if claim is None else claim_value(claim, unit), found))
-        lines.append(_line(entries))
+    by_metric = {row: {claim.metric: claim for claim in own} for row, own in rows.items()}
+    columns: list[Filled[str]] = [column("reported", "reported", word, "words")]
+    for metric in dict.fromkeys(claim.metric for own in rows.values() for claim in own):
+        columns.append(column(metric, metric, partial(_reported, by_metric, metric, unit)))
     caption = "As reported; nothing of ours stands beside these"
-    return Table(name, caption, tuple(columns), tuple(lines))
+    return Table.of(rows, columns, Line, name, caption)
 
 
-def _support(table: ClaimsTable) -> Table | None:
-    """The tests of the reported differences."""
-    header, body = support_table(table)
-    if not body:
-        return None
-    columns = tuple(Column(name, text=name in ("reported", "metric", "verdict")) for name in header)
-    lines = []
-    for texts, each in zip(body, reported_differences(table), strict=True):
-        zs = [each.z_users, each.z_prompts][: len(header) - 4]
-        sorts: list[Sort] = [texts[0], _rising(texts[1]), each.difference, *zs, texts[-1]]
-        lines.append(_line([Entry(t, s) for t, s in zip(texts, sorts, strict=True)]))
-    caption = f"{table.file.title}: what these numbers support by themselves"
-    return Table(f"support-{table.key}", caption, columns, tuple(lines))
-
-
-def _rising(metric: str) -> str:
-    """What sorts metrics by family and then by cutoff."""
-    family, cutoff = parse_metric(metric)
-    return f"{family}@{cutoff:09d}"
-
-
-def _line(entries: Sequence[Entry]) -> Line:
-    """A line that no filter chooses by."""
-    return Line(entries[0].text, "", "", tuple(entries))
+def _reported(rows: Mapping[str, Mapping[str, Claim]], metric: str, unit: str, row: str) -> Entry:
+    """What is reported of `row` at `metric`, if anything."""
+    claim = rows[row].get(metric)
+    return Entry(NOTHING) if claim is None else reported(claim, unit)
 
 
 @dataclass(frozen=True)

@@ -235,7 +235,7 @@ def setting_page(
         title=title(board),
         scores=tables.scores(board),
         checked=all(row.standing.verified is not None for row in board.rows),
-        rows=tables.rows(board),
+        rows=tables.new_rows(board),
         learning=tables.learning(board),
         contrasts=contrasts(beyond.answers),
         slices=slices(board, beyond.slices, own),

@@ -1,14 +1,14 @@
 """`gti-bench structure` on the page: its tables, its sentences, and its figure in inline SVG."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
 
 from leaderboard.board.structure import NUMBERS, Association, Floats, Points, associations
-from leaderboard.figures.intervals import Interval, draw_interval, draw_scale
+from leaderboard.figures.intervals import Interval
 from leaderboard.figures.looks import series
 from leaderboard.figures.palette import method_look, method_order
 from leaderboard.figures.structure_file import (
@@ -22,9 +22,10 @@ from leaderboard.figures.structure_file import (
 from leaderboard.figures.svg import Axis, bottom_axis, image, left_axis, number, tag, widened
 from leaderboard.records.canonical import digest_of
 from leaderboard.render.numbers import STAGE_NAMES
-from leaderboard.render.structure import NAMES, association_table, heading, notes_on, sentence
+from leaderboard.render.structure import COLUMNS, NAMES, heading, notes_on, sentence
+from leaderboard.render.table import Column, Entry, Filled, Line, Table
 from leaderboard.site.directory import slug
-from leaderboard.site.tables import Column, Entry, Line, Sort, Table, tick
+from leaderboard.site.tables import tick, with_intervals
 
 WIDTH, HEIGHT, LEFT, TOP, BASE = 250.0, 190.0, 40.0, 20.0, 36.0
 """Of a panel; `LEFT` and `BASE` are for its axes."""
@@ -149,55 +150,54 @@ def anchor_of(setting: str) -> str:
     return f"structure-{slug(setting, digest_of(setting))}"
 
 
-def _table(name: str, caption: str, by_metric: Mapping[str, Sequence[Association]]) -> Table:
-    """The verb's tables, one metric's right of the other's, with the intervals of ρ drawn."""
-    columns: list[Column] = []
-    lines: dict[tuple[str, str], list[Entry]] = {}
-    counts: list[tuple[int, int]] = []
-    for metric, found in by_metric.items():
-        header, body = association_table(found)
-        first = _told_before(found, counts) if columns else 0  # which cells they are, told once
-        counts = [(each.num_methods, each.num_cells) for each in found]
-        columns += [_column(each, metric) for each in header][first:]
-        for place, (texts, each) in enumerate(zip(body, found, strict=True)):
-            entries = _entries(texts, each, place, header.index("95 % interval"))
-            lines.setdefault((each.stage, each.number), []).extend(entries[first:])
-    # How many cells there are comes last: a narrow screen must show ρ.
-    counted = [place for place, each in enumerate(columns) if each.name in SAME[2:]]
-    order = [place for place in range(len(columns)) if place not in counted] + counted
-    rows = [Line(own[0].text, "", "", tuple(own[i] for i in order)) for own in lines.values()]
-    return Table(name, caption, tuple(columns[i] for i in order), tuple(rows))
-
-
-SAME = ("rows", "stage", "methods", "cells")
-"""Columns that depend on the metric only where a setting is not scored at one of them."""
+OF_ALL = ("rows", "stage")
+"""Columns that are the same for every metric."""
+COUNTS = ("methods", "cells")
+"""Columns that are another's only where a setting is not scored at one of the metrics."""
 RHO = Axis(-1.0, 1.0, 4.0, 96.0, tick)
 
 
-def _told_before(found: Sequence[Association], counts: Sequence[tuple[int, int]]) -> int:
-    """How many columns the metric before has filled for this one too; `counts` are its."""
-    same = [(each.num_methods, each.num_cells) for each in found] == list(counts)
-    return len(SAME) if same else SAME.index("methods")
+def _table(name: str, caption: str, by_metric: Mapping[str, Sequence[Association]]) -> Table:
+    """The verb's tables, one metric's right of the other's, with the intervals of ρ drawn."""
+    columns: list[Filled[Association]] = []
+    last: list[Filled[Association]] = []  # how many cells there are: a narrow screen must show ρ
+    before: list[tuple[int, int]] = []
+    for metric, found in by_metric.items():
+        counts = [(each.num_methods, each.num_cells) for each in found]
+        told = (*OF_ALL, *COUNTS) if counts == before else OF_ALL if before else ()
+        for column, entry in COLUMNS:
+            if column.key not in told:
+                own = (_column(column, metric), _at(found, entry))
+                (last if column.key in COUNTS else columns).append(own)
+        before = counts
+    lines = next(iter(by_metric.values()))
+    columns += last
+    table = Table.of(lines, columns, lambda each: Line(NAMES[each.number]), name, caption)
+    for metric, found in by_metric.items():
+        drawn = [None if a.rho is None else Interval(a.rho, a.low, a.high) for a in found]
+        kinds = [_kind(each) for each in found]
+        table = with_intervals(table, _key("interval", metric), RHO, drawn, kinds)
+    return table
 
 
-def _column(name: str, metric: str) -> Column:
-    """The column `name` of the verb's table against `metric`."""
-    scale = draw_scale(RHO) if name == "95 % interval" else None
-    shown = f"ρ, {metric}" if name == "ρ" else name
-    title = "" if name in SAME else f"with test {metric}"
-    text = name in ("rows", "stage", "verdict")
-    return Column(shown, title, text=text, wide=name == "verdict", scale=scale)
+def _key(key: str, metric: str) -> str:
+    """The key of a column of the verb's table against `metric`."""
+    return f"{key}, {metric}"
 
 
-def _entries(texts: Sequence[str], found: Association, place: int, drawn: int) -> list[Entry]:
-    """One line of the verb's table, its interval drawn in column `drawn`."""
-    sorts: list[Sort] = [texts[0], f"stage {place:03d}", found.num_methods, found.num_cells]
-    sorts += [found.rho, found.low, found.p, found.verdict]
-    entries = [Entry(text, sort) for text, sort in zip(texts, sorts, strict=True)]
-    interval = None if found.rho is None else Interval(found.rho, found.low, found.high)
-    drawing = draw_interval(RHO, interval, _kind(found))
-    entries[drawn] = replace(entries[drawn], drawing=drawing)
-    return entries
+def _column(column: Column, metric: str) -> Column:
+    """The verb's `column` against `metric`."""
+    name = f"ρ, {metric}" if column.key == "rho" else column.name
+    meaning = "" if column.key in (*OF_ALL, *COUNTS) else f"with test {metric}"
+    return replace(column, key=_key(column.key, metric), name=name, meaning=meaning)
+
+
+def _at(
+    found: Sequence[Association], entry: Callable[[Association], Entry]
+) -> Callable[[Association], Entry]:
+    """What `entry` says of the one among `found` that has the same stage and number."""
+    own = {(each.stage, each.number): entry(each) for each in found}
+    return lambda each: own[each.stage, each.number]
 
 
 def _kind(found: Association) -> str:

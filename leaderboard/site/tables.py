@@ -1,12 +1,10 @@
-"""The tables of a page: the texts of `gti-bench table`, what sorts them, where they lead."""
+"""The tables of a page: those of `gti-bench table`, with intervals drawn and links to records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-
-from markupsafe import Markup
+from dataclasses import replace
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.method_rows import STAGES, MethodRow, metrics_of
+from leaderboard.board.method_rows import MethodRow, metrics_of
 from leaderboard.figures.intervals import (
     Interval,
     beyond_scores,
@@ -14,84 +12,17 @@ from leaderboard.figures.intervals import (
     draw_scale,
     interval_axis,
 )
+from leaderboard.figures.svg import Axis
 from leaderboard.records.cells import Cell
+from leaderboard.render.entries import figure, word
 from leaderboard.render.numbers import NOTHING
-from leaderboard.render.tables import learning_table, rows_table, score_table
+from leaderboard.render.table import Column, Entry, Filled, Line, Table, column
+from leaderboard.render.tables import learning_table, method_line, new_rows_table, score_table
 from leaderboard.site.summary import at_one_seed
 from leaderboard.statistics.crossed import Estimate
 
 MOST_LINKS = 10
 """Seeds linked one by one in a row."""
-
-Sort = float | str | None
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column's name, what it means, and its axis where intervals are drawn in it.
-
-    `text`: sorted as words, upwards first; `wide`: its text may take several lines.
-    """
-
-    name: str
-    title: str = ""
-    text: bool = False
-    wide: bool = False
-    scale: Markup | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A table's cell: its text, what it is sorted by, where it leads, and what is drawn in it.
-
-    `links` are further addresses by name, shown in place of the text; `below` is a remark on the
-    text, beside what is drawn; `state` marks a row's standing.
-    """
-
-    text: str
-    sort: Sort = None
-    link: str | None = None
-    drawing: Markup | None = None
-    links: tuple[tuple[str, str], ...] = ()
-    below: str = ""
-    state: bool = False
-
-
-@dataclass(frozen=True)
-class Line:
-    """A table's row; the first entry is its header.
-
-    `group` and `search` are what the filter chooses by; `id` is what links lead to.
-    """
-
-    key: str
-    group: str
-    search: str
-    entries: tuple[Entry, ...]
-    id: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its caption; `sorted_by` is the column it is sorted by, downwards.
-
-    `stacked`: what is drawn in a cell stands below its text, not beside it.
-    """
-
-    id: str
-    caption: str
-    columns: tuple[Column, ...]
-    lines: tuple[Line, ...]
-    sorted_by: int | None = None
-    stacked: bool = False
-
-
-MEANINGS = {
-    "ties": "methods that share a letter cannot be told apart",
-    "p": "corrected by Holm over the methods",
-    "− mean": "difference from mean, paired by seed and user",
-    "95 % interval": "95 % interval",
-}
 
 
 def _interval(row: MethodRow, difference: bool) -> Interval | None:
@@ -132,65 +63,46 @@ def _seed_links(row: MethodRow) -> Entry:
 
 def scores(board: Leaderboard) -> Table:
     """The main table: scores, differences with intervals drawn, ties, standing, records."""
-    header, body = score_table(board)
-    if "seeds" in header:  # a column of links of our own stands for their number
-        place = header.index("seeds")
-        header, body = _without(header, place), [_without(texts, place) for texts in body]
-    others = header[header.index("ties") + 1 :]
-    own = header.index(board.metric)
-    drawn = {own + 1: drawn_intervals(board.rows, False)}
-    drawn[own + 3] = drawn_intervals(board.rows, True)
-    columns = [
-        Column(
-            name,
-            "of the difference from mean" if place == own + 3 else MEANINGS.get(name, ""),
-            text=name in ("method", "ties"),
-            scale=drawn[place][0] if place in drawn else None,
-        )
-        for place, name in enumerate(header)
-    ]
-    columns.append(Column("standing", "claimed, verified or reproduced", text=True))
-    columns.append(Column("seeds", "each leads to its record"))
-    lines = []
-    for index, (row, texts) in enumerate(zip(board.rows, body, strict=True)):
-        entries = entries_of(row, texts, _score_sorts(board, row, others))
-        for place, (_, drawings) in drawn.items():
-            entries[place] = replace(entries[place], drawing=drawings[index])
-        entries.append(Entry(row.standing.state, row.standing.state, state=True))
-        entries.append(_seed_links(row))
-        lines.append(line_of(row, entries))
-    caption = f"Test {board.metric} of every method, best first; references in parentheses"
-    return Table("scores", caption, tuple(columns), tuple(lines), own)
+    # A column of links of our own stands for the number of seeds.
+    table = linked(score_table(board).without("seeds"))
+    table = with_intervals_of(table, "interval", board.rows, difference=False)
+    table = with_intervals_of(table, "difference_interval", board.rows, difference=True)
+    table = table.with_column(
+        Column("standing", "standing", "state", "claimed, verified or reproduced"),
+        [word(row.standing.state) for row in board.rows],
+    )
+    return table.with_column(
+        Column("records", "seeds", meaning="each leads to its record"),
+        [_seed_links(row) for row in board.rows],
+    )
 
 
-def _without(cells: Sequence[str], place: int) -> list[str]:
-    return [*cells[:place], *cells[place + 1 :]]
-
-
-def drawn_intervals(rows: Sequence[MethodRow], difference: bool) -> tuple[Markup, list[Markup]]:
-    """A column's axis and the intervals of its `rows`: of the scores, or of the differences."""
+def with_intervals_of(
+    table: Table, key: str, rows: Sequence[MethodRow], *, difference: bool
+) -> Table:
+    """`table` with the intervals of `rows` in column `key`: of scores, or of differences."""
     found = [_interval(row, difference) for row in rows]
     axis = interval_axis([each for each in found if each is not None], tick, zero=difference)
-    drawings = [
-        draw_interval(axis, each, _kind(row, difference))
-        for row, each in zip(rows, found, strict=True)
-    ]
-    return draw_scale(axis), drawings
+    return with_intervals(table, key, axis, found, [_kind(row, difference) for row in rows])
 
 
-def _score_sorts(board: Leaderboard, row: MethodRow, others: Sequence[str]) -> list[Sort]:
-    """What the columns of `score_table`, without `seeds`, are sorted by."""
-    found = row.difference.estimate if row.difference else None
-    return [
-        row.key,
-        row.means.get(board.metric),
-        row.score.low if row.score else None,
-        found.mean if found else None,
-        found.low if found else None,
-        row.difference.p if row.difference else None,
-        row.ties or None,
-        *(row.means.get(name) for name in others),
+def with_intervals(
+    table: Table, key: str, axis: Axis, found: Sequence[Interval | None], kinds: Sequence[str]
+) -> Table:
+    """`table` with `found` drawn in column `key`, line by line, and their axis above them.
+
+    Args:
+        table: whose lines they are of.
+        key: of the column.
+        axis: theirs.
+        found: the intervals.
+        kinds: their CSS classes.
+    """
+    entries = [
+        replace(own, drawing=draw_interval(axis, each, kind))
+        for own, each, kind in zip(table.entries(key), found, kinds, strict=True)
     ]
+    return table.with_column(replace(table[key], scale=draw_scale(axis)), entries)
 
 
 def tick(value: float) -> str:
@@ -199,87 +111,87 @@ def tick(value: float) -> str:
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 
 
-def line_of(row: MethodRow, entries: Sequence[Entry]) -> Line:
-    """The line of `row`, found by its name, group and summary."""
-    return Line(row.key, row.group, f"{row.key} {row.group} {row.summary}", tuple(entries))
+def linked(table: Table) -> Table:
+    """`table` whose names lead to the methods and whose figures lead to their records."""
+
+    def entries(line: Line) -> dict[str, Entry]:
+        return {key: _linked(line.key, key, entry) for key, entry in line.entries.items()}
+
+    return replace(table, lines=tuple(replace(line, entries=entries(line)) for line in table.lines))
 
 
-def rows(board: Leaderboard) -> Table | None:
-    """What became of the new rows, and the cost; sorted by the last stage's numbers."""
-    header, body = rows_table(board)
-    cells = [row for row in board.rows if row.kind == "cell"]
-    if not body:
-        return None
-    names = ("effective_rank", "rsa_spearman", "cosine_mean", "text_affinity")
-    lines = []
-    for row, texts in zip(cells, body, strict=True):
-        sorts: list[Sort] = [row.key, *(_last(row, name) for name in names)]
-        sorts += [row.seconds, row.nominal_flops, row.extra_flops]
-        lines.append(line_of(row, entries_of(row, texts, sorts)))
-    caption = "New rows at initialization → after grounding → after SFT, and cost per cell"
-    return Table("rows", caption, _columns(header), tuple(lines))
+def _linked(method: str, key: str, entry: Entry) -> Entry:
+    """`entry` of column `key`, with an address if it is a name or has figures."""
+    if key == "method":
+        return replace(entry, link=f"../methods/{method}.html")
+    has_figures = any(map(str.isdigit, entry.text))
+    link = f"#records-{method}" if has_figures else None
+    return replace(entry, text=entry.text or NOTHING, link=link)
 
 
-def _last(row: MethodRow, name: str) -> float | None:
-    """The number called `name` after the last stage that has one."""
-    found = [row.diagnostics[s][name] for s in STAGES if s in row.diagnostics]
-    return found[-1] if found else None
+def new_rows(board: Leaderboard) -> Table | None:
+    """What became of the new rows, and the cost; None without a method."""
+    table = linked(new_rows_table(board))
+    return table if table.lines else None
 
 
 def learning(board: Leaderboard) -> Table | None:
-    """Who reaches `mean`'s final validation score, and at what cost."""
-    header, body = learning_table(board)
-    if not body:
-        return None
-    lines = []
-    for each, texts in zip(board.learning, body, strict=True):
-        sorts: list[Sort] = [each.key, each.start, each.end, each.difference, each.num_reached]
-        sorts += [each.steps, each.nominal_flops, each.nominal_flops_in_all]
-        sorts += [each.paced_seconds, each.paced_seconds_in_all]
-        row = board.row(each.key)
-        lines.append(line_of(row, entries_of(row, texts, sorts)))
-    caption = "When each method first reaches the final validation score of mean"
-    return Table("learning", caption, _columns(header), tuple(lines))
-
-
-def _columns(header: Sequence[str]) -> tuple[Column, ...]:
-    return tuple(Column(name, text=name == "method") for name in header)
-
-
-def entries_of(row: MethodRow, texts: Sequence[str], sorts: Sequence[Sort]) -> list[Entry]:
-    """Entries whose first leads to the method and whose figures lead to its records."""
-    first = Entry(texts[0], sorts[0], f"../methods/{row.key}.html")
-    rest = zip(texts[1:], sorts[1:], strict=True)
-    link = f"#records-{row.key}"
-    return [
-        first,
-        *(Entry(t or NOTHING, s, link if any(map(str.isdigit, t)) else None) for t, s in rest),
-    ]
+    """Who reaches `mean`'s final validation score, and at what cost; None without curves."""
+    table = linked(learning_table(board))
+    return table if table.lines else None
 
 
 def records(board: Leaderboard, by_method: Mapping[str, Sequence[Cell]]) -> Table:
     """Every record behind the board: its score with all digits, its digests, where it ran."""
-    header = ["record", board.metric, "digest", "code", "machine", "warnings"]
-    lines = []
-    for row in board.rows:
-        for place, cell in enumerate(by_method[row.key]):
-            record = cell.record
-            value = metrics_of(record).get(board.metric)
-            where = record.environment.instruction_set or record.environment.machine
-            commit = (record.code.commit or "unknown")[:10] + ("+" if record.code.dirty else "")
-            address = f"../{row.paths[record.seed].as_posix()}"
-            texts = [
-                Entry(f"{row.key} · seed {record.seed}", f"{row.key} {record.seed:09d}", address),
-                Entry(NOTHING if value is None else repr(value), value, address),
-                Entry(record.digest[:12], record.digest),
-                Entry(commit, commit),
-                Entry(f"{where}, {record.environment.device}", where),
-                Entry("; ".join(record.warnings) or NOTHING, len(record.warnings)),
-            ]
-            line = line_of(row, texts)
-            lines.append(line if place else replace(line, id=f"records-{row.key}"))
-    columns = tuple(
-        Column(name, text=name not in (board.metric, "warnings"), wide=name == "warnings")
-        for name in header
-    )
-    return Table("records", "Every record behind this board", columns, tuple(lines))
+
+    def address(cell: Cell) -> str:
+        record = cell.record
+        return f"../{board.row(record.method.key).paths[record.seed].as_posix()}"
+
+    def name(cell: Cell) -> Entry:
+        key, seed = cell.record.method.key, cell.record.seed
+        return Entry(f"{key} · seed {seed}", f"{key} {seed:09d}", address(cell))
+
+    def value(cell: Cell) -> Entry:
+        found = figure(metrics_of(cell.record).get(board.metric), repr)
+        return replace(found, link=address(cell))
+
+    def line(cell: Cell) -> Line:
+        key = cell.record.method.key
+        found = method_line(board.row(key))
+        return replace(found, id=f"records-{key}") if cell is by_method[key][0] else found
+
+    columns: list[Filled[Cell]] = [
+        column("record", "record", name, "words"),
+        column("score", board.metric, value),
+        column("digest", "digest", _digest, "words"),
+        column("code", "code", _code, "words"),
+        column("machine", "machine", _machine, "words"),
+        column("warnings", "warnings", _warnings, "prose"),
+    ]
+    cells = [cell for row in board.rows for cell in by_method[row.key]]
+    return Table.of(cells, columns, line, "records", "Every record behind this board")
+
+
+def _digest(cell: Cell) -> Entry:
+    """The beginning of the record's digest."""
+    return Entry(cell.record.digest[:12], cell.record.digest)
+
+
+def _code(cell: Cell) -> Entry:
+    """The commit, with a mark where changes were not committed."""
+    code = cell.record.code
+    return word((code.commit or "unknown")[:10] + ("+" if code.dirty else ""))
+
+
+def _machine(cell: Cell) -> Entry:
+    """Where the cell ran, sorted by the instruction set."""
+    ran = cell.record.environment
+    where = ran.instruction_set or ran.machine
+    return Entry(f"{where}, {ran.device}", where)
+
+
+def _warnings(cell: Cell) -> Entry:
+    """What the run warned of, sorted by how much."""
+    found = cell.record.warnings
+    return Entry("; ".join(found) or NOTHING, len(found))

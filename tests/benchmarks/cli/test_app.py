@@ -49,7 +49,7 @@ def test_methods_are_listed_by_group_within_the_terminals_width(width):
     assert max(map(len, text.splitlines())) <= width
     flowed = " ".join(text.split())
     for row in rows:
-        assert f"{row['method']} {row['new rows']} {row['source']}" in flowed
+        assert f"{row['method']} {row['summary']} {row['source']}" in flowed
     groups = [line for line in text.splitlines() if line.startswith("--methods")]
     assert groups == ["--methods core", "--methods initializations", "--methods controls"]
     assert "arXiv 2311.09049 §3.3; extra budget before and beside SFT" in flowed
@@ -57,15 +57,24 @@ def test_methods_are_listed_by_group_within_the_terminals_width(width):
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_settings_and_backbones_fit_the_terminals_width(width):
-    from benchmarks.cli.listing import entry_lines, list_backbones, list_settings
+    from benchmarks.cli.listing import (
+        backbone_lines,
+        list_backbones,
+        list_settings,
+        setting_lines,
+    )  # fmt: skip
 
-    for rows in (list_settings(), list_backbones()):
-        text = entry_lines(rows, width)
+    for name, rows, lines in (
+        ("setting", list_settings(), setting_lines),
+        ("backbone", list_backbones(), backbone_lines),
+    ):
+        text = lines(rows, width)
         assert max(map(len, text.splitlines())) <= width
         flowed = " ".join(text.split())
         for row in rows:
-            name, what, *facts = row.values()
-            assert f"{name} {what} {'; '.join(facts)}" in flowed
+            assert f"{row[name]} {row.get('summary') or row['title']} " in flowed
+    flowed = " ".join(setting_lines(list_settings(), width).split())
+    assert "ml-100k; nano; sequence prompts; 3 × 64 codes; 3 seeds" in flowed
 
 
 def test_verify_finds_that_there_is_nothing(gti_bench, tmp_path):

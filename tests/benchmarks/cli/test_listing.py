@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from benchmarks.cli.listing import as_json, dataset_lines, list_datasets
+from benchmarks.cli.listing import dataset_lines, list_datasets, listed
 from benchmarks.datasets import CARDS, DATA_VARIABLE
 from benchmarks.inputs.catalogue import find_setting
 
@@ -55,7 +56,7 @@ def test_every_card_is_shown_within_the_terminal(data: Path, width: int) -> None
 
 
 def test_json_has_the_whole_card(data: Path) -> None:
-    rows = json.loads(as_json(list_datasets(offline=True)))
+    rows = json.loads(listed("datasets", 80, as_json=True, offline=True))
     by_name = {row["name"]: row for row in rows}
     assert set(by_name) == set(CARDS)
     assert [row["options"]["unit"] for row in rows if row["name"] == "vibrent"] == [
@@ -91,3 +92,27 @@ def test_a_dataset_that_is_not_here_says_where_it_is_and_what_it_should_be(data:
         f" interactions · content {pinned}"
     )
     assert "about 24,773 users, 9,923 items" in last
+
+
+@pytest.mark.parametrize("what", ["settings", "methods", "backbones"])
+def test_json_names_every_field_as_a_program_would(what: Literal["settings"]) -> None:
+    rows = json.loads(listed(what, 80, as_json=True))
+    assert rows
+    assert {name for row in rows for name in row if not name.isidentifier()} == set()
+    assert all(row.keys() == rows[0].keys() for row in rows)
+    assert not any(value in ("", "–") for row in rows for value in row.values())
+
+
+def test_json_says_what_a_method_spends_and_what_a_setting_is_made_of() -> None:
+    methods = {row["method"]: row for row in json.loads(listed("methods", 80, as_json=True))}
+    assert methods["mean"]["spends_a"] is None
+    assert methods["gti"]["spends_a"] == {"before": 1.0}
+    assert methods["gti_lc_rec"]["spends_a"] == {"before": 0.5, "beside": 0.5}
+    settings = {row["setting"]: row for row in json.loads(listed("settings", 80, as_json=True))}
+    found, setting = settings["ml-100k-nano"], find_setting("ml-100k-nano").setting
+    assert found["seeds"] == [0, 1, 2]
+    assert (found["levels"], found["codes"]) == (
+        setting.semantic_ids.levels,
+        setting.semantic_ids.codes,
+    )
+    assert settings["ml-100k-search-nano"]["prompts"] == "query"

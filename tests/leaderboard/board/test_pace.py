@@ -87,9 +87,7 @@ def test_equal_work_takes_equal_time_in_the_table_however_busy_the_machine(facto
     before = found["gti"].paced_seconds_in_all - found["gti"].paced_seconds
     # The factory's `gti` alone grounds, so that the pace of grounding is its own.
     assert before == pytest.approx(found["gti"].seconds_in_all - found["gti"].seconds)
-    header, body = learning_table(board)
-    column = header.index("time of SFT")
-    assert len({line[column] for line in body}) == 1
+    assert len({line.entries["time"].text for line in learning_table(board).lines}) == 1
     assert "FLOPs at one pace" in learning_note(board)
     assert json.loads(render(board, "json"))["pace"]["num_cells"] == 3
 

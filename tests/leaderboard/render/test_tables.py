@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from leaderboard.records.cells import LeaderboardError
 from leaderboard.render import numbers
 from leaderboard.render.explain import explain
 from leaderboard.render.sentences import NO_EVIDENCE, verdict, verdicts
-from leaderboard.render.tables import latex_text, render
+from leaderboard.render.tables import learning_table, new_rows_table, render, score_table
 
 
 @pytest.fixture
@@ -139,6 +140,20 @@ def test_marks_are_explained(factory: Any) -> None:
     assert "gti is under-trained and supports no claim" in " ".join(text.split())
 
 
+def test_a_figure_is_sorted_by_what_it_says(board: Any) -> None:
+    read = 0
+    for table, keys, place, error in (
+        (score_table(board), ("score", "interval", "difference", "difference_interval"), 0, 5e-5),
+        (new_rows_table(board), ("rsa", "cosine", "text_affinity"), -1, 5e-3),
+        (learning_table(board), ("start", "end", "difference"), 0, 5e-5),
+    ):
+        for entry in (entry for key in keys for entry in table.entries(key)):
+            if found := re.findall(r"[-+]?\d*\.\d+", entry.text):
+                read += 1
+                assert float(found[place]) == pytest.approx(entry.value, abs=1.01 * error)
+    assert read > 40
+
+
 def test_csv_and_json_hold_every_digit(board: Any) -> None:
     rows = list(csv.DictReader(io.StringIO(render(board, "csv"))))
     content = json.loads(render(board, "json"))
@@ -190,10 +205,6 @@ def test_latex_is_a_booktabs_table_without_bare_markup(board: Any) -> None:
     assert text.isascii()
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len({line.count(" & ") for line in rows}) == 1
-
-
-def test_latex_text_writes_markup_out() -> None:
-    assert latex_text("a_b & 5% {x}") == r"a\_b \& 5\% \{x\}"
 
 
 def test_equal_records_give_equal_tables(whole_board: Path) -> None:

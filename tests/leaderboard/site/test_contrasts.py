@@ -4,25 +4,25 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.board.contrasts import load_contrasts
-from leaderboard.render.contrasts import answer_table
+from leaderboard.render.contrasts import contrast_table
 
 
 def test_the_page_shows_what_the_verb_says_pair_by_pair(pages: Any, hostile_results: Path) -> None:
     found, _ = load_contrasts([[hostile_results]], "toy")
-    header, body = answer_table(found, repeat=True)
+    verbs = contrast_table(found)
     (table,) = pages["settings/toy.html"].find("table", id="contrasts")
     names = [head.find("button")[0].text for head in table.find("thead")[0].find("th")]
     shown_first = ["difference", found.metric, "p", "verdict", "95 % interval"]
     assert names[:5] == shown_first
     assert names[-2:] == ["question", "what it isolates"]
-    header = [name or found.metric for name in header]
-    assert sorted(names) == sorted(header)
+    keys = {column.name or found.metric: column.key for column in verbs.columns}
+    assert sorted(names) == sorted(keys)
     lines = table.find("tbody")[0].find("tr")
-    assert len(lines) == len(body) > 0
-    for line, texts in zip(lines, body, strict=True):
+    assert len(lines) == len(verbs.lines) > 0
+    for line, own in zip(lines, verbs.lines, strict=True):
         cells = [*line.find("th"), *line.find("td")]
         shown = dict(zip(names, (cell.text for cell in cells), strict=True))
-        assert shown == dict(zip(header, texts, strict=True))
+        assert shown == {name: own.entries[key].text for name, key in keys.items()}
         assert len(line.find("svg")) == 1
 
 
