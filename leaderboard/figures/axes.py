@@ -39,7 +39,7 @@ class Scale:
     linear_to: float = 1.0
     write: str = COMPACT
     ticks: Sequence[float] | None = None
-    count: int = 5
+    count: int = 4
 
     def ends(self, values: Sequence[float]) -> tuple[float, float]:
         """From where to where the axis goes for `values`."""
@@ -88,9 +88,15 @@ def powers(low: float, high: float, most: int = MOST_POWERS) -> tuple[list[float
     first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
     apart = max(1, -(-(last - first + 1) // most))
     found = range(last, first - 1, -apart)
-    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-    texts = {f"{power}": f"10{str(power).translate(raised)}" if power else "1" for power in found}
+    texts = {f"{power}": _power(power) for power in found}
     return [10.0**power for power in found], f"{texts}[round(log(datum.value) / LN10)]"
+
+
+def _power(exponent: int) -> str:
+    """A power of ten: `.01`, `1e-6`; raised digits are in no font that comes with vl-convert."""
+    if exponent < -4 or exponent > 4:
+        return f"1e{exponent}"
+    return f"{10.0**exponent:g}".removeprefix("0")
 
 
 def spread(places: Sequence[float], low: float, high: float, gap: float) -> list[float]:

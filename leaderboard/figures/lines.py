@@ -163,7 +163,6 @@ def _row(key: str, label: str, look: Look, place: float, count: int) -> dict[str
     return {
         "method": key,
         "label": label,
-        "weight": "bold" if key == BASE else "normal",
         "color": look.color,
         "dash": look.dash,
         "place": place,
@@ -174,7 +173,7 @@ def _row(key: str, label: str, look: Look, place: float, count: int) -> dict[str
 def _names(place: alt.Y) -> alt.UnitSpec:
     """The methods' names."""
     text = {"x": alt.value(NAME), "y": place, "text": alt.Text(field="label", type="nominal")}
-    style = {"align": "left", "fontWeight": alt.ExprRef("datum.weight"), "color": INK}
+    style = {"align": "left", "color": INK}
     return layer("name", "text", METHOD | text, style=style)
 
 

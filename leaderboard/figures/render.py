@@ -6,6 +6,7 @@ Liberation Sans, comes with vl-convert.
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -31,6 +32,8 @@ Channels = dict[str, Any]
 """Channel, as Vega-Lite calls it → its definition."""
 Content = dict[str, Any]
 """A Vega-Lite chart as JSON has it."""
+RESOURCES = re.compile(rb"^(?: */\w+ \d+ 0 R\n){2,}", re.MULTILINE)
+"""Lines of a PDF, each of which names a resource and the object that it is."""
 PICTURE = "data:,"
 """Stands in a chart for the address of its picture."""
 
@@ -143,12 +146,20 @@ def save(
     files = {
         "svg": svg.encode(),
         "png": vl_convert.svg_to_png(svg, scale=2),
-        "pdf": vl_convert.svg_to_pdf(svg),
+        "pdf": _steady(vl_convert.svg_to_pdf(svg)),
     }
     paths = [out / f"{name}.{kind}" for kind in files]
     for path, written in zip(paths, files.values(), strict=True):
         write_atomically(path, written)
     return paths
+
+
+def _steady(pdf: bytes) -> bytes:
+    """`pdf` with the lists of its resources in order: vl-convert writes them in any.
+
+    Nothing else depends on chance as long as a figure has one font, and nothing changes its place.
+    """
+    return RESOURCES.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), pdf)
 
 
 def _panel(figure: Figure) -> Content:
