@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import numpy as np
+from scipy.optimize import isotonic_regression
 
 from leaderboard.figures.intervals import widened
 from leaderboard.figures.theme import LINE
@@ -106,20 +108,10 @@ def spread(places: Sequence[float], low: float, high: float, gap: float) -> list
     """
     if not places:
         return []
-    if gap * (len(places) - 1) > high - low:
-        gap = (high - low) / (len(places) - 1)
-    order = sorted(range(len(places)), key=lambda index: (places[index], index))
-    # Runs of labels that touch move together: each run stands at the mean of what it wishes for.
-    runs: list[tuple[float, int]] = []
-    for position, index in enumerate(order):
-        wish, size = places[index] - gap * position, 1
-        while runs and runs[-1][0] / runs[-1][1] > wish / size:
-            last, count = runs.pop()
-            wish, size = wish + last, size + count
-        runs.append((wish, size))
-    flat = [total / size for total, size in runs for _ in range(size)]
-    top = high - gap * (len(places) - 1)
-    moved = [0.0] * len(places)
-    for position, index in enumerate(order):
-        moved[index] = min(max(flat[position], low), top) + gap * position
-    return moved
+    gap = min(gap, (high - low) / max(len(places) - 1, 1))
+    order = np.argsort(places, kind="stable")
+    steps = gap * np.arange(len(places))
+    nearest = isotonic_regression(np.array(places)[order] - steps).x
+    moved = np.empty(len(places))
+    moved[order] = np.clip(nearest, low, high - gap * (len(places) - 1)) + steps
+    return list(moved.tolist())

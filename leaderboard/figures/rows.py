@@ -3,14 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from leaderboard.board.method_rows import STAGES
+from leaderboard.figures.axes import Scale
 from leaderboard.figures.cosines import cosines
-from leaderboard.figures.lines import Line
+from leaderboard.figures.lines import Line, draw_lines
+from leaderboard.figures.palette import method_look
 from leaderboard.figures.render import Figure
-from leaderboard.figures.spectra import spectra, spectrum
 from leaderboard.records.cells import Cell
-from leaderboard.records.diagnostics import read_diagnostics
+from leaderboard.records.diagnostics import StageArrays, read_diagnostics
 from leaderboard.records.record import diagnostics_path
+from leaderboard.render.numbers import STAGE_NAMES
+
+LEAST = 1e-6
+"""Smaller values are drawn there."""
 
 
 @dataclass
@@ -45,12 +52,36 @@ def row_figures(by_method: Mapping[str, Sequence[Cell]]) -> RowFigures:
             found.problems.append(str(error))
             continue
         for stage in (stage for stage in STAGES if stage in arrays):
-            line = spectrum(key, arrays[stage])
+            line = _spectrum(key, arrays[stage])
             if line is not None:
                 lines.setdefault(stage, []).append(line)
             if len(arrays[stage].cosine):
                 drawn = (cell, cosines(cell, stage, arrays[stage]))
                 found.cosines.setdefault(stage, []).append(drawn)
-    found.spectra = {stage: spectra(stage, lines[stage]) for stage in STAGES if stage in lines}
+    found.spectra = {stage: _spectra(stage, lines[stage]) for stage in STAGES if stage in lines}
     found.cosines = {s: found.cosines[s] for s in STAGES if s in found.cosines}
     return found
+
+
+def _spectrum(key: str, arrays: StageArrays) -> Line | None:
+    """Singular values relative to the largest; rows that are all alike have a single one."""
+    values = arrays.singular_values[arrays.singular_values > 0].astype(np.float64)
+    if not len(values):
+        return None
+    relative = [float(f"{value:.4g}") for value in (values / values[0]).tolist()]
+    label = f"{key} (rank 1)" if len(values) == 1 else key
+    return Line(key, method_look(key), list(enumerate(relative, start=1)), label=label)
+
+
+def _spectra(stage: str, lines: Sequence[Line]) -> Figure:
+    """The spectra of all methods at one stage."""
+    least = min(line.points[-1][1] for line in lines)
+    told = ", ".join(f"{line.key} {len(line.points)}" for line in lines)
+    return draw_lines(
+        f"Spectra {STAGE_NAMES[stage]}",
+        f"Singular values above zero: {told}.",
+        lines,
+        Scale("index of the singular value", low=0.0),
+        Scale("singular value / largest", max(least / 1.5, LEAST), 1.2, "log"),
+        STAGE_NAMES[stage],
+    )

@@ -1,7 +1,7 @@
 """The figures of a board's page: whose they are, and each drawn for the page."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import BASE
@@ -21,27 +21,6 @@ Write = Callable[[str, bytes], str]
 """Writes a file called so into the site and returns its address for the page."""
 
 
-@dataclass(frozen=True)
-class BoardFigures:
-    """What is drawn of one board.
-
-    Args:
-        curves: learning curves over steps and over FLOPs, if there are any.
-        costs: scores over FLOPs and over time, if they are known.
-        spectra: stage → spectra of the new rows.
-        matrices: stage → (method, seed, cosine matrix).
-        rsa: stage → bars of RSA.
-        problems: files that could not be read, one line each.
-    """
-
-    curves: list[Drawing]
-    costs: list[Drawing]
-    spectra: dict[str, Drawing]
-    matrices: dict[str, list[tuple[str, int, Drawing]]]
-    rsa: dict[str, Drawing]
-    problems: list[str]
-
-
 def drawn_methods(board: Leaderboard) -> list[str]:
     """The methods in the board's figures: the best `MOST_DRAWN`, `mean` always among them."""
     keys = [row.key for row in board.rows if row.kind == "cell"]
@@ -54,25 +33,26 @@ def drawn_methods(board: Leaderboard) -> list[str]:
 @unchecked
 def board_figures(
     board: Leaderboard, by_method: Mapping[str, Sequence[Cell]], write: Write
-) -> BoardFigures:
-    """Every figure that the cells of `by_method` allow; pictures are written beside the page."""
+) -> dict[str, Any]:
+    """Every figure that the cells of `by_method` allow, under its name in the template.
+
+    Pictures are written beside the page.
+    """
+
+    def matrix(stage: str, cell: Cell, figure: Figure) -> tuple[str, int, Drawing]:
+        key, seed = cell.record.method.key, cell.record.seed
+        address = write(f"cosine-{stage}-{key}-seed-{seed}.png", figure.picture or b"")
+        return key, seed, draw(figure, address)
+
     found = row_figures(by_method)
-    levels = board.setting.semantic_ids.levels
-    return BoardFigures(
-        list(map(draw, learning_curves(by_method, board.metric))),
-        list(map(draw, costs(board, list(by_method)))),
-        {stage: draw(figure) for stage, figure in found.spectra.items()},
-        {
-            stage: [_matrix(stage, cell, figure, write) for cell, figure in own]
-            for stage, own in found.cosines.items()
+    bars = rsa(by_method, board.setting.semantic_ids.levels)
+    return {
+        "curves": list(map(draw, learning_curves(by_method, board.metric))),
+        "costs": list(map(draw, costs(board, list(by_method)))),
+        "spectra": {stage: draw(figure) for stage, figure in found.spectra.items()},
+        "matrices": {
+            stage: [matrix(stage, *each) for each in own] for stage, own in found.cosines.items()
         },
-        {stage: draw(figure) for stage, figure in rsa(by_method, levels).items()},
-        found.problems,
-    )
-
-
-def _matrix(stage: str, cell: Cell, figure: Figure, write: Write) -> tuple[str, int, Drawing]:
-    """The cosine matrix of `cell`, its picture written beside the page."""
-    key, seed = cell.record.method.key, cell.record.seed
-    address = write(f"cosine-{stage}-{key}-seed-{seed}.png", figure.picture or b"")
-    return key, seed, draw(figure, address)
+        "rsa": {stage: draw(figure) for stage, figure in bars.items()},
+        "problems": found.problems,
+    }

@@ -253,7 +253,7 @@ def setting_page(
         standings=[line for line in lines.values() if line is not None],
         learning_note=learning_note(board),
         stages_note=STAGES_NOTE,
-        figures=board_figures(board, {key: own[key] for key in drawn}, write),
+        **board_figures(board, {key: own[key] for key in drawn}, write),
         left_undrawn=sum(row.kind == "cell" for row in board.rows) - len(drawn),
         sections=setting_sections([cell for cells in own.values() for cell in cells]),
         dataset=dataset,
