@@ -8,7 +8,7 @@ import altair as alt
 
 from leaderboard.board.method_rows import BASE
 from leaderboard.figures.axes import Scale
-from leaderboard.figures.intervals import Interval
+from leaderboard.figures.intervals import Interval, widened
 from leaderboard.figures.palette import Look
 from leaderboard.figures.render import Channels, Figure, Rows, layer, layered
 from leaderboard.figures.theme import CHARACTER, INK, LINE, METHOD, as_is
@@ -133,7 +133,7 @@ def draw_points(
     """Points with intervals, named to the right; those of equal cost stand side by side."""
     height = max(HEIGHT, LINE * len(points))
     found = [point.interval for point in points]
-    x_ends = x.ends([point.x for point in points])
+    x_ends = widened([point.x for point in points], share=0.08)
     y_ends = y.ends([v for i in found for v in (i.mean, i.low, i.high) if v is not None])
     places = y.labels([each.mean for each in found], y_ends, height)
     beside = _side_by_side([point.x for point in points], (x_ends[1] - x_ends[0]) / WIDTH)
