@@ -26,6 +26,8 @@ RUN_EXTRA = {
     "torch", "transformers", "tokenizers", "safetensors", "faiss", "gguf", "peft", "datasets",
     "sentence_transformers",
 }  # fmt: skip
+DRAWING = {"altair", "vl_convert", "PIL"}
+EMPTY = {"table": ["--results", "."], "verify": ["."]}
 LIGHT = [
     "leaderboard.board.board",
     "leaderboard.verify.verify",
@@ -190,7 +192,16 @@ def test_every_module_of_the_leaderboard_loads_without_the_run_extra() -> None:
 
 def test_the_command_line_starts_without_heavy_modules() -> None:
     found = loaded_by("import benchmarks.cli.app")
-    assert found & (RUN_EXTRA | {"matplotlib", "scipy", "pyarrow"}) == set()
+    assert found & (RUN_EXTRA | DRAWING | {"scipy", "pyarrow"}) == set()
+
+
+@pytest.mark.parametrize("verb", ["table", "verify"])
+def test_what_draws_nothing_does_not_load_what_draws(verb: str, tmp_path: Path) -> None:
+    run = f"from benchmarks.cli.app import exit_code\nexit_code({[verb, *EMPTY[verb]]!r})\n"
+    code = f"import contextlib, io, os\nos.chdir({str(tmp_path)!r})\n"
+    found = loaded_by(f"{code}with contextlib.redirect_stdout(io.StringIO()):\n{indent(run)}")
+    assert "leaderboard" in found
+    assert found & DRAWING == set()
 
 
 def test_verify_loads_nothing_of_the_run_extra(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def diagnose(
     results: Results = RESULTS,
     out: Annotated[Path | None, Parameter(help="Default: RESULTS/SETTING/figures.")] = None,
 ) -> int:
-    """Print the diagnostics of all stages and draw the figures (SVG and PNG)."""
+    """Print the diagnostics of all stages and draw the figures (SVG, PNG, PDF)."""
     from benchmarks.cli.reporting import diagnose_lines
 
     for line in diagnose_lines(setting, results, out):

@@ -234,10 +234,10 @@ def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
     lines = [terminal(Table.of_texts(columns, rows))]
     lines += _nearest_words(cells)
     target = out or folder / name / "figures"
-    drawn = draw_all(cells, target)
+    drawn, problems = draw_all(cells, target)
     lines.append(f"\n{len(drawn)} figures in {relative(target)}:")
     lines += [f"  {path.name}" for path in drawn]
-    return lines + notes
+    return [*lines, *(f"not drawn: {line}" for line in problems), *notes]
 
 
 def _nearest_words(cells: Sequence[Cell], shown: int = 5) -> list[str]:
@@ -259,7 +259,7 @@ def structure_report(
 ) -> list[str]:
     """Whether rows' structure goes with scores, by the records of `results`, else the committed."""
     from leaderboard.board.structure import associations, points_of
-    from leaderboard.figures.structure_file import draw_structure
+    from leaderboard.figures.structure import draw_structure
     from leaderboard.render.structure import no_cells, structure_json, structure_lines
 
     parse_metric(metric)

@@ -72,7 +72,7 @@ def kept_report(ids: SemanticIds) -> "QuantiserReport | None":
 
 def say_curves(ids: SemanticIds, say: Say) -> None:
     """Draws the curves of Semantic IDs that were trained here and says where they are."""
-    from leaderboard.figures.tokenizer_file import draw_tokenizer
+    from leaderboard.figures.tokenizer import draw_tokenizer
 
     path = tokenizer_file(ids)
     if path.is_file():

@@ -1,11 +1,86 @@
-"""Intervals drawn in a table's cells, on one axis for a whole column."""
+"""Intervals drawn in a table's cells, on one axis for a whole column: small inline SVG.
 
+Colours are CSS classes, so that a drawing follows the page's theme.
+"""
+
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from leaderboard.figures.svg import Axis, number, tag, widened
+ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
+"""Steps between ticks, times a power of ten."""
+
+
+def number(value: float) -> str:
+    """A coordinate: two decimals at most."""
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def tag(name: str, *children: str, **attributes: str | float) -> Markup:
+    """`<name attributes>children</name>`.
+
+    Text that is no Markup is escaped; `_` in an attribute's name stands for `-`, one at its end is
+    dropped (`class_`).
+    """
+    shown = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="'
+        f'{escape(value) if isinstance(value, str) else number(value)}"'
+        for key, value in attributes.items()
+    )
+    inside = "".join(escape(child) for child in children)
+    return Markup(f"<{name}{shown}>{inside}</{name}>")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From values to places along one axis.
+
+    Args:
+        low: value at `start`.
+        high: value at `end`.
+        start: place of `low`.
+        end: place of `high`.
+        write: a tick's value as text.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    write: Callable[[float], str]
+
+    def place(self, value: float) -> float:
+        """Where `value` lies; values beyond the ends lie at them."""
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
+
+    def ticks_at_least(self, fewest: int) -> list[float]:
+        """At least `fewest` round values within the ends: the coarsest such."""
+        span = self.high - self.low
+        if span <= 0:
+            return [self.low]
+        power = 10.0 ** math.floor(math.log10(span))
+        steps = sorted({each * power / down for each in ROUND for down in (1, 10)}, reverse=True)
+        return next(
+            found
+            for step in steps
+            if len(found := self._multiples(step)) >= fewest or step == steps[-1]
+        )
+
+    def _multiples(self, step: float) -> list[float]:
+        """The multiples of `step` within the ends."""
+        least, most = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [round(place * step, 12) for place in range(least, most + 1)]
+
+
+def widened(values: Sequence[float], share: float = 0.04) -> tuple[float, float]:
+    """The least and greatest of `values` with a margin; any two where there is no span."""
+    low, high = min(values), max(values)
+    margin = (high - low) * share or abs(high) * 0.5 or 1.0
+    return low - margin, high + margin
 
 
 @dataclass(frozen=True)

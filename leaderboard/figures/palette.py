@@ -1,12 +1,11 @@
-"""How figures look: one colour, line and hatch per method, the same on every figure.
+"""How methods look: one colour, dash and sign per method, the same in every figure.
 
 Colours are Okabe and Ito's (2008), told apart by the colour-blind. There are eight, so methods
-beyond `core` repeat them with another line and hatch.
+beyond `core` repeat them with another dash and sign.
 """
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 COLORS = {
     "black": "#000000",
@@ -18,17 +17,19 @@ COLORS = {
     "purple": "#CC79A7",
     "grey": "#7F7F7F",
 }
-LINES = ("-", "--", ":", "-.")
-HATCHES = ("", "///", "...", "xxx")
+"""Name, also of the page's variable → colour in files."""
+DASHES = ((1.0, 0.0), (7.0, 3.0), (1.5, 3.0), (7.0, 3.0, 1.5, 3.0))
+"""Lengths of stroke and gap in turn; the first is a whole line."""
+SIGNS = ("circle", "square", "triangle-up", "diamond")
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a method is drawn."""
+    """How a method is drawn: `dash` of its lines, `sign` of its points."""
 
     color: str
-    line: str
-    hatch: str
+    dash: tuple[float, ...]
+    sign: str
 
 
 _KNOWN = {
@@ -54,26 +55,6 @@ _KNOWN = {
 """Method → colour and pattern; variants of one idea share its colour."""
 
 
-STYLE: dict[str, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.alpha": 0.3,
-    "grid.linewidth": 0.5,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "hatch.linewidth": 0.6,
-    "figure.dpi": 100,
-    "savefig.dpi": 150,
-    "svg.hashsalt": "gti-bench",
-    "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",
-}
-
-
 def method_look(key: str) -> Look:
     """How method `key` is drawn, which depends on nothing but its name."""
     if key in _KNOWN:
@@ -81,7 +62,12 @@ def method_look(key: str) -> Look:
     else:
         byte = hashlib.sha256(key.encode()).digest()[0]
         color, pattern = list(COLORS)[byte % len(COLORS)], 1 + (byte // len(COLORS)) % 3
-    return Look(COLORS[color], LINES[pattern], HATCHES[pattern])
+    return look(color, pattern)
+
+
+def look(color: str, pattern: int) -> Look:
+    """The look of a colour's name and the number of a pattern."""
+    return Look(COLORS[color], DASHES[pattern], SIGNS[pattern])
 
 
 def method_order(key: str) -> tuple[int, str]:

@@ -16,10 +16,10 @@ from leaderboard.board.contrasts import Answers
 from leaderboard.board.standing import standing_line
 from leaderboard.claims.against_ours import Compared, InSetting
 from leaderboard.claims.claims import ClaimsTable
-from leaderboard.figures import charts
-from leaderboard.figures.drawings import CROWDED
+from leaderboard.figures.lines import CROWDED
 from leaderboard.figures.palette import method_order
 from leaderboard.metrics.metrics import MAIN_METRIC
+from leaderboard.records.cells import Cell
 from leaderboard.render.claims import READING, Z_READING, summary
 from leaderboard.render.numbers import (
     STAGE_NAMES,
@@ -45,6 +45,7 @@ from leaderboard.site import tables
 from leaderboard.site.cards import Fields, Presence, setting_sections, source_parts
 from leaderboard.site.claims import concerned, source_of
 from leaderboard.site.contrasts import contrasts
+from leaderboard.site.figures import Write, board_figures, drawn_methods
 from leaderboard.site.slices import slices
 from leaderboard.site.structure import Structure, anchor_of
 from leaderboard.site.summary import Glance, at_one_seed, glance
@@ -210,7 +211,7 @@ class Beyond:
 
 
 def setting_page(
-    shown: Shown, own: charts.ByMethod, beyond: Beyond, dataset: str, write: charts.Write
+    shown: Shown, own: Mapping[str, Sequence[Cell]], beyond: Beyond, dataset: str, write: Write
 ) -> bytes:
     """A board with its figures.
 
@@ -222,9 +223,7 @@ def setting_page(
         write: takes the pictures.
     """
     board = shown.board
-    drawn = charts.drawn_methods(board)
-    by_method = {key: own[key] for key in drawn}
-    levels = board.setting.semantic_ids.levels
+    drawn = drawn_methods(board)
     lines = {row.key: standing_line(row.key, row.standing) for row in board.rows}
     return _render(
         "setting.html",
@@ -254,10 +253,7 @@ def setting_page(
         standings=[line for line in lines.values() if line is not None],
         learning_note=learning_note(board),
         stages_note=STAGES_NOTE,
-        curves=charts.learning_charts(by_method, board.metric),
-        panels=charts.panels(by_method, write),
-        rsa=charts.rsa_charts(by_method, levels),
-        costs=charts.cost_charts(board, drawn),
+        **board_figures(board, {key: own[key] for key in drawn}, write),
         left_undrawn=sum(row.kind == "cell" for row in board.rows) - len(drawn),
         sections=setting_sections([cell for cells in own.values() for cell in cells]),
         dataset=dataset,

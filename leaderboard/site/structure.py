@@ -1,44 +1,21 @@
-"""`gti-bench structure` on the page: its tables, its sentences, and its figure in inline SVG."""
+"""`gti-bench structure` on the page: its tables, its sentences, and its figure."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from markupsafe import Markup
 
-from leaderboard.board.structure import NUMBERS, Association, Floats, Points, associations
-from leaderboard.figures.intervals import Interval
-from leaderboard.figures.looks import series
-from leaderboard.figures.palette import method_look, method_order
-from leaderboard.figures.structure_file import (
-    NEAR_ZERO,
-    THRESHOLD,
-    ranked,
-    shown_in_figure,
-    stages_of,
-    title_of,
-)
-from leaderboard.figures.svg import Axis, bottom_axis, image, left_axis, number, tag, widened
+from leaderboard.board.structure import NUMBERS, Association, Points, associations
+from leaderboard.figures.intervals import Axis, Interval
+from leaderboard.figures.page import Drawing, draw
+from leaderboard.figures.palette import method_order
+from leaderboard.figures.render import unchecked
+from leaderboard.figures.structure import READING, caption, structure_panels
 from leaderboard.records.canonical import digest_of
-from leaderboard.render.numbers import STAGE_NAMES
 from leaderboard.render.structure import COLUMNS, NAMES, heading, notes_on, sentence
 from leaderboard.render.table import Column, Entry, Filled, Line, Table
 from leaderboard.site.directory import slug
 from leaderboard.site.tables import tick, with_intervals
-
-WIDTH, HEIGHT, LEFT, TOP, BASE = 250.0, 190.0, 40.0, 20.0, 36.0
-"""Of a panel; `LEFT` and `BASE` are for its axes."""
-
-SIGNS = {
-    "-": "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0",
-    "--": "m-2.7 -2.7h5.4v5.4h-5.4z",
-    ":": "m0 -3.4l3.4 6h-6.8z",
-    "-.": "m0 -3.7l3.7 3.7l-3.7 3.7l-3.7 -3.7z",
-}
-"""A method's line on other figures → its sign here, drawn from its middle."""
-
-FEW_TICKS = 4
 
 
 @dataclass(frozen=True)
@@ -57,32 +34,26 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One number at one stage against one metric: ρ with its interval, and the points."""
-
-    title: str
-    drawing: Markup
-
-
-@dataclass(frozen=True)
 class Structure:
     """What the page shows.
 
     Args:
         groups: all settings together first, where there are several.
-        panels: number's name → metric → its panels, a stage each.
+        panels: number's name → metric → its panels, a stage each: ρ with its interval, and the
+            points.
         caption: what the figure shows.
         legend: method → its sign.
         notes: how to read the tables.
     """
 
     groups: tuple[Group, ...]
-    panels: dict[str, dict[str, list[Panel]]]
+    panels: dict[str, dict[str, list[tuple[str, Drawing]]]]
     caption: str
     legend: dict[str, Markup]
     notes: tuple[str, ...]
 
 
+@unchecked
 def structure_of(
     by_metric: Sequence[Points], boards: Mapping[str, Sequence[str]]
 ) -> tuple[Structure | None, list[list[Association]]]:
@@ -98,19 +69,19 @@ def structure_of(
     settings = dict.fromkeys(each.setting for _, found in tested for each in found)
     ordered = sorted(settings, key=lambda setting: (setting is not None, setting or ""))
     groups = tuple(_group(tested, setting, boards) for setting in ordered)
-    panels: dict[str, dict[str, list[Panel]]] = {NAMES[name]: {} for name in NUMBERS}
+    panels: dict[str, dict[str, list[tuple[str, Drawing]]]] = {NAMES[n]: {} for n in NUMBERS}
+    samples: dict[str, Markup] = {}
     for points, found in tested:
-        shown = shown_in_figure(points, found)
-        stages = stages_of(shown)
-        for name in NUMBERS:
-            drawn = [_panel(points, shown[stage, name]) for stage in stages]
+        for name, figures in structure_panels(points, found).items():
+            drawn = [(figure.heading, draw(figure)) for figure in figures]
             panels[NAMES[name]][points.metric] = drawn
-    keys = {key for points, _ in tested for key in points.methods}
-    legend = {key: _sign(key) for key in sorted(keys, key=method_order)}
-    caption = _caption(tested[0][0], [points.metric for points, _ in tested])
+            for _, drawing in drawn:
+                samples |= drawing.samples
+    legend = {key: samples[key] for key in sorted(samples, key=method_order)}
+    shown = caption(tested[0][0], [points.metric for points, _ in tested])
     by_name = {points.metric: found for points, found in tested}
     answers = [by_name.get(points.metric, []) for points in by_metric]
-    return Structure(groups, panels, caption, legend, _notes(tested)), answers
+    return Structure(groups, panels, f"{shown} {READING}", legend, _notes(tested)), answers
 
 
 Tested = Sequence[tuple[Points, Sequence[Association]]]
@@ -203,89 +174,3 @@ def _at(
 def _kind(found: Association) -> str:
     """The CSS class of an interval of ρ."""
     return {"rises with it": "better", "falls with it": "worse"}.get(found.verdict, "open")
-
-
-def _caption(points: Points, metrics: Sequence[str]) -> str:
-    """What the figure shows, and of which settings."""
-    settings = sorted(set(points.settings))
-    where = settings[0] if len(settings) == 1 else f"{len(settings)} settings, ranks within each"
-    seeds = "" if max(points.seeds, default=0) == 0 else "; a sign for each seed"
-    return (
-        f"Rows' structure against test {' and '.join(metrics)} · {where}{seeds}."
-        " Spearman's ρ with 95 % interval over methods; *: shown after Holm's correction."
-    )
-
-
-@dataclass(frozen=True)
-class SpreadZero(Axis):
-    """An axis on which most values lie near 0 and some do not: zero is spread out."""
-
-    def place(self, value: float) -> float:
-        """Where `value` lies: nearly linear up to `THRESHOLD`, nearly logarithmic beyond it."""
-        low, high, own = (math.asinh(each / THRESHOLD) for each in (self.low, self.high, value))
-        share = min(max((own - low) / (high - low), 0.0), 1.0)
-        return self.start + share * (self.end - self.start)
-
-    def ticks(self, most: int = 5) -> list[float]:
-        """Few values that stand apart on such an axis."""
-        values = (-1.0, -0.2, -THRESHOLD, 0.0, THRESHOLD, 0.2, 1.0)
-        return [value for value in values if self.low <= value <= self.high]
-
-
-@dataclass(frozen=True)
-class Few(Axis):
-    """An axis with few ticks, for a small panel."""
-
-    def ticks(self, most: int = FEW_TICKS) -> list[float]:
-        """At most `FEW_TICKS` round values."""
-        return super().ticks(FEW_TICKS)
-
-
-def _panel(points: Points, found: Association) -> Panel:
-    """One sign for each cell that has the number; of several settings, by ranks within each."""
-    one = len(set(points.settings)) == 1
-    values = points.numbers[found.stage, found.number]
-    there = ~np.isnan(values)
-    scores = points.scores
-    if not one:
-        values, scores = (ranked(points, side, there) for side in (values, scores))
-    ends = (LEFT + 8, WIDTH - 8)
-    x = _axis(values[there], *ends, near_zero=one and found.number in NEAR_ZERO)
-    y = _axis(scores[there], HEIGHT - BASE - 6, TOP + 6)
-    methods = np.array(points.methods)
-    drawn = []
-    for key in sorted(set(methods[there].tolist()), key=method_order):
-        own = there & (methods == key)
-        places = zip(values[own].tolist(), scores[own].tolist(), strict=True)
-        sign = SIGNS[method_look(key).line]
-        path = "".join(f"M{number(x.place(v))} {number(y.place(s))}{sign}" for v, s in places)
-        drawn.append(series(key, tag("title", key), tag("path", class_="sign", d=path)))
-    rank = "" if one else ", rank in its setting"
-    name = f"{NAMES[found.number]}, {STAGE_NAMES[found.stage]}"
-    axes = (
-        tag("text", f"test {points.metric}{rank}", class_="axis", x=2, y=12)
-        + bottom_axis(x, TOP, HEIGHT - BASE, name)
-        + left_axis(y, LEFT, WIDTH)
-    )
-    title = title_of(found)
-    described = f"{title}; {found.num_cells} cells of {found.num_methods} methods."
-    drawing = image(WIDTH, HEIGHT, name, described, axes, *drawn, class_="figure")
-    return Panel(title, drawing)
-
-
-def _axis(values: Floats, start: float, end: float, near_zero: bool = False) -> Axis:
-    """The axis of a panel's side."""
-    if not len(values):
-        return Few(0.0, 1.0, start, end, tick)
-    if near_zero and np.abs(values).max() >= 10 * THRESHOLD:
-        low, high = float(values.min()) - THRESHOLD / 2, max(1.5 * float(values.max()), THRESHOLD)
-        return SpreadZero(low, high, start, end, tick)
-    return Few(*widened(values.tolist()), start, end, tick)
-
-
-def _sign(key: str) -> Markup:
-    """The sign of method `key`, for the legend; its name stands beside it."""
-    path = tag("path", class_="sign", d=f"M7 7{SIGNS[method_look(key).line]}")
-    return tag(
-        "svg", series(key, path), class_="legend-sign", viewBox="0 0 14 14", aria_hidden="true"
-    )

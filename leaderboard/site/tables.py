@@ -6,13 +6,13 @@ from dataclasses import replace
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import MethodRow, metrics_of
 from leaderboard.figures.intervals import (
+    Axis,
     Interval,
     beyond_scores,
     draw_interval,
     draw_scale,
     interval_axis,
 )
-from leaderboard.figures.svg import Axis
 from leaderboard.records.cells import Cell
 from leaderboard.render.entries import figure, word
 from leaderboard.render.numbers import NOTHING

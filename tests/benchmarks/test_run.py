@@ -180,7 +180,7 @@ def test_diagnose_draws_figures_and_lists_nearest_words(finished, gti_bench, tmp
     assert done.returncode == 0, done.stderr
     assert "Nearest words" in done.stdout
     names = {path.suffix for path in (tmp_path / "figures").iterdir()}
-    assert names == {".svg", ".png"}
+    assert names == {".svg", ".png", ".pdf"}
 
 
 def test_plan_shows_states_and_costs(finished, gti_bench):

@@ -9,7 +9,7 @@ import pytest
 
 from leaderboard.board.board import Leaderboard, load_leaderboards
 from leaderboard.board.learning import crossing
-from leaderboard.figures.files import draw_curves, ordered
+from leaderboard.figures.curves import learning_curves
 from leaderboard.records.cells import load_cells
 from leaderboard.render.tables import render
 
@@ -122,13 +122,19 @@ def test_the_json_form_holds_the_learning_figures(factory: Any) -> None:
 
 
 def test_the_figure_has_a_line_per_method_and_begins_after_grounding(whole_board: Path) -> None:
-    pytest.importorskip("matplotlib")
     cells, _ = load_cells([whole_board])
-    steps, flops = draw_curves(ordered(cells)).axes
-    for axis in (steps, flops):
-        labels = [line.get_label() for line in axis.lines]
-        assert labels == ["mean", "random", "gti", "lc_rec"]
-        assert len(axis.collections) == 4  # a band over the seeds for each
-    first = {line.get_label(): line.get_xdata()[0] for line in flops.lines}
+    by_method = {
+        key: [cell for cell in cells if cell.record.method.key == key]
+        for key in ("mean", "random", "gti", "lc_rec")
+    }
+    steps, flops = (
+        {row["method"]: row for rows in figure.data.values() for row in rows}
+        for figure in learning_curves(by_method, "ndcg@10")
+    )
+    for rows in (steps, flops):
+        assert rows.keys() == by_method.keys()
+        # A band over the seeds for each.
+        assert all(row["low"] < row["y"] < row["high"] for row in rows.values())
+    first = {key: row["x"][0] for key, row in flops.items()}
     assert first == pytest.approx({"mean": 0, "random": 0, "gti": 0.25e9, "lc_rec": 0})
-    assert steps.lines[0].get_xdata().tolist() == [0, 10, 20]
+    assert steps["mean"]["x"] == [0, 10, 20]

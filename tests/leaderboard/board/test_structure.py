@@ -13,7 +13,7 @@ from scipy import stats
 
 from leaderboard.board import structure as s
 from leaderboard.board.method_rows import STAGES
-from leaderboard.figures.structure_file import draw_structure
+from leaderboard.figures.structure import draw_structure
 from leaderboard.records.cells import load_cells
 from leaderboard.render.structure import structure_json, structure_lines
 
@@ -234,8 +234,8 @@ def test_points_together_are_those_of_all_parts() -> None:
     assert [a for a in s.associations(both) if a.setting == "a"] == s.associations(one)
 
 
-def test_the_figure_is_written_as_svg_and_png(tmp_path: Path) -> None:
+def test_the_figure_is_written_as_svg_png_and_pdf(tmp_path: Path) -> None:
     points = board(6, 1, 0.8, 4)
     paths = draw_structure(points, s.associations(points), tmp_path)
-    assert [path.name for path in paths] == ["structure.svg", "structure.png"]
+    assert [path.name for path in paths] == ["structure.svg", "structure.png", "structure.pdf"]
     assert paths[1].read_bytes().startswith(b"\x89PNG")

@@ -1,75 +1,135 @@
 """Figures: all are drawn, the same each time, and they say what the records say."""
 
+import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from leaderboard.figures import palette
-from leaderboard.figures.files import draw_all, draw_cosines, draw_rsa, draw_spectra, ordered
-from leaderboard.records.cells import load_cells
+from leaderboard.figures.files import draw_all
+from leaderboard.figures.rows import row_figures
+from leaderboard.figures.rsa import rsa
+from leaderboard.records.cells import Cell, load_cells
+from leaderboard.records.diagnostics import read_diagnostics
+from leaderboard.records.record import diagnostics_path
 from leaderboard.render.numbers import STAGE_NAMES
 
 NAMES = ["cosines-grounding", "cosines-init", "cosines-sft", "learning-curves", "rsa", "spectra"]
 
 
-def test_every_figure_is_drawn_as_svg_and_png_and_equal_records_give_equal_bytes(
-    factory: Any, tmp_path: Path
+def by_method(root: Path) -> dict[str, list[Cell]]:
+    """Method → its cells."""
+    grouped: dict[str, list[Cell]] = {}
+    for cell in load_cells([root])[0]:
+        if cell.record.kind == "cell":
+            grouped.setdefault(cell.record.method.key, []).append(cell)
+    return {key: grouped[key] for key in sorted(grouped, key=palette.method_order)}
+
+
+def texts(path: Path) -> list[str]:
+    """The texts of an SVG."""
+    root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+    return [each.text or "" for each in root.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_every_figure_is_drawn_thrice_and_equal_records_give_equal_bytes(
+    factory: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib")
     factory.board(methods=("mean", "gti", "popularity"), seeds=(0,))
     cells, _ = load_cells([factory.root])
-    first = draw_all(cells, tmp_path / "one")
-    second = draw_all(list(reversed(cells)), tmp_path / "two")
+    first, problems = draw_all(cells, tmp_path / "one")
+    second, _ = draw_all(list(reversed(cells)), tmp_path / "two")
+    assert problems == []
     assert sorted(p.name for p in first) == sorted(
-        f"{n}.{k}" for n in NAMES for k in ("png", "svg")
+        f"{n}.{k}" for n in NAMES for k in ("pdf", "png", "svg")
     )
+    starts = {".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}
     for one, two in zip(first, second, strict=True):
         assert one.read_bytes() == two.read_bytes(), one.name
-        assert b"T00:" not in one.read_bytes()
+        assert one.read_bytes().startswith(starts[one.suffix])
+        assert not re.search(rb"T00:|CreationDate|20[2-9]\d-", one.read_bytes())
+    assert capfd.readouterr().err == ""  # what fails in the engine is told there, and no more
 
 
-def test_cosines_share_one_scale_and_mark_each_level(whole_board: Path) -> None:
-    pytest.importorskip("matplotlib")
-    cells, _ = load_cells([whole_board])
-    figure = draw_cosines(ordered(cells), "sft")
-    panels = [axis for axis in figure.axes if axis.images]
-    assert [axis.get_title() for axis in panels] == [
-        f"{key} (seed 0)" for key in ("mean", "random", "gti", "lc_rec")
-    ]
-    assert {axis.images[0].get_clim() for axis in panels} == {(-1, 1)}
-    assert [label.get_text() for label in panels[0].get_xticklabels()] == ["text", "L1", "L2"]
+def test_text_stays_text_and_every_stage_and_method_is_named(
+    whole_board: Path, tmp_path: Path
+) -> None:
+    draw_all(load_cells([whole_board])[0], tmp_path)
+    keys = {"mean", "random", "gti", "lc_rec"}
+    for name in ("spectra", "rsa", "learning-curves"):
+        found = set(texts(tmp_path / f"{name}.svg"))
+        assert {text.removesuffix(" (rank 1)") for text in found} >= keys, name
+        assert name == "learning-curves" or found >= set(STAGE_NAMES.values())
+        assert any("toy · seeds 0, 1, 2" in text for text in found)
+    found = texts(tmp_path / "cosines-sft.svg")
+    assert {f"{key}, seed 0" for key in keys} <= set(found)
+    assert [found.count(block) for block in ("text", "L1", "L2")] == [8, 8, 8]
 
 
-def test_spectra_say_where_all_rows_are_alike(whole_board: Path) -> None:
-    pytest.importorskip("matplotlib")
-    cells, _ = load_cells([whole_board])
-    figure = draw_spectra(ordered(cells))
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["mean (rank 1)", "random", "gti (rank 1)", "lc_rec (rank 1)"]
-    assert [axis.get_title() for axis in figure.axes] == list(STAGE_NAMES.values())
+def test_cosines_share_one_scale_that_is_drawn_below_them(
+    whole_board: Path, tmp_path: Path
+) -> None:
+    draw_all(load_cells([whole_board])[0], tmp_path)
+    content = (tmp_path / "cosines-sft.svg").read_text(encoding="utf-8")
+    assert len(re.findall("<image", content)) == 4
+    assert "cosine" in texts(tmp_path / "cosines-sft.svg")
+    for color in ("#053061", "#f7f7f7", "#67001f"):
+        assert color in content
+
+
+def test_spectra_are_the_singular_values_over_the_largest_and_say_where_all_rows_are_alike(
+    whole_board: Path,
+) -> None:
+    cells = by_method(whole_board)
+    found = row_figures(cells)
+    assert list(found.spectra) == ["init", "grounding", "sft"]
+    rows = {row["method"]: row for rows in found.spectra["init"].data.values() for row in rows}
+    assert {row["label"] for row in rows.values()} == {
+        "mean (rank 1)", "random", "gti (rank 1)", "lc_rec (rank 1)",
+    }  # fmt: skip
+    values = read_diagnostics(diagnostics_path(cells["random"][0].path))["init"].singular_values
+    assert rows["random"]["y"] == pytest.approx((values / values[0]).tolist(), rel=1e-3)
+    assert rows["random"]["x"] == list(range(1, len(values) + 1))
 
 
 def test_rsa_bars_stand_only_for_methods_that_have_the_stage(whole_board: Path) -> None:
-    pytest.importorskip("matplotlib")
-    cells, _ = load_cells([whole_board])
-    figure = draw_rsa(ordered(cells))
-    bars = [[bar.get_height() for bar in axis.patches] for axis in figure.axes]
-    grounded = [c.record.diagnostics["grounding"] for c in cells if c.record.method.key == "gti"]
+    cells = by_method(whole_board)
+    bars = {
+        stage: [r for rows in figure.data.values() for r in rows if r["part"] == "bar"]
+        for stage, figure in rsa(cells, levels=2).items()
+    }
+    grounded = [cell.record.diagnostics["grounding"] for cell in cells["gti"]]
     found = [[n.rsa_spearman, *n.rsa_spearman_per_level] for n in grounded]
-    assert bars[1] == pytest.approx([sum(seeds) / 3 for seeds in zip(*found, strict=True)])
-    assert len(bars[0]) == 3  # of `random` alone: the other methods' first rows are all alike
-    assert len(bars[2]) == 4 * 3
+    means = [sum(seeds) / 3 for seeds in zip(*found, strict=True)]
+    assert [row["value"] for row in bars["grounding"]] == pytest.approx(means)
+    # Of `random` alone: the other methods' first rows are all alike.
+    assert [row["method"] for row in bars["init"]] == ["random"] * 3
+    assert len(bars["sft"]) == 4 * 3
 
 
 def test_records_without_diagnostics_draw_nothing(factory: Any, tmp_path: Path) -> None:
     factory.write("popularity")
     cells, _ = load_cells([factory.root])
-    assert draw_all(cells, tmp_path) == []
+    assert draw_all(cells, tmp_path) == ([], [])
 
 
-def test_known_methods_look_unlike_each_other_and_unknown_ones_are_stable() -> None:
-    keys = ["mean", "random", "gti", "lc_rec", "gti_shuffled", "codebook", "gti_two_phase"]
-    assert len({palette.method_look(key) for key in keys}) == len(keys)
-    assert len({palette.method_look(key).color for key in keys[:4]}) == 4
+def test_diagnostics_that_cannot_be_read_are_told_and_the_rest_is_drawn(
+    factory: Any, tmp_path: Path
+) -> None:
+    factory.board(methods=("mean", "gti"), seeds=(0,))
+    cells, _ = load_cells([factory.root])
+    (broken,) = [cell.path for cell in cells if cell.record.method.key == "gti"]
+    diagnostics_path(broken).write_bytes(b"nothing")
+    drawn, problems = draw_all(cells, tmp_path)
+    assert drawn
+    assert len(problems) == 1
+    assert "gti" in problems[0]
+
+
+def test_no_two_methods_look_alike_and_unknown_ones_are_stable() -> None:
+    known = list(palette._KNOWN)
+    assert len({palette.method_look(key) for key in known}) == len(known)
+    assert len({palette.method_look(key).color for key in known[:4]}) == 4
     assert palette.method_look("new_one") == palette.method_look("new_one")

@@ -4,13 +4,18 @@ import re
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leaderboard.figures.intervals import (
+    Axis,
     Interval,
     beyond_scores,
     draw_interval,
     draw_scale,
     interval_axis,
+    tag,
+    widened,
 )
 from leaderboard.site.tables import cut_off_note, tick
 from leaderboard.statistics.crossed import Estimate
@@ -69,3 +74,31 @@ def test_a_scale_names_three_ticks_that_do_not_touch(low: float, high: float) ->
     assert len(drawn) >= 3
     ends = sorted((float(x) - 3 * len(text), float(x) + 3 * len(text)) for x, text in drawn)
     assert all(one[1] <= two[0] for one, two in pairwise(ends))
+
+
+def test_attributes_and_text_are_escaped_and_numbers_short() -> None:
+    made = tag("text", "a < b", class_='"x"', stroke_width=1.0, x=2 / 3, y=-0.001)
+    assert made == '<text class="&#34;x&#34;" stroke-width="1" x="0.67" y="0">a &lt; b</text>'
+    assert tag("g", tag("b", "&")) == "<g><b>&amp;</b></g>"
+
+
+def test_places_are_linear_and_stay_within_the_axis() -> None:
+    axis = Axis(0.0, 10.0, 100.0, 200.0, str)
+    assert [axis.place(v) for v in (0, 2.5, 10, 99, -1)] == [100, 125, 200, 200, 100]
+
+
+@given(st.floats(-1e3, 1e3), st.floats(1e-4, 1e4), st.integers(2, 5))
+def test_a_scale_has_at_least_as_many_ticks_as_asked_for_and_they_lie_within(
+    low: float, span: float, fewest: int
+) -> None:
+    axis = Axis(low, low + span, 0.0, 1.0, str)
+    ticks = axis.ticks_at_least(fewest)
+    assert fewest <= len(ticks) <= 5 * fewest
+    slack = 1e-6 * max(span, abs(low))
+    assert all(low - slack <= tick <= low + span + slack for tick in ticks)
+
+
+def test_a_margin_is_left_even_without_a_span() -> None:
+    assert widened([0.0, 1.0], 0.1) == (-0.1, 1.1)
+    assert widened([4.0]) == (2.0, 6.0)
+    assert widened([0.0]) == (-1.0, 1.0)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from leaderboard.board.board import Leaderboard, load_leaderboards
-from leaderboard.figures.charts import MOST_DRAWN, drawn_methods
+from leaderboard.site.figures import MOST_DRAWN, drawn_methods
 from leaderboard.site.summary import glance
 
 
