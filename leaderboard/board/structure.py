@@ -30,7 +30,7 @@ from scipy import special
 from leaderboard.board.method_rows import FLOOR, STAGES, under_trained
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell, by_setting
-from leaderboard.records.record import Record
+from leaderboard.records.record import MethodCard, Record
 from leaderboard.statistics.corrections import holm
 from leaderboard.statistics.crossed import LEVEL
 
@@ -53,6 +53,7 @@ class Points:
         metric: the test metric that `scores` are of.
         settings: [n] what each cell's setting is called (`labels_of`).
         methods: [n] key of its method.
+        cards: key → card of these methods.
         seeds: [n] its seed.
         scores: [n] its score.
         numbers: (stage, diagnostic) → [n], NaN where undefined or without that stage.
@@ -65,6 +66,7 @@ class Points:
     metric: str
     settings: tuple[str, ...]
     methods: tuple[str, ...]
+    cards: dict[str, MethodCard]
     seeds: tuple[int, ...]
     scores: Floats
     numbers: dict[tuple[str, str], Floats]
@@ -138,6 +140,7 @@ def points_of(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Points:
         metric=metric,
         settings=tuple(labels[record.setting_hash] for record in kept),
         methods=tuple(record.method.key for record in kept),
+        cards={record.method.key: record.method for record in kept},
         seeds=tuple(record.seed for record in kept),
         scores=np.array([record.metrics["test"][metric] for record in kept], dtype=np.float64),
         numbers={key: np.array([_number(record, *key) for record in kept]) for key in keys},
@@ -164,6 +167,7 @@ def together(parts: Sequence[Points]) -> Points:
         metric=parts[0].metric,
         settings=tuple(name for part in parts for name in part.settings),
         methods=tuple(key for part in parts for key in part.methods),
+        cards={key: card for part in parts for key, card in part.cards.items()},
         seeds=tuple(seed for part in parts for seed in part.seeds),
         scores=np.concatenate([part.scores for part in parts]),
         numbers={

@@ -6,12 +6,12 @@ from leaderboard.board.board import Leaderboard
 from leaderboard.figures.axes import FLOPS, Scale
 from leaderboard.figures.intervals import Interval, beyond_scores
 from leaderboard.figures.lines import Point, draw_points
-from leaderboard.figures.palette import method_look
+from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure
 from leaderboard.render.numbers import duration, flops, score
 
 
-def costs(board: Leaderboard, keys: Sequence[str]) -> list[Figure]:
+def costs(board: Leaderboard, keys: Sequence[str], palette: Palette) -> list[Figure]:
     """Score with its interval against nominal FLOPs and against time per cell, if any is known."""
     points = [
         (row.key, row.nominal_flops, row.seconds, Interval(s.mean, s.low, s.high))
@@ -39,7 +39,7 @@ def costs(board: Leaderboard, keys: Sequence[str]) -> list[Figure]:
             f"Test {board.metric} over {what}",
             f"{listed}.",
             [
-                Point(key, method_look(key), place, found)
+                Point(key, palette.look(key), place, found)
                 for (key, *_, found), place in zip(points, places, strict=True)
             ],
             x,

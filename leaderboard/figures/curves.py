@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from leaderboard.board.series import joint_curve
 from leaderboard.figures.axes import FLOPS, Scale
 from leaderboard.figures.lines import Line, draw_lines
-from leaderboard.figures.palette import method_look
+from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure
 from leaderboard.records.cells import Cell
 from leaderboard.render.numbers import score
 
 
-def learning_curves(by_method: Mapping[str, Sequence[Cell]], metric: str) -> list[Figure]:
+def learning_curves(
+    by_method: Mapping[str, Sequence[Cell]], metric: str, palette: Palette
+) -> list[Figure]:
     """Curves of all methods, means of seeds with bands from least to best; none without a curve.
 
     Over FLOPs a curve begins where its method has paid for the stages before SFT.
@@ -31,7 +33,7 @@ def learning_curves(by_method: Mapping[str, Sequence[Cell]], metric: str) -> lis
         band = list(zip(curve.low.tolist(), curve.high.tolist(), strict=True))
         for lines, places in ((by_steps, curve.steps), (by_flops, curve.nominal_flops)):
             points = list(zip(places.tolist(), curve.mean.tolist(), strict=True))
-            lines.append(Line(key, method_look(key), points, band if curve.num_seeds > 1 else ()))
+            lines.append(Line(key, palette.look(key), points, band if curve.num_seeds > 1 else ()))
     y = Scale(f"validation {metric}", low=0.0)
     steps = Scale("steps of SFT", low=0.0)
     flops = Scale("nominal FLOPs, stages before SFT included", low=0.0, write=FLOPS)

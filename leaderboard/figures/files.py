@@ -5,12 +5,13 @@ from pathlib import Path
 
 from leaderboard.figures.cosines import color_scale
 from leaderboard.figures.curves import learning_curves
-from leaderboard.figures.palette import method_order
+from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure, save
 from leaderboard.figures.rows import row_figures
 from leaderboard.figures.rsa import rsa
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell, named_seeds
+from leaderboard.records.method_facts import order_of
 from leaderboard.render.numbers import STAGE_NAMES
 
 
@@ -25,17 +26,18 @@ def draw_all(cells: Sequence[Cell], out: Path) -> tuple[list[Path], list[str]]:
     if not by_method:
         return [], []
     kept = [cell for own in by_method.values() for cell in own]
+    palette = Palette.of(kept)
     setting = kept[0].record.setting
     of = f"{setting.name} · {named_seeds(sorted({cell.record.seed for cell in kept}))}"
-    found = row_figures(by_method)
+    found = row_figures(by_method, palette)
     paths = _sheet(out, "spectra", found.spectra.values(), 2, f"Spectrum of the new rows · {of}")
     for stage, drawn in found.cosines.items():
         title = f"Cosines between rows, {STAGE_NAMES[stage]} · {of}"
         matrices = [figure for _, figure in drawn]
         paths += save(matrices, out, f"cosines-{stage}", [title], 5, below=color_scale())
-    bars = rsa(by_method, setting.semantic_ids.levels).values()
+    bars = rsa(by_method, setting.semantic_ids.levels, palette).values()
     paths += _sheet(out, "rsa", bars, 3, f"Rows against the codebooks (RSA) · {of}", RSA_READING)
-    curves = learning_curves(by_method, MAIN_METRIC)
+    curves = learning_curves(by_method, MAIN_METRIC, palette)
     paths += _sheet(out, "learning-curves", curves, 2, f"Learning curves · {of}", CURVES_READING)
     return paths, found.problems
 
@@ -58,6 +60,6 @@ def _with_diagnostics(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Method → its cells that carry diagnostics, by seed; references have none."""
     kept = [cell for cell in cells if cell.record.kind == "cell" and cell.record.diagnostics]
     by_method: dict[str, list[Cell]] = {}
-    for cell in sorted(kept, key=lambda c: (method_order(c.record.method.key), c.record.seed)):
+    for cell in sorted(kept, key=lambda c: (order_of(c.record.method), c.record.seed)):
         by_method.setdefault(cell.record.method.key, []).append(cell)
     return by_method

@@ -1,11 +1,15 @@
 """How methods look: one colour, dash and sign per method, the same in every figure.
 
-Colours are Okabe and Ito's (2008), told apart by the colour-blind. There are eight, so methods
-beyond `core` repeat them with another dash and sign.
+Which one, a method's card says. Colours are Okabe and Ito's (2008), told apart by the colour-blind.
+There are eight, so methods beyond `core` repeat them with another dash and sign.
 """
 
-import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from leaderboard.records.cells import Cell
+from leaderboard.records.method_facts import looks_of, order_of
+from leaderboard.records.record import MethodCard
 
 COLORS = {
     "black": "#000000",
@@ -32,45 +36,38 @@ class Look:
     sign: str
 
 
-_KNOWN = {
-    "mean": ("black", 0),
-    "random": ("orange", 0),
-    "gti": ("blue", 0),
-    "lc_rec": ("green", 0),
-    "gti_lc_rec": ("sky", 0),
-    "mean_matched": ("grey", 0),
-    "random_matched": ("orange", 1),
-    "hf_default": ("purple", 0),
-    "gaussian": ("orange", 2),
-    "description": ("vermilion", 0),
-    "keywords": ("vermilion", 1),
-    "codebook": ("purple", 1),
-    "gti_text_to_sid": ("blue", 1),
-    "gti_sid_to_text": ("blue", 2),
-    "gti_from_description": ("vermilion", 2),
-    "gti_shuffled": ("sky", 1),
-    "gti_two_phase": ("blue", 3),
-    "mean_two_phase": ("black", 1),
-}
-"""Method → colour and pattern; variants of one idea share its colour."""
+class Palette:
+    """How the methods of a board are drawn and in which order, as their cards have it.
 
+    Args:
+        cards: of the methods; of two with one key the first counts.
+    """
 
-def method_look(key: str) -> Look:
-    """How method `key` is drawn, which depends on nothing but its name."""
-    if key in _KNOWN:
-        color, pattern = _KNOWN[key]
-    else:
-        byte = hashlib.sha256(key.encode()).digest()[0]
-        color, pattern = list(COLORS)[byte % len(COLORS)], 1 + (byte // len(COLORS)) % 3
-    return look(color, pattern)
+    def __init__(self, cards: Iterable[MethodCard]) -> None:
+        known: dict[str, MethodCard] = {}
+        for card in cards:
+            known.setdefault(card.key, card)
+        found = looks_of(known.values())
+        self._looks = {
+            card.key: look(found[card.key].color, found[card.key].pattern)
+            for card in sorted(known.values(), key=order_of)
+        }
+
+    @classmethod
+    def of(cls, cells: Iterable[Cell]) -> "Palette":
+        """The palette of the methods that `cells` are of."""
+        return cls(cell.record.method for cell in cells if cell.record.kind == "cell")
+
+    def look(self, key: str) -> Look:
+        """How method `key` is drawn: unlike all others, as long as there are enough looks."""
+        return self._looks[key]
+
+    def ordered(self, keys: Iterable[str]) -> list[str]:
+        """`keys` as figures and legends show them."""
+        places = {key: place for place, key in enumerate(self._looks)}
+        return sorted(keys, key=places.__getitem__)
 
 
 def look(color: str, pattern: int) -> Look:
     """The look of a colour's name and the number of a pattern."""
     return Look(COLORS[color], DASHES[pattern], SIGNS[pattern])
-
-
-def method_order(key: str) -> tuple[int, str]:
-    """Sorts methods as the palette lists them, others after by name."""
-    names = list(_KNOWN)
-    return (names.index(key) if key in names else len(names), key)

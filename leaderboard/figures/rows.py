@@ -9,7 +9,7 @@ from leaderboard.board.method_rows import STAGES
 from leaderboard.figures.axes import Scale
 from leaderboard.figures.cosines import cosines
 from leaderboard.figures.lines import Line, draw_lines
-from leaderboard.figures.palette import method_look
+from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure
 from leaderboard.records.cells import Cell
 from leaderboard.records.diagnostics import StageArrays, read_diagnostics
@@ -35,7 +35,7 @@ class RowFigures:
     problems: list[str] = field(default_factory=list)
 
 
-def row_figures(by_method: Mapping[str, Sequence[Cell]]) -> RowFigures:
+def row_figures(by_method: Mapping[str, Sequence[Cell]], palette: Palette) -> RowFigures:
     """Spectra and cosine matrices of each method's lowest seed that carries them.
 
     One diagnostics file is open at a time, and no matrix outlives its picture.
@@ -52,7 +52,7 @@ def row_figures(by_method: Mapping[str, Sequence[Cell]]) -> RowFigures:
             found.problems.append(str(error))
             continue
         for stage in (stage for stage in STAGES if stage in arrays):
-            line = _spectrum(key, arrays[stage])
+            line = _spectrum(key, arrays[stage], palette)
             if line is not None:
                 lines.setdefault(stage, []).append(line)
             if len(arrays[stage].cosine):
@@ -63,14 +63,14 @@ def row_figures(by_method: Mapping[str, Sequence[Cell]]) -> RowFigures:
     return found
 
 
-def _spectrum(key: str, arrays: StageArrays) -> Line | None:
+def _spectrum(key: str, arrays: StageArrays, palette: Palette) -> Line | None:
     """Singular values relative to the largest; rows that are all alike have a single one."""
     values = arrays.singular_values[arrays.singular_values > 0].astype(np.float64)
     if not len(values):
         return None
     relative = [float(f"{value:.4g}") for value in (values / values[0]).tolist()]
     label = f"{key} (rank 1)" if len(values) == 1 else key
-    return Line(key, method_look(key), list(enumerate(relative, start=1)), label=label)
+    return Line(key, palette.look(key), list(enumerate(relative, start=1)), label=label)
 
 
 def _spectra(stage: str, lines: Sequence[Line]) -> Figure:

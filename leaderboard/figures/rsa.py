@@ -8,7 +8,7 @@ import altair as alt
 from leaderboard.board.method_rows import STAGES
 from leaderboard.board.series import rsa_columns
 from leaderboard.figures.axes import Scale
-from leaderboard.figures.palette import method_look
+from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Channels, Figure, Mark, Rows, layer, layered
 from leaderboard.figures.theme import BACK, CHARACTER, INK, METHOD, SOFT, as_is
 from leaderboard.records.cells import Cell
@@ -25,7 +25,9 @@ Columns = Sequence[Sequence[float]]
 """The values of a method's seeds, bar by bar."""
 
 
-def rsa(by_method: Mapping[str, Sequence[Cell]], levels: int) -> dict[str, Figure]:
+def rsa(
+    by_method: Mapping[str, Sequence[Cell]], levels: int, palette: Palette
+) -> dict[str, Figure]:
     """Stage → bars of RSA against the codebooks, on one scale for all stages."""
     found = {
         stage: {
@@ -37,15 +39,17 @@ def rsa(by_method: Mapping[str, Sequence[Cell]], levels: int) -> dict[str, Figur
     }
     values = [v for own in found.values() for columns in own.values() for c in columns for v in c]
     ends = Scale("").ends([0.0, *values])
-    return {stage: draw_bars(stage, own, ends) for stage, own in found.items() if own}
+    return {stage: draw_bars(stage, own, ends, palette) for stage, own in found.items() if own}
 
 
-def draw_bars(stage: str, by_method: Mapping[str, Columns], ends: tuple[float, float]) -> Figure:
+def draw_bars(
+    stage: str, by_method: Mapping[str, Columns], ends: tuple[float, float], palette: Palette
+) -> Figure:
     """Bars of means beside the methods' names, a dot a seed, a cross where undefined."""
     rows: Rows = []
     top = 0.0
     for key, columns in by_method.items():
-        start, method = top, {"method": key, "color": method_look(key).color}
+        start, method = top, {"method": key, "color": palette.look(key).color}
         for index, values in enumerate(columns):
             size = THIN if index else THICK
             row = method | {"top": top + 0.5, "bottom": top + size - 0.5, "middle": top + size / 2}

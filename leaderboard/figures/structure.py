@@ -13,7 +13,7 @@ from leaderboard.board.method_rows import STAGES
 from leaderboard.board.structure import NUMBERS, Association, Floats, Points
 from leaderboard.figures.axes import Scale
 from leaderboard.figures.intervals import widened
-from leaderboard.figures.palette import method_look, method_order
+from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Channels, Figure, layer, layered, save
 from leaderboard.figures.theme import BACK, CHARACTER, INK, METHOD, as_is
 from leaderboard.render.numbers import STAGE_NAMES
@@ -38,7 +38,7 @@ def draw_structure(points: Points, found: Sequence[Association], out: Path) -> l
     title = (caption(points, [points.metric]), READING)
     stages = len(next(iter(panels.values())))
     every = [panel for own in panels.values() for panel in own]
-    legend = _legend(sorted(set(points.methods), key=method_order))
+    legend = _legend(points)
     return save(every, out, "structure", title, columns=stages, below=legend)
 
 
@@ -83,7 +83,8 @@ def _panel(points: Points, found: Association) -> Figure:
         values, scores = (_ranked(points, side, there) for side in (values, scores))
     methods = np.array(points.methods)[there].tolist()
     found_in = zip(methods, values[there].tolist(), scores[there].tolist(), strict=True)
-    rows = [_row(key) | {"value": value, "score": score} for key, value, score in found_in]
+    palette = Palette(points.cards.values())
+    rows = [_row(key, palette) | {"value": value, "score": score} for key, value, score in found_in]
     rank = "" if one else ", rank in its setting"
     name = f"{NAMES[found.number]}, {STAGE_NAMES[found.stage]}"
     near_zero = one and found.number in NEAR_ZERO
@@ -105,11 +106,13 @@ def _panel(points: Points, found: Association) -> Figure:
     )
 
 
-def _legend(keys: Sequence[str]) -> Figure:
+def _legend(points: Points) -> Figure:
     """The signs of all methods with their names, whether a panel shows them or not."""
+    palette = Palette(points.cards.values())
+    keys = palette.ordered(points.cards)
     wide = CHARACTER * max(map(len, keys)) + 30
     rows = [
-        _row(key) | {"x": place % COLUMNS * wide, "y": place // COLUMNS * 16.0}
+        _row(key, palette) | {"x": place % COLUMNS * wide, "y": place // COLUMNS * 16.0}
         for place, key in enumerate(keys)
     ]
     at: Channels = {"type": "quantitative", "axis": None, "scale": None}
@@ -120,9 +123,9 @@ def _legend(keys: Sequence[str]) -> Figure:
     return Figure("Methods", "What each sign stands for.", chart, MARGINS, {"methods": rows})
 
 
-def _row(method: str) -> dict[str, Any]:
+def _row(method: str, palette: Palette) -> dict[str, Any]:
     """A method with its look."""
-    look = method_look(method)
+    look = palette.look(method)
     return {"method": method, "color": look.color, "sign": look.sign}
 
 

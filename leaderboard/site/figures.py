@@ -8,7 +8,7 @@ from leaderboard.board.method_rows import BASE
 from leaderboard.figures.costs import costs
 from leaderboard.figures.curves import learning_curves
 from leaderboard.figures.page import Drawing, draw
-from leaderboard.figures.palette import method_order
+from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure, unchecked
 from leaderboard.figures.rows import row_figures
 from leaderboard.figures.rsa import rsa
@@ -21,18 +21,21 @@ Write = Callable[[str, bytes], str]
 """Writes a file called so into the site and returns its address for the page."""
 
 
-def drawn_methods(board: Leaderboard) -> list[str]:
+def drawn_methods(board: Leaderboard, palette: Palette) -> list[str]:
     """The methods in the board's figures: the best `MOST_DRAWN`, `mean` always among them."""
     keys = [row.key for row in board.rows if row.kind == "cell"]
     kept = keys[:MOST_DRAWN]
     if BASE in keys and BASE not in kept:
         kept = [*kept[:-1], BASE]
-    return sorted(kept, key=method_order)
+    return palette.ordered(kept)
 
 
 @unchecked
 def board_figures(
-    board: Leaderboard, by_method: Mapping[str, Sequence[Cell]], write: Write
+    board: Leaderboard,
+    by_method: Mapping[str, Sequence[Cell]],
+    palette: Palette,
+    write: Write,
 ) -> dict[str, Any]:
     """Every figure that the cells of `by_method` allow, under its name in the template.
 
@@ -44,11 +47,11 @@ def board_figures(
         address = write(f"cosine-{stage}-{key}-seed-{seed}.png", figure.picture or b"")
         return key, seed, draw(figure, address)
 
-    found = row_figures(by_method)
-    bars = rsa(by_method, board.setting.semantic_ids.levels)
+    found = row_figures(by_method, palette)
+    bars = rsa(by_method, board.setting.semantic_ids.levels, palette)
     return {
-        "curves": list(map(draw, learning_curves(by_method, board.metric))),
-        "costs": list(map(draw, costs(board, list(by_method)))),
+        "curves": list(map(draw, learning_curves(by_method, board.metric, palette))),
+        "costs": list(map(draw, costs(board, list(by_method), palette))),
         "spectra": {stage: draw(figure) for stage, figure in found.spectra.items()},
         "matrices": {
             stage: [matrix(stage, *each) for each in own] for stage, own in found.cosines.items()

@@ -17,9 +17,11 @@ from leaderboard.board.standing import standing_line
 from leaderboard.claims.against_ours import Compared, InSetting
 from leaderboard.claims.claims import ClaimsTable
 from leaderboard.figures.lines import CROWDED
-from leaderboard.figures.palette import method_order
+from leaderboard.figures.palette import Palette
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell
+from leaderboard.records.method_facts import order_of
+from leaderboard.records.record import MethodCard
 from leaderboard.render.claims import READING, Z_READING, summary
 from leaderboard.render.numbers import (
     STAGE_NAMES,
@@ -65,12 +67,14 @@ class Shown:
         board: its rows' paths are those of the copied records, from the site's root.
         dataset: what its records say of the dataset.
         methods: method or reference → what its records say of it.
+        cards: method or reference → its card.
     """
 
     slug: str
     board: Leaderboard
     dataset: Fields
     methods: Mapping[str, Presence]
+    cards: Mapping[str, MethodCard]
 
     @property
     def glance(self) -> Glance:
@@ -100,10 +104,13 @@ class Pages:
 
     def __post_init__(self) -> None:
         """Gathers the methods of all boards."""
-        kinds = {row.key: row.kind for each in self.shown for row in each.board.rows}
-        order = sorted(kinds, key=lambda key: (kinds[key] == "reference", method_order(key)))
-        for key in order:
+        cards = {key: card for each in self.shown for key, card in each.cards.items()}
+        for key in sorted(cards, key=lambda key: (_is_reference(cards[key]), order_of(cards[key]))):
             self.methods[key] = [each for each in self.shown if key in each.methods]
+
+
+def _is_reference(card: MethodCard) -> bool:
+    return card.group == "reference"
 
 
 @cache
@@ -223,7 +230,8 @@ def setting_page(
         write: takes the pictures.
     """
     board = shown.board
-    drawn = drawn_methods(board)
+    palette = Palette.of(cell for cells in own.values() for cell in cells)
+    drawn = drawn_methods(board, palette)
     lines = {row.key: standing_line(row.key, row.standing) for row in board.rows}
     return _render(
         "setting.html",
@@ -253,7 +261,7 @@ def setting_page(
         standings=[line for line in lines.values() if line is not None],
         learning_note=learning_note(board),
         stages_note=STAGES_NOTE,
-        **board_figures(board, {key: own[key] for key in drawn}, write),
+        **board_figures(board, {key: own[key] for key in drawn}, palette, write),
         left_undrawn=sum(row.kind == "cell" for row in board.rows) - len(drawn),
         sections=setting_sections([cell for cells in own.values() for cell in cells]),
         dataset=dataset,

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from leaderboard.board.structure import NUMBERS, Association, Points, associations
 from leaderboard.figures.intervals import Axis, Interval
 from leaderboard.figures.page import Drawing, draw
-from leaderboard.figures.palette import method_order
+from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import unchecked
 from leaderboard.figures.structure import READING, caption, structure_panels
 from leaderboard.records.canonical import digest_of
@@ -77,7 +77,8 @@ def structure_of(
             panels[NAMES[name]][points.metric] = drawn
             for _, drawing in drawn:
                 samples |= drawing.samples
-    legend = {key: samples[key] for key in sorted(samples, key=method_order)}
+    cards = {key: card for points, _ in tested for key, card in points.cards.items()}
+    legend = {key: samples[key] for key in Palette(cards.values()).ordered(samples)}
     shown = caption(tested[0][0], [points.metric for points, _ in tested])
     by_name = {points.metric: found for points, found in tested}
     answers = [by_name.get(points.metric, []) for points in by_metric]
