@@ -43,6 +43,7 @@ REFERENCE: dict[str, Any] = {
     "cost": {"ranking": {"seconds": 0.1}},
 }
 """What a reference has where a cell has more."""
+OF_CARD = MethodCard.model_fields.keys()
 
 
 @dataclass
@@ -72,14 +73,12 @@ class RecordWriter:
         root: Path | None = None,
         setting: Setting | None = None,
         users: int | None = None,
-        card: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> Path:
         """Writes one cell or reference and returns the record's path.
 
         `skill`, `root`, `setting` and `users` stand in place of the sketch's and the writer's,
-        `card` holds fields of the method's card, and `changes` fields of the record, that are
-        not the usual ones.
+        `changes` in place of the usual fields of the method's card and of the record.
         """
         sketch = self.sketches.get(method, Sketch())
         setting = setting or self.setting or setting_of(self.shape)
@@ -92,7 +91,7 @@ class RecordWriter:
             only_beam=not sketch.reference,
             by_popularity=method == "popularity",
         )
-        own = _card(method, sketch, card or {})
+        own = _card(method, sketch, {name: changes[name] for name in changes.keys() & OF_CARD})
         content = {
             **REFERENCE,
             "schema_version": SCHEMA_VERSION,
@@ -116,7 +115,7 @@ class RecordWriter:
         }
         if not sketch.reference:
             content |= cell_parts(path, setting, self.shape, own, sketch, seed, ranks)
-        write_record(path, content | changes)
+        write_record(path, content | {name: changes[name] for name in changes.keys() - OF_CARD})
         return path
 
     def board(
