@@ -215,5 +215,15 @@ def test_verify_loads_nothing_of_the_run_extra(tmp_path: Path) -> None:
     assert found & RUN_EXTRA == set()
 
 
+def test_made_up_records_are_written_without_the_run_extra(tmp_path: Path) -> None:
+    found = loaded_by(
+        "from pathlib import Path\n"
+        "from benchmarks.perf.honest_records.writer import RecordWriter\n"
+        f"RecordWriter(Path({str(tmp_path)!r})).board()"
+    )
+    assert len(list(tmp_path.glob("toy/*/seed-*.json"))) == 14
+    assert found & (RUN_EXTRA | {"gti", "baselines"}) == set()
+
+
 def indent(text: str) -> str:
     return "".join(f"    {line}\n" for line in text.splitlines())

@@ -1,6 +1,5 @@
 """The retrieval track through the real command line: run, table, verify, and what is refused."""
 
-import json
 from collections import Counter
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.inputs.inputs import InputError, load_inputs
-from leaderboard.records.canonical import canonical_json
+from benchmarks.perf.honest_records.edits import edit
 from leaderboard.records.ranks import read_ranks
-from leaderboard.records.record import ranks_path, read_content, read_record, record_digest
+from leaderboard.records.record import ranks_path, read_record
 from leaderboard.records.setting import SettingError, parse_setting
 
 QUERIES = """
@@ -79,11 +78,8 @@ def test_records_pass_verification_and_a_changed_digit_does_not(finished, gti_be
     copy.parent.mkdir(parents=True)
     for sidecar in path.parent.glob("seed-0.*"):
         (copy.parent / sidecar.name).write_bytes(sidecar.read_bytes())
-    content = json.loads(canonical_json(read_content(path)))
-    value = content["metrics"]["test"]["precision_any@10"]
-    content["metrics"]["test"]["precision_any@10"] = float(np.nextafter(value, 1))
-    content["digest"] = record_digest(content)
-    copy.write_text(json.dumps(content))
+    value = float(np.nextafter(read_record(path).metrics["test"]["precision_any@10"], 1))
+    edit(copy, lambda content: content["metrics"]["test"].update({"precision_any@10": value}))
     done = gti_bench("verify", tmp_path)
     assert done.returncode == 1
     assert "metrics.test.precision_any@10" in done.stdout

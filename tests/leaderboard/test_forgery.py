@@ -1,6 +1,5 @@
 """Every number of a record: changed by a digit, with a digest that fits, it is found and named."""
 
-import json
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.perf.honest_records.edits import edit
 from gti.data.semantic_ids import SemanticIds
-from leaderboard.records.record import record_digest
 from leaderboard.records.semantic_ids import artefact_path, read_semantic_ids
 from leaderboard.verify.verify import DIGEST_ALONE, MEASURED, verify
 
@@ -120,10 +119,6 @@ def test_cells_of_a_setting_share_what_one_record_cannot_prove(factory: Any) -> 
         "tasks": {"retrieval": 318},
     }
     for section, changes in shares.items():
-        path = factory.write("mean")
-        content = json.loads(path.read_text())
-        content[section].update(changes)
-        content["digest"] = record_digest(content)
-        path.write_text(json.dumps(content))
+        edit(factory.write("mean"), lambda c, s=section, new=changes: c[s].update(new))
         (name,) = changes
         assert f"{section}.{name}" in [finding.field for finding in verify(factory.root)]

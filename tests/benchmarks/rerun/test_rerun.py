@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from benchmarks.cli.app import exit_code
+from benchmarks.perf.honest_records.edits import edit, give_ranks
 from benchmarks.rerun.lines import verdict_line
-from leaderboard.metrics.metrics import metrics, slices
-from leaderboard.records.ranks import read_ranks, write_ranks
-from leaderboard.records.record import ranks_path, read_content, read_record, write_record
+from leaderboard.records.ranks import read_ranks
+from leaderboard.records.record import ranks_path, read_content, read_record
 from leaderboard.records.reproductions import Reproduction, read_reproductions, reproductions_path
 
 # Another way of summing on x86-64 than the machine's own; elsewhere it changes nothing.
@@ -43,26 +43,15 @@ def cell(results: Path, method: str = "mean", seed: int = 0) -> Path:
 
 def changed(path: Path, **changes: object) -> Path:
     """The record at `path` with other top-level fields and a digest that fits."""
-    content = read_content(path)
-    del content["digest"]
-    write_record(path, {**content, **changes})
-    return path
+    return edit(path, lambda content: content.update(changes))
 
 
 def made_up(path: Path) -> Path:
     """The record at `path` with every target found at once: whole, and verified as far as seen."""
     ranks = read_ranks(ranks_path(path))
     nothing = np.zeros(len(ranks), np.int32)
-    ranks = replace(ranks, in_beam=nothing == 0, num_better=nothing, num_tied=nothing)
-    record = read_record(path)
-    cutoffs, beam = record.setting.evaluation.cutoffs, record.setting.decoding.beam
-    parts = {part: ranks.of_split(part) for part in ("validation", "test")}
-    return changed(
-        path,
-        files={**record.files.model_dump(), "ranks": write_ranks(ranks_path(path), ranks)},
-        metrics={part: metrics(rows, cutoffs, beam) for part, rows in parts.items()},
-        slices=slices(parts["test"], cutoffs, beam),
-    )
+    everything = replace(ranks, in_beam=nothing == 0, num_better=nothing, num_tied=nothing)
+    return give_ranks(path, everything)
 
 
 def test_cells_and_references_run_again_from_their_records_alone(results, gti_bench, tmp_path):

@@ -1,6 +1,5 @@
 """`gti-bench tune` through the real command line: trials, resumption, writing, divergence."""
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from benchmarks.cli.app import exit_code
 from benchmarks.inputs.catalogue import find_setting
+from benchmarks.perf.honest_records.writer import RecordWriter
 from benchmarks.tune.trial import trial_state
 from leaderboard.metrics.metrics import metrics
 from leaderboard.records.ranks import read_ranks
@@ -141,62 +141,17 @@ def test_written_rates_are_what_run_uses_and_the_methods_hashes_change(
     assert "holds these values already" in again.stdout
 
 
-def test_a_record_of_the_old_rate_is_named_as_stale(tmp_path, write_setting, toy_record):
+def test_a_record_of_the_old_rate_is_named_as_stale(tmp_path, write_setting):
     from benchmarks.tune.command import write_tables
 
     setting = with_table(write_setting(tmp_path))
-    path = toy_record(find_setting(str(setting)).setting, tmp_path / "results")
+    writer = RecordWriter(tmp_path / "results", setting=find_setting(str(setting)).setting)
+    path = writer.write("mean")
     lines = write_tables(
         str(setting), {"mean": {"sft_learning_rate": 9e-3}}, [tmp_path / "results"]
     )
     assert "1 records are of the old hashes" in "\n".join(lines)
     assert str(path) in "\n".join(lines)
-
-
-@pytest.fixture
-def toy_record():
-    """Writes a reference-like record of `mean` at seed 0, enough to be told stale."""
-
-    def write(setting, results: Path) -> Path:
-        from baselines.registry import methods
-        from benchmarks.cell.identity import identity, method_card
-        from benchmarks.machine.environment import describe_code, plain_environment
-        from leaderboard.records.record import record_path, write_record
-        from leaderboard.records.setting import MethodParameters
-
-        card = method_card(methods()["mean"], MethodParameters())
-        path = record_path(results, setting.name, "mean", 0)
-        some = hashlib.sha256(b"some").hexdigest()
-        content = {
-            **identity(setting, card, 0),
-            "kind": "cell",
-            "metrics": {"test": {}, "validation": {}},
-            "slices": {},
-            "num_users": {"test": 1, "validation": 1},
-            "accounting": None,
-            "learning_curve": [],
-            "tasks": {},
-            "manifest": None,
-            "proofs": [],
-            "diagnostics": {},
-            "cost": {},
-            "budget": None,
-            "environment": plain_environment(),
-            "inputs": {
-                "dataset": some,
-                "semantic_ids": None,
-                "backbone": None,
-                "tokenizer": None,
-                "prompts": None,
-            },
-            "code": describe_code(),
-            "files": {"ranks": some, "diagnostics": None},
-            "warnings": [],
-        }
-        write_record(path, content)
-        return path
-
-    return write
 
 
 def run_here(spec_of, setting: Path, results: Path, rate: float) -> Path:

@@ -1,8 +1,6 @@
 """Boards: what stands on them, what they refuse, and what is left out with a note."""
 
 import dataclasses
-import json
-from dataclasses import fields
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
@@ -10,18 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.perf.honest_records.edits import give_ranks, reordered
 from leaderboard.board.board import load_leaderboards
 from leaderboard.metrics.metrics import per_user
 from leaderboard.records.cells import LeaderboardError
-from leaderboard.records.ranks import Ranks, read_ranks, write_ranks
-from leaderboard.records.record import (
-    ranks_path,
-    read_content,
-    read_record,
-    record_digest,
-    record_path,
-    write_record,
-)
+from leaderboard.records.ranks import read_ranks
+from leaderboard.records.record import ranks_path, read_record, record_path
 from leaderboard.statistics.crossed import estimate
 
 
@@ -82,10 +74,7 @@ def test_p_is_corrected_over_the_methods_alone(whole_board: Path) -> None:
 
 
 def test_a_plain_difference_is_found_and_letters_show_it(factory: Any) -> None:
-    for seed in (0, 1, 2):
-        factory.write("mean", seed, skill=0.2, users=400)
-        factory.write("gti", seed, skill=0.7, users=400)
-    board = only_board(factory.root)
+    board = only_board(factory.board({"mean": 0.2, "gti": 0.7}, users=400))
     assert board.row("gti").difference.verdict == "better"
     assert (board.row("gti").ties, board.row("mean").ties) == ("a", "b")
     assert any("popularity" in note for note in board.notes)
@@ -179,18 +168,10 @@ def test_other_users_under_one_setting_are_refused(factory: Any) -> None:
 
 
 def test_other_targets_for_as_many_users_are_refused(factory: Any) -> None:
-    from leaderboard.records.canonical import file_sha256
-    from leaderboard.records.ranks import Ranks, write_ranks
-
     factory.write("mean")
     path = factory.write("gti")
     ranks = read_ranks(ranks_path(path))
-    columns = {name: getattr(ranks, name) for name in ranks.__dataclass_fields__}
-    write_ranks(ranks_path(path), Ranks(**{**columns, "item": np.array(["x"] * len(ranks))}))
-    content = json.loads(path.read_text())
-    content["files"]["ranks"] = file_sha256(ranks_path(path))
-    content["digest"] = record_digest(content)
-    path.write_text(json.dumps(content))
+    give_ranks(path, dataclasses.replace(ranks, item=np.full(len(ranks), "x")))
     (line,) = load_leaderboards([factory.root]).refused
     assert "different users or targets" in line
 
@@ -265,14 +246,7 @@ def test_one_settings_board_does_not_read_the_others_records(
 def test_the_order_of_a_cells_rows_does_not_matter(factory: Any) -> None:
     before = load_leaderboards([factory.board(("mean", "gti"))], "ndcg@10").boards[0]
     path = factory.root / "toy" / "gti" / "seed-1.json"
-    ranks = read_ranks(ranks_path(path))
-    order = np.random.default_rng(0).permutation(len(ranks))
-    columns = {field.name: getattr(ranks, field.name)[order] for field in fields(ranks)}
-    sha256 = write_ranks(ranks_path(path), Ranks(**columns))
-    content = read_content(path)
-    content["files"]["ranks"] = sha256
-    del content["digest"]
-    write_record(path, content)
+    give_ranks(path, reordered(read_ranks(ranks_path(path))))
     after = load_leaderboards([factory.root], "ndcg@10").boards[0]
     assert [row.score for row in after.rows] == [row.score for row in before.rows]
     assert [row.difference for row in after.rows] == [row.difference for row in before.rows]

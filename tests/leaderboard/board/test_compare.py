@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from benchmarks.cli.app import exit_code
+from benchmarks.perf.honest_records.settings import QUERIES
 from leaderboard.board.compare import compare
-from leaderboard.metrics.graded import Relevance
-from leaderboard.metrics.metrics import metrics, per_user, slice_masks, slices
-from leaderboard.records.canonical import file_sha256
+from leaderboard.metrics.metrics import per_user, slice_masks
 from leaderboard.records.cells import LeaderboardError
-from leaderboard.records.ranks import Ranks, read_ranks, write_ranks
-from leaderboard.records.record import ranks_path, record_digest, record_path
+from leaderboard.records.ranks import read_ranks
+from leaderboard.records.record import ranks_path, record_path
 from leaderboard.render.comparison import comparison_json, comparison_lines, sentence
 from leaderboard.statistics.corrections import holm
 from leaderboard.statistics.crossed import estimate, mean_squares, smallest_difference
@@ -36,11 +35,8 @@ def compared(root: Path, a: str, b: str, metric: str = "ndcg@10") -> Any:
 @pytest.fixture
 def clear(factory: Any) -> Path:
     """Four hundred users on whom gti is plainly better than mean, and random much like mean."""
-    for seed in (0, 1, 2):
-        factory.write("mean", seed, skill=0.2, users=400)
-        factory.write("random", seed, skill=0.2, users=400)
-        factory.write("gti", seed, skill=0.7, users=400)
-    return factory.root
+    root: Path = factory.board({"mean": 0.2, "random": 0.2, "gti": 0.7}, users=400)
+    return root
 
 
 def test_the_difference_is_that_of_the_crossed_model(whole_board: Path) -> None:
@@ -90,8 +86,7 @@ def test_each_slice_is_the_difference_of_its_users(whole_board: Path) -> None:
 
 
 def test_one_common_seed_is_conditional_on_it_and_says_so(factory: Any) -> None:
-    for seed in (0, 1):
-        factory.write("mean", seed)
+    factory.board(("mean",), seeds=(0, 1))
     factory.write("gti", 1)
     found = compared(factory.root, "gti", "mean")
     assert [each.seed for each in found.by_seed] == [1]
@@ -133,8 +128,7 @@ FIT = {
 
 
 def test_a_trained_reference_of_one_run_is_taken_as_given_and_says_so(factory: Any) -> None:
-    for seed in (0, 1):
-        factory.write("gti", seed)
+    factory.board(("gti",), seeds=(0, 1))
     factory.write("popularity", 0, fits=[FIT])
     (note,) = compared(factory.root, "popularity", "gti").notes
     assert note.startswith("popularity is trained, and its one run is taken as given")
@@ -151,10 +145,7 @@ def test_a_trained_reference_of_several_runs_is_paired_so_that_its_runs_count(fa
 
 
 def test_an_under_trained_side_is_named(factory: Any) -> None:
-    factory.write("popularity", skill=0.9)
-    for seed in (0, 1):
-        factory.write("mean", seed, skill=0.1)
-        factory.write("gti", seed, skill=0.1)
+    factory.board({"popularity": 0.9, "mean": 0.1, "gti": 0.1}, seeds=(0, 1))
     notes = compared(factory.root, "gti", "mean").notes
     assert [note.split(" (")[0] for note in notes] == [
         "gti is under-trained at seeds 0, 1",
@@ -211,45 +202,9 @@ def test_other_users_on_one_side_are_refused(factory: Any) -> None:
         compare([[factory.root]], "toy", "gti", "mean")
 
 
-def as_queries(path: Path, relevance: Relevance) -> None:
-    """Rewrites the ranks of a record as those of queries, three relevant items each."""
-    ranks = read_ranks(ranks_path(path))
-    place = np.arange(len(ranks)) % 60
-    columns = {name: getattr(ranks, name) for name in ranks.__dataclass_fields__}
-    kind = np.where(place % 2 == 0, "item", "category")
-    columns["user"] = [f"{k}/{p // 6}" for k, p in zip(kind, place, strict=True)]
-    columns["grade"] = 1 + (place % 6 < 4)
-    columns["num_tied"] = np.zeros(len(ranks), dtype=int)
-    distinct = columns["num_better"] * 3 + place // 2 % 3
-    columns["num_better"] = np.where(ranks.in_beam, distinct, 0)
-    columns["item"] = [f"item-{p}" for p in place]
-    ranks = Ranks(**columns)
-    write_ranks(ranks_path(path), ranks)
-    content = json.loads(path.read_text())
-    cutoffs = content["setting"]["evaluation"]["cutoffs"]
-    test = ranks.of_split("test")
-    content["metrics"]["test"] = metrics(test, cutoffs, 20, relevance)
-    content["slices"] = slices(test, cutoffs, 20, relevance)
-    content["num_users"]["test"] = len(set(test.user.tolist()))
-    content["files"]["ranks"] = file_sha256(ranks_path(path))
-    content["digest"] = record_digest(content)
-    path.write_text(json.dumps(content))
-
-
 def test_the_retrieval_track_compares_queries(factory: Any, toy_setting: Any) -> None:
-    prompts = {"style": "chat", "window": 10, "max_text_tokens": 16}
-    queries = {
-        "rule": "item_texts",
-        "sha256": "0" * 64,
-        "per_item": 3,
-        "words": 4,
-        "category_fields": ("genre",),
-        "gains": (1.0, 3.0),
-    }
-    setting = toy_setting(prompts=prompts, queries=queries)
-    for method in ("mean", "gti"):
-        for seed in (0, 1):
-            as_queries(factory.write(method, seed, setting=setting), Relevance((1.0, 3.0)))
+    factory.setting = toy_setting(**QUERIES)
+    factory.board(("mean", "gti"), seeds=(0, 1), users=20)
     found = compared(factory.root, "gti", "mean", "precision_any@5")
     assert [each.name for each in found.slices] == ["queries:category", "queries:item"]
     assert found.estimate.num_users == 20

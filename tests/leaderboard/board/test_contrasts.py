@@ -24,13 +24,10 @@ RESULTS = DOCS.parent / "leaderboard" / "results"
 
 @pytest.fixture
 def some(factory: Any) -> Path:
-    """Three methods at two seeds, gti plainly the best; popularity far below them."""
-    for seed in (0, 1):
-        factory.write("mean", seed, skill=0.2, users=300)
-        factory.write("random", seed, skill=0.25, users=300)
-        factory.write("gti", seed, skill=0.9, users=300)
-    factory.write("popularity", skill=0.01, users=300)
-    return factory.root
+    """Three methods at three seeds, gti plainly the best; popularity far below them."""
+    skills = {"mean": 0.2, "random": 0.25, "gti": 0.9, "popularity": 0.01}
+    root: Path = factory.board(skills, users=300)
+    return root
 
 
 def test_the_shipped_methods_answer_the_questions_in_this_order() -> None:
@@ -116,8 +113,7 @@ def test_what_could_be_seen_is_what_the_board_says_with_as_many_tests(some: Path
 
 
 def test_with_one_seed_what_could_be_seen_follows_from_student_s_t(factory: Any) -> None:
-    for method, skill in (("mean", 0.2), ("random", 0.25), ("gti", 0.9)):
-        factory.write(method, 0, skill=skill, users=300)
+    factory.board({"mean": 0.2, "random": 0.25, "gti": 0.9}, seeds=(0,), users=300)
     found, _ = load_contrasts([[factory.root]], "toy")
     scores = read_scores(load_cells([factory.root], "toy")[0], "ndcg@10")
     assert found.level == 0.05 / 2
@@ -133,7 +129,7 @@ def test_the_table_says_what_is_shown_what_could_be_seen_and_what_is_lacking(som
     text = "\n".join(contrast_lines(found))
     first = next(line for line in text.splitlines() if "gti − mean" in line)
     assert first.split()[-1] == "better"
-    assert "2 seeds × 300 users" in text
+    assert "3 seeds × 300 users" in text
     assert "no proof of equality" in text
     assert "2 being tested together" in " ".join(text.split())
     assert "No records for: mean_matched − mean" in text
@@ -150,17 +146,14 @@ def test_contrasts_of_unlike_seeds_say_how_many_they_have(some: Path, factory: A
     factory.write("gti_shuffled", 1, skill=0.5, users=300)
     found, _ = load_contrasts([[some]], "toy")
     lines = contrast_lines(found)
-    assert "at most 2 seeds" in lines[0]
+    assert "at most 3 seeds" in lines[0]
     shuffled = next(line for line in lines if "gti − gti_shuffled" in line)
     assert shuffled.split()[-1] == "1"
     assert any("With one seed" in line for line in lines)
 
 
 def test_a_method_below_popularity_answers_nothing(factory: Any) -> None:
-    for seed in (0, 1):
-        factory.write("mean", seed, skill=0.02, users=300)
-        factory.write("gti", seed, skill=0.9, users=300)
-    factory.write("popularity", skill=0.4, users=300)
+    factory.board({"mean": 0.02, "gti": 0.9, "popularity": 0.4}, seeds=(0, 1), users=300)
     found, _ = load_contrasts([[factory.root]], "toy")
     (answer,) = found.answers
     assert answer.weak == ("mean",)
@@ -186,8 +179,7 @@ def test_the_command_prints_it_and_refuses_what_is_not_scored(some: Path, capsys
 
 
 def test_with_one_seed_a_verdict_is_that_seeds(factory: Any) -> None:
-    for method, skill in (("mean", 0.2), ("gti", 0.9)):
-        factory.write(method, 0, skill=skill, users=300)
+    factory.board({"mean": 0.2, "gti": 0.9}, seeds=(0,), users=300)
     found, _ = load_contrasts([[factory.root]], "toy")
     assert verdict(found.answers[0]) == "better at one seed"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.perf.honest_records.by_hand import curve_by_hand
 from leaderboard.board.board import Leaderboard, load_leaderboards
 from leaderboard.board.learning import crossing
 from leaderboard.figures.curves import learning_curves
@@ -14,26 +15,11 @@ from leaderboard.records.cells import load_cells
 from leaderboard.render.tables import render
 
 
-def curve(*scores: float, step: int = 10, seconds: float = 2.0) -> list[dict[str, Any]]:
-    """Points every `step` steps, each step 1e6 FLOPs, each interval `seconds`."""
-    return [
-        {
-            "step": step * place,
-            "passes": place / 4,
-            "nominal_flops": step * place * 1e6,
-            "seconds": seconds * place,
-            "train_loss": None,
-            "metrics": {"ndcg@10": score},
-        }
-        for place, score in enumerate(scores)
-    ]
-
-
 def board_of(factory: Any, curves: dict[str, Sequence[Sequence[float]]]) -> Leaderboard:
-    """A board whose methods have the given curves, one per seed."""
+    """A board whose methods have the given curves, one per seed: points 10 steps apart."""
     for key, own in curves.items():
         for seed, scores in enumerate(own):
-            factory.write(key, seed, learning_curve=curve(*scores))
+            factory.write(key, seed, learning_curve=curve_by_hand(*scores))
     return load_leaderboards([factory.root]).boards[0]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.perf.honest_records.by_hand import curve_by_hand
 from leaderboard.board.board import load_leaderboards
 from leaderboard.board.pace import pace_of
 from leaderboard.records.record import Cost, Record, read_record
@@ -57,25 +58,10 @@ def test_a_stage_takes_its_flops_at_that_stages_pace(factory: Any) -> None:
     assert pace.seconds("grounding", Cost(seconds=9.0, nominal_flops=5.0)) is None
 
 
-def curve(seconds: float) -> list[dict[str, Any]]:
-    """Two points, .0 and .2, the second after `seconds` and 1e9 FLOPs."""
-    return [
-        {
-            "step": 10 * place,
-            "passes": float(place),
-            "nominal_flops": 1e9 * place,
-            "seconds": seconds * place,
-            "train_loss": None,
-            "metrics": {"ndcg@10": 0.2 * place},
-        }
-        for place in (0, 1)
-    ]
-
-
 def test_equal_work_takes_equal_time_in_the_table_however_busy_the_machine(factory: Any) -> None:
-    factory.write("mean", 0, learning_curve=curve(1.0))
-    factory.write("random", 0, learning_curve=curve(7.0))
-    factory.write("gti", 0, learning_curve=curve(3.0))
+    for key, seconds in (("mean", 1.0), ("random", 7.0), ("gti", 3.0)):
+        curve = curve_by_hand(0.0, 0.2, flops=1e8, seconds=seconds)
+        factory.write(key, 0, learning_curve=curve)
     board = load_leaderboards([factory.root]).boards[0]
     found = {each.key: each for each in board.learning}
     assert found["mean"].seconds == pytest.approx(1.0)

@@ -173,9 +173,7 @@ def test_too_few_methods_and_numbers_that_do_not_vary_are_said() -> None:
 
 
 def test_references_and_under_trained_cells_are_left_out_and_counted(factory: Any) -> None:
-    factory.write("popularity", skill=0.4)
-    for seed in (0, 1):
-        factory.write("gti", seed, skill=0.9, users=60)
+    factory.board({"popularity": 0.4, "gti": 0.9}, seeds=(0, 1))
     factory.write("mean", 0, skill=0.05)
     cells, _ = load_cells([factory.root])
     points = s.points_of(cells)

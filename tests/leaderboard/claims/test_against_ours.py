@@ -7,46 +7,14 @@ from typing import Any
 import pytest
 
 from benchmarks.cli.app import exit_code
+from benchmarks.perf.honest_records.by_hand import CLAIMS
 from leaderboard.board.board import load_leaderboards
 from leaderboard.claims.against_ours import Compared, against_ours, judge
 from leaderboard.claims.claims import Claim, ClaimsTable, parse_claims
 from leaderboard.render.claims import claims_json, claims_lines
 from leaderboard.statistics.crossed import Estimate
 
-TEXT = """
-title = "A paper"
-source = "a table"
-unit = "score"
-track = "users"
-dataset = "toy"
-cut = "all"
-split = "leave-one-out"
-decimals = 4
-settings = ["toy", "other"]
-caveats = ["Take care."]
-comparisons = [["GTI", "mean + SFT"], ["GTI", "TIGER"], ["GTI", "popular"]]
-counts = { users = 60, prompts = 1, basis = "stated", users_of_data = 60 }
-
-[[row]]
-name = "mean + SFT"
-method = "mean"
-values = { "recall@5" = 0.1, "ndcg@10" = 0.1234 }
-
-[[row]]
-name = "GTI"
-method = "gti"
-values = { "recall@5" = 0.3, "ndcg@10" = 0.2 }
-
-[[row]]
-name = "popular"
-method = "popularity"
-values = { "ndcg@10" = 0.01 }
-
-[[row]]
-name = "TIGER"
-why_not = "no such method here"
-values = { "ndcg@10" = 0.2 }
-"""
+TEXT = CLAIMS.replace('settings = ["toy"]', 'settings = ["toy", "other"]')
 
 
 def table(**changes: str) -> ClaimsTable:

@@ -1,6 +1,7 @@
 """Sums from the counts of equal rows are, to the last digit, those of `math.fsum` over the rows."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.perf.honest_records.by_hand import ranks_by_hand
 from leaderboard.metrics import metrics as m
 from leaderboard.metrics.equal_rows import MOST_ROWS, equal_rows, exact_sums
 from leaderboard.records.ranks import Ranks
@@ -19,17 +21,13 @@ CUTOFFS = (1, 5, 10, 50)
 def ranks_from(seed: int, rows: int, spread: int = 70) -> Ranks:
     generator = np.random.default_rng(seed)
     inside = generator.random(rows) < 0.7
-    return Ranks(
-        split=np.full(rows, "test"),
-        user=np.array([f"u{i}" for i in range(rows)], dtype=np.str_),
-        wording=np.zeros(rows, dtype=np.int16),
-        item=np.full(rows, "x"),
-        grade=np.ones(rows, dtype=np.int8),
+    return ranks_by_hand(
+        [None] * rows,
         in_beam=inside,
-        num_better=np.where(inside, generator.integers(0, spread, rows), 0).astype(np.int32),
-        num_tied=np.where(inside, generator.integers(0, 4, rows), 0).astype(np.int32),
-        target_popularity=generator.integers(0, 9, rows).astype(np.int32),
-        history_length=generator.integers(1, 9, rows).astype(np.int32),
+        num_better=np.where(inside, generator.integers(0, spread, rows), 0),
+        num_tied=np.where(inside, generator.integers(0, 4, rows), 0),
+        target_popularity=generator.integers(0, 9, rows),
+        history_length=generator.integers(1, 9, rows),
     )
 
 
@@ -93,7 +91,6 @@ def test_rows_below_every_cutoff_count_in_the_number_of_rows_alone() -> None:
 
 def test_very_many_ties_are_told_apart_by_sorting_alike() -> None:
     counts = ranks_from(2, 300)
-    columns = {name: getattr(counts, name) for name in counts.__dataclass_fields__}
     tied = np.where(counts.in_beam, 10 ** (counts.num_better % 7), 0)
-    ranks = Ranks(**{**columns, "num_tied": tied})
+    ranks = replace(counts, num_tied=tied)
     assert m.metrics(ranks, CUTOFFS, None) == plain(ranks)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.perf.honest_records.by_hand import ranks_by_hand
 from leaderboard.metrics import metrics as m
 from leaderboard.metrics.graded import Groups, Relevance
 from leaderboard.records.ranks import Ranks
@@ -21,19 +22,12 @@ MethodRow = tuple[str, int, tuple[int, int] | None]
 
 
 def ranks_of(rows: list[MethodRow], wordings: list[int] | None = None) -> Ranks:
-    n = len(rows)
-    counts = [row[2] or (0, 0) for row in rows]
-    return Ranks(  # type: ignore[arg-type]
-        split=["test"] * n,
-        user=[row[0] for row in rows],
-        wording=wordings or [0] * n,
-        item=[f"x{i}" for i in range(n)],
-        grade=[row[1] for row in rows],
-        in_beam=[row[2] is not None for row in rows],
-        num_better=[better for better, _ in counts],
-        num_tied=[tied for _, tied in counts],
-        target_popularity=[1] * n,
-        history_length=[0] * n,
+    return ranks_by_hand(
+        [counts for _, _, counts in rows],
+        user=[query for query, _, _ in rows],
+        wording=wordings or [0] * len(rows),
+        item=[f"x{i}" for i in range(len(rows))],
+        grade=[grade for _, grade, _ in rows],
     )
 
 

@@ -8,33 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.perf.honest_records.by_hand import ranks_by_hand
 from leaderboard.metrics import metrics as m
-from leaderboard.records.ranks import Ranks
 from leaderboard.records.record import RecordError
-
-
-def ranks_of(
-    counts: list[tuple[int, int] | None],
-    users: list[str] | None = None,
-    popularity: list[int] | None = None,
-    history: list[int] | None = None,
-    grade: int = 1,
-) -> Ranks:
-    """One test row per entry: (num_better, num_tied), or None outside the beam."""
-    n = len(counts)
-    return Ranks(  # type: ignore[arg-type]
-        split=["test"] * n,
-        user=users or [f"u{i}" for i in range(n)],
-        wording=list(range(n)),
-        item=["x"] * n,
-        grade=[grade] * n,
-        in_beam=[count is not None for count in counts],
-        num_better=[count[0] if count else 0 for count in counts],
-        num_tied=[count[1] if count else 0 for count in counts],
-        target_popularity=popularity or [1] * n,
-        history_length=history or [1] * n,
-    )
-
 
 COUNTS = st.lists(
     st.one_of(st.none(), st.tuples(st.integers(0, 60), st.integers(0, 8))), min_size=1, max_size=20
@@ -42,7 +18,7 @@ COUNTS = st.lists(
 
 
 def test_hand_computed_without_ties() -> None:
-    ranks = ranks_of([(0, 0), (2, 0), (9, 0), (10, 0), None])
+    ranks = ranks_by_hand([(0, 0), (2, 0), (9, 0), (10, 0), None])
     found = m.metrics(ranks, (1, 5, 10), beam=None)
     assert found["recall@1"] == 1 / 5
     assert found["recall@5"] == 2 / 5
@@ -54,7 +30,7 @@ def test_hand_computed_without_ties() -> None:
 
 def test_hand_computed_with_ties() -> None:
     # One above, two others tied: positions 2, 3, 4 with probability 1/3 each.
-    found = m.metrics(ranks_of([(1, 2)]), (1, 3, 10), beam=None)
+    found = m.metrics(ranks_by_hand([(1, 2)]), (1, 3, 10), beam=None)
     assert found["recall@1"] == 0
     assert found["recall@3"] == pytest.approx(2 / 3, abs=1e-15)
     assert found["ndcg@3"] == pytest.approx((1 / math.log2(3) + 1 / 2) / 3, abs=1e-15)
@@ -73,7 +49,7 @@ def test_expectation_equals_the_mean_over_all_orders_of_the_ties(
         recalls.append(float(inside))
         gains.append(inside / math.log2(position + 1))
         reciprocals.append(inside / position)
-    ranks = ranks_of([(better, tied)])
+    ranks = ranks_by_hand([(better, tied)])
     for family, brute in (("recall", recalls), ("ndcg", gains), ("mrr", reciprocals)):
         value = m.row_values(ranks, f"{family}@{cutoff}")[0]
         assert value == pytest.approx(sum(brute) / len(brute), abs=1e-14)
@@ -90,7 +66,7 @@ def test_agrees_with_ir_measures_where_nothing_is_tied() -> None:
         names = [f"d{i}" for i in range(40)]
         names.insert(int(position), "target")
         run += [ir_measures.ScoredDoc(query, name, -float(i)) for i, name in enumerate(names)]
-    ours = m.metrics(ranks_of([(int(p), 0) for p in positions], users=queries), (1, 10), None)
+    ours = m.metrics(ranks_by_hand([(int(p), 0) for p in positions], user=queries), (1, 10), None)
     for cutoff in (1, 10):
         measures = {
             "recall": ir_measures.R @ cutoff,
@@ -106,7 +82,7 @@ def test_agrees_with_ir_measures_where_nothing_is_tied() -> None:
 def test_metrics_are_bounded_ordered_and_grow_with_the_cutoff(
     counts: list[tuple[int, int] | None],
 ) -> None:
-    ranks = ranks_of(counts)
+    ranks = ranks_by_hand(counts)
     found = m.metrics(ranks, (1, 5, 10, 50), beam=None)
     for family in m.FAMILIES:
         values = [found[f"{family}@{k}"] for k in (1, 5, 10, 50)]
@@ -122,41 +98,43 @@ def test_metrics_are_bounded_ordered_and_grow_with_the_cutoff(
 def test_the_order_of_rows_does_not_matter(counts: list[tuple[int, int] | None], random) -> None:
     shuffled = counts.copy()
     random.shuffle(shuffled)
-    before = m.metrics(ranks_of(counts), (5, 10), beam=None)
-    assert before == m.metrics(ranks_of(shuffled), (5, 10), beam=None)
+    before = m.metrics(ranks_by_hand(counts), (5, 10), beam=None)
+    assert before == m.metrics(ranks_by_hand(shuffled), (5, 10), beam=None)
 
 
 def test_discounts_are_the_correctly_rounded_ones() -> None:
     # 1 / log2(3) = log_3(2) = 0.63092975357145743709952711434…
-    discount = m.row_values(ranks_of([(1, 0)]), "ndcg@2")[0]
+    discount = m.row_values(ranks_by_hand([(1, 0)]), "ndcg@2")[0]
     assert discount == 0.6309297535714574371
-    assert m.row_values(ranks_of([(6, 0)]), "ndcg@10")[0] == 1 / 3
-    assert m.row_values(ranks_of([(62, 0)]), "ndcg@100")[0] == 1 / 6
+    assert m.row_values(ranks_by_hand([(6, 0)]), "ndcg@10")[0] == 1 / 3
+    assert m.row_values(ranks_by_hand([(62, 0)]), "ndcg@100")[0] == 1 / 6
 
 
 def test_a_cutoff_beyond_the_beam_is_null() -> None:
-    found = m.metrics(ranks_of([(0, 0), None]), (10, 20), beam=10)
+    found = m.metrics(ranks_by_hand([(0, 0), None]), (10, 20), beam=10)
     assert found["recall@10"] == 0.5
     assert found["recall@20"] is None
     assert found["ndcg@20"] is None
-    assert m.raw_recall(ranks_of([(0, 0)]), (10, 20), 10) == {
+    assert m.raw_recall(ranks_by_hand([(0, 0)]), (10, 20), 10) == {
         "recall_raw@10": 1.0,
         "recall_raw@20": None,
     }
 
 
 def test_no_rows_have_no_metrics() -> None:
-    assert set(m.metrics(ranks_of([]), (1, 10), None).values()) == {None}
+    assert set(m.metrics(ranks_by_hand([]), (1, 10), None).values()) == {None}
 
 
 def test_raw_recall_takes_a_collision_for_a_hit() -> None:
-    ranks = ranks_of([(0, 3), (4, 0)])
+    ranks = ranks_by_hand([(0, 3), (4, 0)])
     assert m.raw_recall(ranks, (1, 5), None) == {"recall_raw@1": 0.5, "recall_raw@5": 1.0}
     assert m.metrics(ranks, (1,), None)["recall@1"] == pytest.approx(1 / 8)
 
 
 def test_per_user_averages_the_wordings_of_each_user() -> None:
-    ranks = ranks_of([(0, 0), None, (0, 1), (3, 0)], users=["b", "b", "a", "c"])
+    ranks = ranks_by_hand(
+        [(0, 0), None, (0, 1), (3, 0)], user=["b", "b", "a", "c"], wording=[0, 1, 0, 0]
+    )
     users, values = m.per_user(ranks, "recall@1")
     assert users.tolist() == ["a", "b", "c"]
     assert values.tolist() == [0.5, 0.5, 0.0]
@@ -164,10 +142,9 @@ def test_per_user_averages_the_wordings_of_each_user() -> None:
 
 
 def test_slices_are_terciles_of_the_rows_and_cover_each_row_once() -> None:
-    popularity = [0, 1, 2, 3, 4, 5, 6]
-    history = [9, 9, 9, 9, 9, 9, 9]
     counts: list[tuple[int, int] | None] = [None, None, (0, 0), None, None, (0, 0), (0, 0)]
-    found = m.slices(ranks_of(counts, popularity=popularity, history=history), (1,), None)
+    ranks = ranks_by_hand(counts, target_popularity=[0, 1, 2, 3, 4, 5, 6], history_length=[9] * 7)
+    found = m.slices(ranks, (1,), None)
     shape = {name: (s["rows"], s["from"], s["to"], s["recall@1"]) for name, s in found.items()}
     assert shape == {
         "popularity:unseen": (1, 0, 0, 0),
@@ -182,10 +159,10 @@ def test_slices_are_terciles_of_the_rows_and_cover_each_row_once() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=30))
 def test_slices_partition_the_rows(pairs: list[tuple[int, int]]) -> None:
-    popularity, history = [p for p, _ in pairs], [h for _, h in pairs]
-    found = m.slices(
-        ranks_of([(0, 0)] * len(pairs), popularity=popularity, history=history), (1,), None
-    )
+    popularity, history = zip(*pairs, strict=True)
+    counts = [(0, 0)] * len(pairs)
+    ranks = ranks_by_hand(counts, target_popularity=popularity, history_length=history)
+    found = m.slices(ranks, (1,), None)
     for prefix in ("popularity", "history"):
         rows = [s["rows"] for name, s in found.items() if name.startswith(prefix)]
         assert sum(r for r in rows if r is not None) == len(pairs)
@@ -199,4 +176,4 @@ def test_an_unknown_metric_is_refused(name: str) -> None:
 
 def test_a_grade_this_protocol_does_not_score_is_refused() -> None:
     with pytest.raises(RecordError, match="row 0: grade 2"):
-        m.metrics(ranks_of([(0, 0)], grade=2), (1,), None)
+        m.metrics(ranks_by_hand([(0, 0)], grade=[2]), (1,), None)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.cli.app import exit_code
+from benchmarks.perf.honest_records.by_hand import ranks_by_hand
 from leaderboard.board.board import load_leaderboards
 from leaderboard.metrics.graded import Relevance
 from leaderboard.metrics.metrics import per_user, slice_masks
@@ -19,7 +20,7 @@ from leaderboard.metrics.slices import (
     extent_of_slice,
     members_by_slice,
 )
-from leaderboard.records.ranks import Ranks, read_ranks
+from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path, read_record, record_path
 from leaderboard.render.explain import explain
 from leaderboard.render.tables import render
@@ -52,15 +53,10 @@ def test_an_unknown_name_is_told_with_those_there_are(name: str) -> None:
 
 def test_users_follow_their_rows_over_wordings() -> None:
     users = np.array(["b", "a", "b", "a", "c", "c"])
-    ranks = Ranks(  # type: ignore[arg-type]
-        split=["test"] * 6,
+    ranks = ranks_by_hand(
+        [(0, 0)] * 6,
         user=users,
         wording=[0, 0, 1, 1, 0, 1],
-        item=["x"] * 6,
-        grade=[1] * 6,
-        in_beam=[True] * 6,
-        num_better=[0] * 6,
-        num_tied=[0] * 6,
         target_popularity=[5, 0, 5, 0, 9, 9],
         history_length=[3, 4, 3, 4, 5, 5],
     )
@@ -71,17 +67,11 @@ def test_users_follow_their_rows_over_wordings() -> None:
 
 
 def test_queries_are_split_by_kind() -> None:
-    ranks = Ranks(  # type: ignore[arg-type]
-        split=["test"] * 3,
+    ranks = ranks_by_hand(
+        [(0, 0), (1, 0), (0, 0)],
         user=["item/1", "item/1", "category/x"],
-        wording=[0] * 3,
         item=["x", "y", "x"],
         grade=[2, 1, 2],
-        in_beam=[True] * 3,
-        num_better=[0, 1, 0],
-        num_tied=[0] * 3,
-        target_popularity=[0] * 3,
-        history_length=[0] * 3,
     )
     members = members_by_slice(ranks, np.array(["category/x", "item/1"]), Relevance((1.0, 3.0)))
     assert {name: inside.tolist() for name, inside in members.items()} == {

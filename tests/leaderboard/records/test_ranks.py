@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.perf.honest_records.by_hand import ranks_by_hand
 from leaderboard.records.canonical import file_sha256
 from leaderboard.records.ranks import (
     SCHEMA,
@@ -27,16 +28,11 @@ def small(**changes: object) -> Ranks:
     columns: dict[str, object] = {
         "split": ["test", "test", "validation"],
         "user": ["1", "häna", "1"],
-        "wording": [0, 0, 0],
         "item": ["a", "b", "c"],
-        "grade": [1, 1, 1],
-        "in_beam": [True, False, True],
-        "num_better": [4, 0, 0],
-        "num_tied": [2, 0, 0],
         "target_popularity": [7, 0, 3],
         "history_length": [5, 6, 4],
     }
-    return Ranks(**{**columns, **changes})  # type: ignore[arg-type]
+    return ranks_by_hand([(4, 2), None, (0, 0)], **{**columns, **changes})
 
 
 def rewritten(path: Path, table: pa.Table) -> Path:

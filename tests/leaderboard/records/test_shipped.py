@@ -1,12 +1,12 @@
 """Records beside the settings and methods that come with the code: what differs is warned of."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leaderboard.records.record import MethodCard, read_record, record_digest
+from benchmarks.perf.honest_records.edits import edit
+from leaderboard.records.record import MethodCard, read_record
 from leaderboard.records.shipped import Shipped
 from leaderboard.verify.verify import verify
 
@@ -55,10 +55,7 @@ def test_a_rate_of_its_own_is_a_warning_that_names_it(factory: Any) -> None:
 def test_a_methods_words_are_those_of_the_code(factory: Any, field: str) -> None:
     path = factory.write("gti")
     shipped = as_shipped(path)
-    content = json.loads(path.read_text())
-    content["method"][field] = "the best of all"
-    content["digest"] = record_digest(content)
-    path.write_text(json.dumps(content))
+    edit(path, lambda content: content["method"].update({field: "the best of all"}))
     assert verify(path) == []
     assert told(path, shipped) == [("warning", f"method.{field}")]
 

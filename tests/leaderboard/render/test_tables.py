@@ -76,10 +76,7 @@ def test_an_evidence_board_does_not_carry_the_disclaimer(board: Any) -> None:
 
 
 def test_the_verdict_is_said_in_words(factory: Any) -> None:
-    for seed in (0, 1, 2):
-        factory.write("mean", seed, skill=0.2, users=400)
-        factory.write("gti", seed, skill=0.7, users=400)
-        factory.write("random", seed, skill=0.2, users=400)
+    factory.board({"mean": 0.2, "gti": 0.7, "random": 0.2}, users=400)
     board = load_leaderboards([factory.root]).boards[0]
     better, unseen = verdicts(board)
     assert better.startswith("gti is better than mean: +.")
@@ -91,8 +88,7 @@ def test_the_verdict_is_said_in_words(factory: Any) -> None:
 
 
 def test_a_verdict_on_one_seed_begins_with_the_seed(factory: Any) -> None:
-    for seed in (0, 1, 2):
-        factory.write("mean", seed, skill=0.2, users=400)
+    factory.board({"mean": 0.2}, users=400)
     factory.write("gti", 1, skill=0.7, users=400)
     (sentence,) = verdicts(load_leaderboards([factory.root]).boards[0])
     assert sentence.startswith("At seed 1 alone: gti is better than mean: +.")
@@ -128,9 +124,7 @@ def test_the_parts_of_the_variance_are_told_under_the_whole_board_only(board: An
 
 
 def test_marks_are_explained(factory: Any) -> None:
-    factory.write("popularity", skill=0.8)
-    factory.write("mean", 0, skill=0.1)
-    factory.write("gti", 0, skill=0.1)
+    factory.board({"popularity": 0.8, "mean": 0.1, "gti": 0.1}, seeds=(0,))
     text = render(load_leaderboards([factory.root]).boards[0])
     assert "gti†‡" in text
     assert "† under-trained: recall@10 below popularity's; supports no claim" in text

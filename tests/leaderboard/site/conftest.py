@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from benchmarks.perf.honest_records.by_hand import CLAIMS
+from benchmarks.perf.honest_records.settings import DATASET, setting_of
+from benchmarks.perf.honest_records.writer import RecordWriter
 from leaderboard.claims.claims import ClaimsTable, parse_claims
 from leaderboard.site.build import Site, build_site
 
@@ -79,55 +81,21 @@ def parse(path: Path) -> Element:
 
 
 @pytest.fixture(scope="session")
-def hostile_results(
-    tmp_path_factory: pytest.TempPathFactory, new_factory: Any, toy_setting: Any
-) -> Path:
+def hostile_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two settings: one of three seeds, one whose every text is hostile and lacks seeds."""
-    factory = new_factory(tmp_path_factory.mktemp("hostile") / "results")
-    factory.board()
-    dataset = {**toy_setting().dataset.model_dump(mode="json"), "name": HOSTILE}
-    other = toy_setting(name="other", summary=HOSTILE, dataset=dataset, evidence=True)
+    writer = RecordWriter(tmp_path_factory.mktemp("hostile") / "results")
+    dataset = DATASET | {"name": HOSTILE}
+    other = setting_of(name="other", summary=HOSTILE, dataset=dataset, evidence=True)
     for method in ("mean", "gti", "popularity"):
-        factory.write(method, 0, setting=other, warnings=[HOSTILE])
-    root: Path = factory.root
-    return root
-
-
-CLAIMS = """
-title = '''HOSTILE'''
-source = "a table"
-unit = "score"
-track = "users"
-dataset = "toy"
-cut = "all"
-split = "leave-one-out"
-decimals = 4
-settings = ["toy"]
-caveats = ['''HOSTILE''']
-comparisons = [["GTI", "mean + SFT"], ["GTI", "TIGER"]]
-counts = { users = 60, prompts = 1, basis = "stated", users_of_data = 60 }
-
-[[row]]
-name = "mean + SFT"
-method = "mean"
-values = { "recall@5" = 0.1, "ndcg@10" = 0.1234 }
-
-[[row]]
-name = "GTI"
-method = "gti"
-values = { "recall@5" = 0.3, "ndcg@10" = 0.2 }
-
-[[row]]
-name = "TIGER"
-why_not = "no such method here"
-values = { "ndcg@10" = 0.2 }
-"""
+        writer.write(method, 0, setting=other, warnings=[HOSTILE])
+    return writer.board()
 
 
 @pytest.fixture(scope="session")
 def toy_claims() -> ClaimsTable:
     """Claims on the setting `toy`, whose title and caveat are hostile."""
-    return parse_claims(CLAIMS.replace("HOSTILE", HOSTILE), "toy-claims")
+    text = CLAIMS.replace('"A paper"', f"'''{HOSTILE}'''")
+    return parse_claims(text.replace('"Take care."', f"'''{HOSTILE}'''"), "toy-claims")
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def test_a_methods_card_says_what_it_spends_and_which_rows_it_trained(whole_boar
     assert facts["trained text rows"] == "grounding: 0 changed; sft: 100 changed"
     here = presence(record)
     assert len(here.words) == 8
-    assert here.words[0] == ("<a_0>", "comedy, drama")
+    assert here.words[0] == ("<a_0>", "comedy, drama, western, musical, war")
     reference = read_record(whole_board / "toy" / "markov" / "seed-0.json")
     assert presence(reference).words == ()
     assert dict(method_facts(reference))["shares of the extra budget"] == "none"

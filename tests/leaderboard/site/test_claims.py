@@ -34,7 +34,7 @@ def test_every_claim_stands_on_the_page_with_its_verdict(
     (table,) = page.find("table", id="beside-toy-claims-toy")
     shown = lines_of(table)
     with_ours = [each for each in compared.claims if each.ours is not None]
-    assert len(shown) == len(with_ours) == 6
+    assert len(shown) == len(with_ours) == 8
     for line, each in zip(shown, with_ours, strict=True):
         claim = each.claim
         name = claim.name if claim.base is None else f"{claim.name} − {claim.base}"
@@ -51,7 +51,7 @@ def test_ours_leads_to_its_records_and_the_board_to_its_claims(built: Path, read
     board = read_page(built / "settings" / "toy.html")
     (table,) = page.find("table", id="beside-toy-claims-toy")
     links = {link.attributes["href"] for link in table.find("a")}
-    assert links == {"settings/toy.html#records-mean", "settings/toy.html#records-gti"}
+    assert links == {f"settings/toy.html#records-{key}" for key in ("mean", "gti", "popularity")}
     assert all(board.find("tr", id=link.partition("#")[2]) for link in links)
     back = [a for a in board.find("a") if a.attributes["href"] == "../claims.html#toy-claims"]
     assert len(back) == 1

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from benchmarks.cli.app import exit_code
-from leaderboard.records.record import read_record, record_digest
+from benchmarks.perf.honest_records.edits import edit
+from leaderboard.records.record import read_record
 from leaderboard.records.shipped import Shipped
 from leaderboard.verify.submission import (
     Submission,
@@ -132,10 +133,7 @@ def test_the_same_record_in_another_layout_is_no_change(checkout: Any) -> None:
 
 def test_the_same_scores_in_a_changed_record_are_a_warning(checkout: Any) -> None:
     path = checkout.root / "toy/gti/seed-0.json"
-    content = json.loads(path.read_text())
-    content["environment"]["machine"] = "another"
-    content["digest"] = record_digest(content)
-    path.write_text(json.dumps(content))
+    edit(path, lambda content: content["environment"].update(machine="another"))
     found = check_submission(checkout.root)
     assert (found.errors, found.changed) == (0, ("toy/gti/seed-0.json",))
     assert [str(each).partition(": found ")[2] for each in found.findings] == [
@@ -145,10 +143,7 @@ def test_the_same_scores_in_a_changed_record_are_a_warning(checkout: Any) -> Non
 
 def test_a_record_that_verify_refuses_is_refused(checkout: Any) -> None:
     path = checkout.write("random", 0)
-    content = json.loads(path.read_text())
-    content["metrics"]["test"]["recall@10"] = 0.99
-    content["digest"] = record_digest(content)
-    path.write_text(json.dumps(content))
+    edit(path, lambda content: content["metrics"]["test"].update({"recall@10": 0.99}))
     found = check_submission(checkout.root)
     assert ("seed-0.json", "metrics.test.recall@10") in fields_of(found)
 
@@ -205,10 +200,7 @@ def test_code_that_nobody_else_can_run_is_refused(
     checkout: Any, code: dict[str, object], field: str
 ) -> None:
     path = checkout.write("random", 0)
-    content = json.loads(path.read_text())
-    content["code"] |= code
-    content["digest"] = record_digest(content)
-    path.write_text(json.dumps(content))
+    edit(path, lambda content: content["code"].update(code))
     assert ("seed-0.json", field) in fields_of(check_submission(checkout.root))
 
 

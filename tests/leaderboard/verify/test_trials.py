@@ -1,15 +1,17 @@
 """Committed trials pass verification; each way of changing one, or its share of tries, is found."""
 
-import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks.perf.honest_records.edits import edit
 from leaderboard.records.ranks import read_ranks, write_ranks
-from leaderboard.records.record import ranks_path, read_content, record_digest
+from leaderboard.records.record import ranks_path
 from leaderboard.records.trial import find_trials, read_trial, trial_path
 from leaderboard.verify.verify import verify
 
@@ -25,14 +27,6 @@ def results(tmp_path: Path) -> Path:
         own = Path("tuning") / SETTING / method
         shutil.copytree(COMMITTED / own, tmp_path / own)
     return tmp_path
-
-
-def forge(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Changes a trial and gives it the digest that then fits."""
-    content = read_content(path)
-    change(content)
-    content["digest"] = record_digest(content)
-    path.write_text(json.dumps(content))
 
 
 def fields_of(path: Path) -> list[str]:
@@ -52,8 +46,7 @@ def test_all_committed_trials_are_found() -> None:
 
 def test_a_change_without_a_new_digest_is_found(results: Path) -> None:
     path = trial_path(results, SETTING, "mean", 1)
-    content = read_content(path)
-    path.write_text(json.dumps({**content, "seconds": 1.0}))
+    edit(path, lambda content: content.update(seconds=1.0), fix_digest=False)
     assert fields_of(path) == ["digest"]
 
 
@@ -79,20 +72,16 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 def test_a_forged_trial_is_found_with_its_digest_computed_anew(results: Path, what: str) -> None:
     change, field = CHANGES[what]
     path = trial_path(results, SETTING, "mean", 1)
-    forge(path, change)
+    edit(path, change)
     assert field in fields_of(path)
 
 
 def test_other_ranks_are_found_and_so_are_test_rows_among_them(results: Path) -> None:
     path = trial_path(results, SETTING, "gti", 1)
     ranks = read_ranks(ranks_path(path))
-    ranks.split[:] = "test"
-    changed = type(ranks)(
-        **{name: getattr(ranks, name) for name in type(ranks).__dataclass_fields__}
-    )
-    digest = write_ranks(ranks_path(path), changed)
+    digest = write_ranks(ranks_path(path), replace(ranks, split=np.full(len(ranks), "test")))
     assert "ranks" in fields_of(path)
-    forge(path, lambda content: content.update(ranks=digest))
+    edit(path, lambda content: content.update(ranks=digest))
     assert fields_of(path) == ["ranks (splits)"]
 
 
@@ -131,7 +120,7 @@ def test_a_method_that_tried_other_rates_than_the_rest_is_found(results: Path) -
         content["method_hash"] = card.hash
         content["cell_hash"] = cell_hash(trial.setting_hash, card.hash, trial.seed)
 
-    forge(path, change)
+    edit(path, change)
     assert fields_of(path) == []
     assert fields_of(results) == ["method.parameters.sft_learning_rate"]
 

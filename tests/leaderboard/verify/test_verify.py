@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.perf.honest_records.edits import Content, edit, give_ranks, reordered
 from leaderboard.records.canonical import file_sha256
 from leaderboard.records.facts import MethodFacts
 from leaderboard.records.method_facts import shipped_facts
-from leaderboard.records.ranks import Ranks, read_ranks, write_ranks
-from leaderboard.records.record import diagnostics_path, ranks_path, record_digest
+from leaderboard.records.ranks import read_ranks, write_ranks
+from leaderboard.records.record import diagnostics_path, ranks_path
 from leaderboard.verify.across import TargetsHash
 from leaderboard.verify.verify import verify
-
-Content = dict[str, Any]
-
-
-def edit(path: Path, change: Callable[[Content], object], fix_digest: bool = True) -> None:
-    """Changes the record at `path` by hand, with a digest that fits if asked for."""
-    content = json.loads(path.read_text())
-    change(content)
-    if fix_digest:
-        content["digest"] = record_digest(content)
-    path.write_text(json.dumps(content))
 
 
 def place(content: Any, field: str, value: object) -> None:
@@ -260,7 +251,10 @@ def test_two_seeds_of_a_method_claim_the_same(factory: Any) -> None:
 
 def test_first_rows_of_the_mean_are_one_whoever_claims_them(factory: Any) -> None:
     factory.write("mean")
-    factory.write("mine", facts=NOTHING_CLAIMED.model_copy(update={"first_rows": "mean"}))
+    claim = NOTHING_CLAIMED.model_copy(update={"first_rows": "mean"})
+    path = factory.write("mine", facts=claim)
+    assert verify(factory.root) == []
+    edit(path, lambda content: place(content, "manifest/new_rows_sha256_after", "0" * 64))
     assert fields(verify(factory.root)) == ["manifest.new_rows_sha256_after"]
 
 
@@ -304,8 +298,7 @@ def test_other_ranks_are_found_by_hash_and_by_the_figures(factory: Any) -> None:
     ranks = read_ranks(ranks_path(path))
     better = ranks.num_better.copy()
     better[np.flatnonzero(ranks.in_beam & (ranks.split == "test") & (better > 0))[0]] = 0
-    columns = {name: getattr(ranks, name) for name in ranks.__dataclass_fields__}
-    write_ranks(ranks_path(path), Ranks(**{**columns, "num_better": better}))
+    write_ranks(ranks_path(path), replace(ranks, num_better=better))
     found = fields(verify(path))
     assert "files.ranks" in found
     assert "metrics.test.mrr@20" in found
@@ -369,15 +362,7 @@ def test_a_record_in_another_place_is_found(factory: Any, tmp_path: Path) -> Non
 
 def test_two_seeds_alike_are_found(factory: Any) -> None:
     first, second = factory.write("gti", 0), factory.write("gti", 1)
-    write_ranks(ranks_path(second), read_ranks(ranks_path(first)))
-    original = json.loads(first.read_text())
-    copied = {name: original[name] for name in ("metrics", "slices", "accounting")}
-
-    def change(content: Content) -> None:
-        content.update(copied)
-        content["files"]["ranks"] = file_sha256(ranks_path(second))
-
-    edit(second, change)
+    give_ranks(second, read_ranks(ranks_path(first)))
     (finding,) = verify(factory.root)
     assert finding.file == str(second)
     assert f"other ranks than {first}'s" in str(finding)
@@ -418,9 +403,8 @@ def test_several_processes_find_what_one_finds(
     factory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factory.board()
-    content = json.loads((factory.root / "toy/gti/seed-1.json").read_text())
-    content["metrics"]["test"]["ndcg@10"] += 1e-9
-    (factory.root / "toy/gti/seed-1.json").write_text(json.dumps(content))
+    higher = {"ndcg@10": 0.123456789}
+    edit(factory.root / "toy/gti/seed-1.json", lambda c: c["metrics"]["test"].update(higher))
     shutil.copytree(factory.root / "toy/random", factory.root / "toy/twin")
     alone = verify(factory.root)
     assert any(finding.field == "metrics.test.ndcg@10" for finding in alone)
@@ -442,15 +426,11 @@ def test_several_processes_find_what_one_finds(
 
 def test_the_hash_of_the_targets_is_of_their_content_whatever_their_order(factory: Any) -> None:
     ranks = read_ranks(ranks_path(factory.write("gti")))
-    names = list(ranks.__dataclass_fields__)
-    order = np.random.default_rng(0).permutation(len(ranks))
-    shuffled = Ranks(**{name: getattr(ranks, name)[order] for name in names})
+    shuffled = reordered(ranks)
     known = TargetsHash()
     assert known.of(ranks) == known.of(shuffled) == TargetsHash().of(shuffled)
     for name in ("user", "item", "grade", "target_popularity", "history_length"):
         column = getattr(ranks, name).astype(object)
         column[3] = "someone" if isinstance(column[3], str) else column[3] + 1
-        changed = {each: getattr(ranks, each) for each in names} | {name: column}
-        assert known.of(Ranks(**changed)) != TargetsHash().of(ranks)
-    counts = {each: getattr(ranks, each) for each in names} | {"num_tied": ranks.num_tied * 2}
-    assert known.of(Ranks(**counts)) == TargetsHash().of(ranks)
+        assert known.of(replace(ranks, **{name: column})) != TargetsHash().of(ranks)
+    assert known.of(replace(ranks, num_tied=ranks.num_tied * 2)) == TargetsHash().of(ranks)

@@ -1,0 +1,67 @@
+"""What a record of a cell has and one of a reference has not, with its sidecar and input."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.perf.honest_records.ranks import raw_recall_of
+from benchmarks.perf.honest_records.rows import manifest_of, proof_of, rows_after, spectrum_of
+from benchmarks.perf.honest_records.settings import Shape, artefact
+from benchmarks.perf.honest_records.sketches import Sketch
+from benchmarks.perf.honest_records.training import training_of
+from leaderboard.records.canonical import digest_of, file_sha256
+from leaderboard.records.ranks import Ranks
+from leaderboard.records.record import MethodCard, diagnostics_path, ranks_path
+from leaderboard.records.semantic_ids import artefact_path
+from leaderboard.records.setting import Setting
+
+
+def cell_parts(
+    path: Path,
+    setting: Setting,
+    shape: Shape,
+    card: MethodCard,
+    sketch: Sketch,
+    seed: int,
+    ranks: Ranks,
+) -> dict[str, Any]:
+    """The parts of the record at `path`; writes its diagnostics and the Semantic IDs."""
+    rows = {s: rows_after(shape, card.key, seed, s, sketch.drawn) for s in sketch.stages}
+    described = {stage: spectrum_of(shape, after) for stage, after in rows.items()}
+    arrays = {f"{s}/{n}": a for s, (_, found) in described.items() for n, a in found.items()}
+    np.savez_compressed(diagnostics_path(path), **arrays)
+    sids, whole = artefact(shape)
+    place = artefact_path(path, sids.sha256)
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(whole)
+    beam, used = setting.decoding.beam, min(setting.decoding.beam, sids.distinct)
+    return {
+        "kind": "cell",
+        "accounting": {
+            "num_items": shape.items,
+            "distinct_sids": sids.distinct,
+            "collision_rate": 1 - sids.distinct / shape.items,
+            "used_codes": [shape.codes] * shape.levels,
+            "num_codes": shape.codes,
+            "trie_mass": [0.9] * shape.levels,
+            "raw_recall": raw_recall_of(ranks, setting),
+            "beam": beam,
+            "beam_used_min": used,
+            "beam_used_mean": float(used),
+        },
+        "manifest": manifest_of(shape, card, rows["init"]),
+        "proofs": [proof_of(shape, f"{card.key} {seed}", s, rows[s]) for s in sketch.stages[1:]],
+        "diagnostics": {stage: numbers for stage, (numbers, _) in described.items()},
+        **training_of(setting, shape, sketch, seed, ranks.of_split("validation")),
+        "inputs": {
+            "dataset": setting.dataset.sha256,
+            "queries": setting.queries and setting.queries.sha256,
+            "semantic_ids": sids.sha256,
+            **{name: digest_of(name) for name in ("backbone", "tokenizer", "prompts")},
+        },
+        "files": {
+            "ranks": file_sha256(ranks_path(path)),
+            "diagnostics": file_sha256(diagnostics_path(path)),
+        },
+    }
