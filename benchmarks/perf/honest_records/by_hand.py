@@ -1,9 +1,12 @@
-"""What is set by hand: a few rows of ranks, a learning curve, claims beside the setting `toy`."""
+"""What is set by hand: rows of ranks, a curve, a method's card, claims beside the setting `toy`."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from leaderboard.records.facts import MethodFacts
 from leaderboard.records.ranks import Ranks
+from leaderboard.records.record import MethodCard
+from leaderboard.records.setting import MethodParameters
 
 CLAIMS = """
 title = "A paper"
@@ -82,3 +85,19 @@ def curve_by_hand(
         }
         for place, score in enumerate(scores)
     ]
+
+
+def card_by_hand(key: str, **facts: Any) -> MethodCard:
+    """The card of a method that claims nothing but `facts`; without any it has none."""
+    nothing = {"first_rows": None, "stages": (), "directions": (), "look": None, "contrasts": ()}
+    own = MethodFacts.model_validate({**nothing, "order": 100, **facts}) if facts else None
+    return MethodCard(
+        key=key,
+        summary="",
+        source="",
+        version=1,
+        group="control",
+        spends={},
+        parameters=MethodParameters(),
+        facts=own,
+    )

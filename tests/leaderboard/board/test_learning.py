@@ -11,6 +11,7 @@ from benchmarks.perf.honest_records.by_hand import curve_by_hand
 from leaderboard.board.board import Leaderboard, load_leaderboards
 from leaderboard.board.learning import crossing
 from leaderboard.figures.curves import learning_curves
+from leaderboard.figures.palette import Palette
 from leaderboard.records.cells import load_cells
 from leaderboard.render.tables import render
 
@@ -115,7 +116,7 @@ def test_the_figure_has_a_line_per_method_and_begins_after_grounding(whole_board
     }
     steps, flops = (
         {row["method"]: row for rows in figure.data.values() for row in rows}
-        for figure in learning_curves(by_method, "ndcg@10")
+        for figure in learning_curves(by_method, "ndcg@10", Palette.of(cells))
     )
     for rows in (steps, flops):
         assert rows.keys() == by_method.keys()

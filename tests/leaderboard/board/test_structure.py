@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.board import structure as s
 from leaderboard.board.method_rows import STAGES
 from leaderboard.figures.structure import draw_structure
@@ -40,6 +41,7 @@ def board(
         "ndcg@10",
         tuple(label[0] for label in labels),
         tuple(label[1] for label in labels),
+        {key: card_by_hand(key) for key in (label[1] for label in labels)},
         tuple(label[2] for label in labels),
         scores,
         numbers,

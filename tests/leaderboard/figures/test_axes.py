@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from leaderboard.figures.axes import FLOPS, Scale, spread
 from leaderboard.figures.lines import Line, draw_lines
 from leaderboard.figures.page import draw
-from leaderboard.figures.palette import method_look
+from leaderboard.figures.palette import look
 
 
 def drawn(x: Scale, y: Scale, *points: tuple[float, float]) -> str:
-    line = Line("mean", method_look("mean"), points)
+    line = Line("mean", look("black", 0), points)
     return str(draw(draw_lines("A figure", "It.", [line], x, y)).html)
 
 

@@ -7,12 +7,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from leaderboard.figures import palette
+from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.figures.files import draw_all
+from leaderboard.figures.palette import Palette
 from leaderboard.figures.rows import row_figures
 from leaderboard.figures.rsa import rsa
 from leaderboard.records.cells import Cell, load_cells
 from leaderboard.records.diagnostics import read_diagnostics
+from leaderboard.records.method_facts import shipped_facts
 from leaderboard.records.record import diagnostics_path
 from leaderboard.render.numbers import STAGE_NAMES
 
@@ -25,7 +27,12 @@ def by_method(root: Path) -> dict[str, list[Cell]]:
     for cell in load_cells([root])[0]:
         if cell.record.kind == "cell":
             grouped.setdefault(cell.record.method.key, []).append(cell)
-    return {key: grouped[key] for key in sorted(grouped, key=palette.method_order)}
+    return {key: grouped[key] for key in palette_of(grouped).ordered(grouped)}
+
+
+def palette_of(cells: dict[str, list[Cell]]) -> Palette:
+    """The palette of the methods that `cells` are of."""
+    return Palette.of(cell for own in cells.values() for cell in own)
 
 
 def texts(path: Path) -> list[str]:
@@ -83,7 +90,7 @@ def test_spectra_are_the_singular_values_over_the_largest_and_say_where_all_rows
     whole_board: Path,
 ) -> None:
     cells = by_method(whole_board)
-    found = row_figures(cells)
+    found = row_figures(cells, palette_of(cells))
     assert list(found.spectra) == ["init", "grounding", "sft"]
     rows = {row["method"]: row for rows in found.spectra["init"].data.values() for row in rows}
     assert {row["label"] for row in rows.values()} == {
@@ -98,7 +105,7 @@ def test_rsa_bars_stand_only_for_methods_that_have_the_stage(whole_board: Path) 
     cells = by_method(whole_board)
     bars = {
         stage: [r for rows in figure.data.values() for r in rows if r["part"] == "bar"]
-        for stage, figure in rsa(cells, levels=2).items()
+        for stage, figure in rsa(cells, 2, palette_of(cells)).items()
     }
     grounded = [cell.record.diagnostics["grounding"] for cell in cells["gti"]]
     found = [[n.rsa_spearman, *n.rsa_spearman_per_level] for n in grounded]
@@ -129,7 +136,11 @@ def test_diagnostics_that_cannot_be_read_are_told_and_the_rest_is_drawn(
 
 
 def test_no_two_methods_look_alike_and_unknown_ones_are_stable() -> None:
-    known = list(palette._KNOWN)
-    assert len({palette.method_look(key) for key in known}) == len(known)
-    assert len({palette.method_look(key).color for key in known[:4]}) == 4
-    assert palette.method_look("new_one") == palette.method_look("new_one")
+    known = [card_by_hand(key) for key in shipped_facts()]
+    new = card_by_hand("new_one")
+    palette = Palette([*known, new])
+    keys = [card.key for card in known]
+    assert len({palette.look(key) for key in [*keys, "new_one"]}) == len(keys) + 1
+    assert len({palette.look(key).color for key in keys[:4]}) == 4
+    assert palette.look("new_one") == Palette([*known[:3], new]).look("new_one")
+    assert palette.ordered(["new_one", *reversed(keys)]) == [*keys, "new_one"]

@@ -8,7 +8,7 @@ from leaderboard.figures.axes import Scale
 from leaderboard.figures.intervals import Interval
 from leaderboard.figures.lines import CROWDED, Line, Point, draw_lines, draw_points
 from leaderboard.figures.page import draw
-from leaderboard.figures.palette import method_look
+from leaderboard.figures.palette import look
 
 SCALE = Scale("x", low=0.0)
 
@@ -17,7 +17,7 @@ def lines(count: int) -> list[Line]:
     """Lines of `count` methods that nearly end at one place, the first being `mean`."""
     keys = ["mean", *(f"m{place}" for place in range(1, count))]
     return [
-        Line(key, method_look(key), [(0, 0), (1, 0.05 + place * 1e-4)], [(0, 0.01), (0.04, 0.06)])
+        Line(key, look("blue", 1), [(0, 0), (1, 0.05 + place * 1e-4)], [(0, 0.01), (0.04, 0.06)])
         for place, key in enumerate(keys)
     ]
 
@@ -78,7 +78,7 @@ def test_a_narrow_screen_has_the_same_names_in_a_list_with_samples_of_their_look
 
 
 def test_a_single_point_is_a_dot_named_with_a_dot_and_no_leader() -> None:
-    both = [*lines(1), Line("one", method_look("one"), [(0, 0.02)], label="one (rank 1)")]
+    both = [*lines(1), Line("one", look("black", 0), [(0, 0.02)], label="one (rank 1)")]
     page = drawn(both)
     assert [key for _, key in names(page)] == ["mean", "one (rank 1)"]
     (group,) = re.findall(r'data-method="one">(.*?)</g>', page)
@@ -90,7 +90,7 @@ def test_a_single_point_is_a_dot_named_with_a_dot_and_no_leader() -> None:
 
 def points(x: tuple[float, ...]) -> list[Point]:
     return [
-        Point(f"m{n}", method_look(f"m{n}"), at, Interval(0.1 * n, 0.1 * n - 0.05, 0.1 * n + 0.05))
+        Point(f"m{n}", look("green", 2), at, Interval(0.1 * n, 0.1 * n - 0.05, 0.1 * n + 0.05))
         for n, at in enumerate(x, start=1)
     ]
 

@@ -3,23 +3,26 @@
 import re
 from xml.etree import ElementTree
 
+from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.figures.axes import Scale
 from leaderboard.figures.lines import Line, draw_lines
 from leaderboard.figures.page import Drawing, draw
-from leaderboard.figures.palette import COLORS, method_look
+from leaderboard.figures.palette import COLORS, Palette, look
 from leaderboard.figures.rsa import draw_bars
 
 HOSTILE = '<script>alert(1)</script> & "quotes" {{ 7 * 7 }}'
 
+PALETTE = Palette(map(card_by_hand, ("mean", "gti")))
+
 
 def figure(key: str = "gti", label: str = "") -> Drawing:
-    line = Line(key, method_look(key), [(0, 1), (1, 2)], label=label)
-    mean = Line("mean", method_look("mean"), [(0, 1), (1, 1)])
+    line = Line(key, look("blue", 0), [(0, 1), (1, 2)], label=label)
+    mean = Line("mean", look("black", 0), [(0, 1), (1, 1)])
     return draw(draw_lines("Its name", "Its words.", [mean, line], Scale("x"), Scale("y")))
 
 
 def test_colours_are_variables_of_the_page_and_nothing_else() -> None:
-    bars = draw(draw_bars("init", {"mean": [[0.1, 0.2], []], "gti": [[0.3]]}, (0.0, 1.0)))
+    bars = draw(draw_bars("init", {"mean": [[0.1, 0.2], []], "gti": [[0.3]]}, (0.0, 1.0), PALETTE))
     for drawing in (figure(), bars):
         found = re.findall(r'(?:fill|stroke)="([^"]*)"', drawing.html)
         allowed = {f"var(--{name})" for name in (*COLORS, "ink", "soft", "line", "back")}
@@ -59,7 +62,7 @@ def test_equal_figures_give_equal_pages() -> None:
 
 def test_a_bar_is_as_long_as_its_mean_and_an_undefined_one_is_a_cross() -> None:
     columns = {"mean": [[0.5, 0.7], []], "gti": [[-0.2], [0.1]]}
-    html = str(draw(draw_bars("init", columns, (-0.5, 1.0))).html)
+    html = str(draw(draw_bars("init", columns, (-0.5, 1.0), PALETTE)).html)
     groups = dict(re.findall(r'data-method="(\w+)">(.*?)</g>', html))
     kinds = {key: re.findall(r'class="(\w+)"', group) for key, group in groups.items()}
     assert kinds["mean"] == ["bar", "seed", "seed", "cross", "name"]

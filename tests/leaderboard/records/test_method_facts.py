@@ -1,31 +1,13 @@
 """Whose facts count, in which order methods are drawn, and that no two of a board look alike."""
 
 from itertools import permutations
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from leaderboard.records.facts import Contrast, Look, MethodFacts
+from benchmarks.perf.honest_records.by_hand import card_by_hand as card
+from leaderboard.records.facts import Contrast, Look
 from leaderboard.records.method_facts import facts_of, looks_of, order_of, shipped_facts
-from leaderboard.records.record import MethodCard
-from leaderboard.records.setting import MethodParameters
-
-
-def card(key: str, **facts: Any) -> MethodCard:
-    """The card of a method that claims nothing but `facts`; without any it has none."""
-    nothing = {"first_rows": None, "stages": (), "directions": (), "look": None, "contrasts": ()}
-    own = MethodFacts.model_validate({**nothing, "order": 100, **facts}) if facts else None
-    return MethodCard(
-        key=key,
-        summary="",
-        source="",
-        version=1,
-        group="control",
-        spends={},
-        parameters=MethodParameters(),
-        facts=own,
-    )
 
 
 def test_a_shipped_methods_facts_are_the_shipped_ones_and_others_their_cards() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.board.method_rows import STAGES
 from leaderboard.board.structure import NUMBERS, Points, associations, points_of
 from leaderboard.records.cells import load_cells
@@ -26,6 +27,7 @@ def points_in(settings: tuple[str, ...], methods: int, seed: int = 0) -> Points:
         "ndcg@10",
         tuple(name for name, _ in labels),
         tuple(key for _, key in labels),
+        {key: card_by_hand(key) for key in (label[1] for label in labels)},
         (0,) * len(labels),
         scores,
         {

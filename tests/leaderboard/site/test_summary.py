@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.board.board import Leaderboard, load_leaderboards
+from leaderboard.figures.palette import Palette
 from leaderboard.site.figures import MOST_DRAWN, drawn_methods
 from leaderboard.site.summary import glance
 
@@ -97,6 +99,8 @@ def test_states_are_counted_and_weak_methods_named(board: Leaderboard) -> None:
 def test_figures_hold_the_best_methods_and_always_mean(board: Leaderboard) -> None:
     gti = board.row("gti")
     many = [replace(gti, key=f"m{i:02d}") for i in range(30)]
-    kept = drawn_methods(replace(board, rows=(*many, board.row("mean"), board.row("markov"))))
+    palette = Palette(card_by_hand(row.key) for row in (*many, board.row("mean")))
+    rows = (*many, board.row("mean"), board.row("markov"))
+    kept = drawn_methods(replace(board, rows=rows), palette)
     assert len(kept) == MOST_DRAWN
     assert set(kept) == {"mean", *(f"m{i:02d}" for i in range(MOST_DRAWN - 1))}
