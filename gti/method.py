@@ -66,7 +66,7 @@ class Start:
 
 @dataclass(frozen=True)
 class GroundingPlan:
-    """What the stage before SFT trains on (METHOD §2).
+    """Which pairs of text and Semantic ID the grounding stage trains on, and what stays frozen.
 
     Attributes:
         text_to_sid: pairs text → Semantic ID.

@@ -47,7 +47,7 @@ def labels_at_all_positions(batch: Batch) -> Tensor:
 
 
 def _summed_nll(logits: Tensor, labels: Tensor) -> Tensor:
-    """Of `labels` […], but for `NOT_A_TARGET`, under [… , vocabulary] logits."""
+    """Summed NLL of `labels` under `logits`; positions labelled `NOT_A_TARGET` are skipped."""
     exact = logits if logits.dtype == torch.float64 else logits.float()
     return cross_entropy(
         exact.flatten(0, -2), labels.flatten(), ignore_index=NOT_A_TARGET, reduction="sum"

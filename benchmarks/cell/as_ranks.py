@@ -1,4 +1,4 @@
-"""Counts of a scored part of the split as the ranks table of a record."""
+"""Puts counts of better and tied items, made elsewhere, into a record's ranks table."""
 
 import numpy as np
 

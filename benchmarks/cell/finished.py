@@ -1,4 +1,4 @@
-"""What stays of a cell beside its model: all that records and trials are written from."""
+"""`LoadedCell` and `FinishedCell`: the data from which records and trials are written."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -38,7 +38,7 @@ class Ledger:
         reset_peak_memory(device)
 
     def enter(self, stage: str) -> None:
-        """What memory is held from here on is `stage`'s, until the next call; may come back.
+        """Starts `stage`: peak memory is booked to it until the next call; a stage may recur.
 
         Before a training stage the device's rate is measured for the first time.
         """
@@ -54,7 +54,7 @@ class Ledger:
             self._peaks[self._stage] = max(peak, self._peaks.get(self._stage, 0))
 
     def warn(self, *sentences: str | None) -> None:
-        """Keeps for the record's reader what there is to say; null: nothing."""
+        """Adds `sentences` to the record's warnings; nulls are skipped."""
         self.warnings += [sentence for sentence in sentences if sentence is not None]
 
     def note_cost(self, stage: str, seconds: float, **figures: Any) -> None:

@@ -169,7 +169,7 @@ def _prompter(spec: CellSpec, tokenizer: Any, vocabulary: Vocabulary, model: Any
 def plan_budget(
     spec: CellSpec, prompter: Prompter, shape: ModelShape, retrieval: list[Example]
 ) -> CellBudget:
-    """R's batches, and A in nominal FLOPs; what spends A after SFT stretches R itself.
+    """Plans the batches of R and extra budget A; spending A after SFT appends batches to R.
 
     Args:
         spec: which cell.

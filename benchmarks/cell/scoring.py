@@ -107,7 +107,7 @@ class Scorer:
         wording: int,
         progress: Callable[[int, int], None] | None,
     ) -> tuple[Ranks, ItemRanks]:
-        """One wording; the prompts run in order of their length, in the track's order out.
+        """Ranks of `part` in one wording: prompts run shortest first, results keep track order.
 
         A batch then holds equal lengths.
         """

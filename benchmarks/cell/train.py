@@ -192,7 +192,7 @@ class TrainingStage:
         settings: OptimizerSettings,
         **others: Any,
     ) -> StageReport:
-        """Trains the model on `steps` by `form`, with the `others` that it takes."""
+        """Calls `form` (ground or finetune, fast or plain) on `steps`; passes `others` on."""
         prepared = self.cell.prepared
         return form(
             self.cell.model,
@@ -248,7 +248,7 @@ class LearningCurve:
 
 
 def _pairs(prepared: PreparedCell, plan: GroundingPlan) -> list[Example]:
-    """The pairs that `plan` asks for: those that set the budget, where they are the same."""
+    """The grounding pairs of `plan`; reuses those built for the budget if they are equal."""
     spec = prepared.spec
     if prepared.budget.pairs and replace(plan, frozen_share=1.0) == GroundingPlan():
         return prepared.budget.pairs

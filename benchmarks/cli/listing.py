@@ -21,7 +21,7 @@ def listed(
     as_json: bool = False,
     offline: bool = False,
 ) -> str:
-    """What there is: as text within `width` columns of a terminal, or as JSON.
+    """Lists settings, methods, datasets or backbones, as text or JSON.
 
     Args:
         what: to list.

@@ -32,7 +32,7 @@ def _card(setting: str, method: str) -> MethodCard | None:
 
 
 def _method(setting: str, key: str) -> MethodCard | None:
-    """The card of a method that puts something into new rows."""
+    """The card of a method from `baselines` in the shipped setting; null if there is none."""
     from baselines.registry import methods
     from benchmarks.cell.identity import method_card
 

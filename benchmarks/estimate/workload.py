@@ -32,7 +32,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Workload:
-    """What costs hang on.
+    """The sizes of a setting's data that time and memory estimates depend on.
 
     Attributes:
         train_lengths: training interactions of each user.

@@ -81,7 +81,7 @@ def say_curves(ids: SemanticIds, say: Say) -> None:
 
 
 def of_all_variance(report: "QuantiserReport", kept: float) -> "QuantiserReport":
-    """A report whose errors count as lost what a reduction to principal components dropped.
+    """`report` with errors relative to the embeddings before PCA; `kept` is PCA's share.
 
     Args:
         report: on the reduced embeddings.

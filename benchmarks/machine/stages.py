@@ -26,7 +26,7 @@ Enter = Callable[[str], None]
 
 
 def unheard(stage: str) -> None:
-    """For those who do not ask how long a stage takes."""
+    """A stage callback that does nothing."""
 
 
 class StageClock:

@@ -100,7 +100,7 @@ def _sized(shape: Callable[[int], tuple[int, int]]) -> tuple[Piece, ...]:
 
 
 def _items() -> Axis:
-    """The catalogue grows."""
+    """The axis "number of items": its values and the pieces measured along it."""
     pieces_of_it = (
         Piece(
             "trie",

@@ -72,7 +72,7 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
 
 
 def peak_tensor_bytes(work: Callable[[], object]) -> int:
-    """The same for tensors in the machine's own memory.
+    """Most bytes of CPU tensors alive at once during `work`, above those before it.
 
     Counted from the allocator's own events, so the number is the same on a busy machine, and
     neither Python's memory nor the allocator's reserve is in it.

@@ -1,4 +1,4 @@
-"""Runs the missing cells of a plan side by side, one process a cell, and writes the references."""
+"""Runs the missing cells of a plan side by side, one process per cell."""
 
 import json
 import os

@@ -122,7 +122,7 @@ class Split:
 
 
 def leave_one_out(dataset: Dataset, min_interactions: int = 3) -> Split:
-    """Splits `dataset` leave-one-out (DESIGN, Rules of a fair cell).
+    """Splits each history: last item test, last but one validation, the rest training.
 
     Args:
         dataset: the data.

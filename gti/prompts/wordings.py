@@ -37,13 +37,13 @@ SYSTEM = "You are a helpful assistant."
 SEQUENCE_LEAD_IN = "Items:"
 SEQUENCE_SEPARATOR = ","
 
-# The six grounding tasks (METHOD §2), one wording each.
+# The six grounding tasks (GTI, arXiv 2604.02324, §3), one wording each.
 GROUNDING_TASKS = {
     "text_to_sid": ("title_to_sid", "detail_to_sid", "both_to_sid"),
     "sid_to_text": ("sid_to_title", "sid_to_detail", "sid_to_both"),
 }
 
-# LC-Rec's tasks (METHOD §3): what is answered, and the texts that asking takes.
+# LC-Rec's tasks (arXiv 2311.09049): what is answered, and the texts that asking takes.
 _ALIGNMENT: dict[str, tuple[AnswerKind, tuple[Need, ...]]] = {
     "item2index.title": ("sid", ("title",)),
     "item2index.detail": ("sid", ("detail",)),

@@ -236,7 +236,7 @@ class LayerReading:
         return states
 
     def _rotation(self, hidden: Tensor, positions: Tensor) -> Rotation:
-        """Of [users or 1, tokens or 1] positions."""
+        """Rotary cosines and signed sines for `positions` [users or 1, tokens or 1]."""
         cosines, sines = self.base.rotary_emb(hidden, positions)
         half = sines.shape[-1] // 2
         signed = torch.cat([-sines[..., :half], sines[..., half:]], dim=-1)

@@ -109,7 +109,7 @@ def _refusal(
     chosen: IntArray,
     device: torch.device,
 ) -> str | None:
-    """Runs one batch; what was said where memory ran out, and then nothing of it is held."""
+    """Runs one batch; returns the out-of-memory message if memory ran out, else null."""
     try:
         run(chosen, *batch_of(prompts, device))
     except (RuntimeError, MemoryError) as error:

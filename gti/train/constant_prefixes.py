@@ -58,7 +58,7 @@ class Run:
 
 
 def common_lead(prefixes: Sequence[IntArray]) -> IntArray:
-    """What all of `prefixes` begin with, and no whole one of them; empty for a single prefix."""
+    """The longest common beginning of `prefixes`, shorter than each; empty for one prefix."""
     if len(prefixes) < 2:
         return prefixes[0][:0]
     length = min(len(prefix) for prefix in prefixes) - 1

@@ -185,7 +185,7 @@ def why_not(model: Any) -> str | None:
 
 
 def cutter(model: Any, batches: Sequence[Sequence[Example]], share: bool) -> tuple[Cut, str | None]:
-    """How to cut `batches`, and why they are not packed where they could have been.
+    """Picks packed or plain micro-batches for `batches`; says why if packing was possible.
 
     Args:
         model: what is trained.

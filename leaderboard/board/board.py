@@ -134,7 +134,7 @@ def with_verified(board: Leaderboard, failing: Collection[str]) -> Leaderboard:
 
 
 def told_apart(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
-    """`boards` to be shown together: those of one setting's name but unlike hashes know it."""
+    """`boards`, those that share a setting's name but not its hash marked `named_twice`."""
     hashes: dict[str, set[str]] = {}
     for board in boards:
         hashes.setdefault(board.setting.name, set()).add(board.setting_hash)
@@ -215,7 +215,7 @@ def build(
 
 
 def _extent(record: Record, slice_name: str) -> str:
-    """What the rows of a slice have in common, by one record of the setting."""
+    """The range that defines a slice, in words, such as "1 to 12 training interactions"."""
     return extent_of_slice(slice_name, record.slices.get(slice_name, {}))
 
 

@@ -62,7 +62,7 @@ class Standing:
 
 
 def standing_of(cells: Sequence[Cell]) -> Standing:
-    """What lies beside the records of one row."""
+    """Summarises the reproductions beside the records of one row, seed by seed."""
     found = {cell.record.seed: read_reproductions(cell.path, cell.record.digest) for cell in cells}
     good = [each for lines in found.values() for each in lines if each.outcome in GOOD]
     exactly = _seeds_with(found, ("exact",))

@@ -210,7 +210,7 @@ class _Test:
 
     @classmethod
     def of(cls, points: Points, inside: npt.NDArray[np.bool_], key: tuple[str, str]) -> "_Test":
-        """That of the cells `inside` [n] that have the number."""
+        """Tests the diagnostic `key` against scores, over the cells in `inside` that have it."""
         rows = np.flatnonzero(inside & ~np.isnan(points.numbers[key]))
         methods = sorted({points.methods[row] for row in rows})
         if len(methods) < FEWEST_METHODS:
@@ -225,7 +225,7 @@ class _Test:
         return cls(len(methods), len(rows), rho, spread)
 
     def p(self) -> float | None:
-        """Two-sided, of no association."""
+        """Two-sided p-value of the hypothesis that ρ is zero; None where it is undefined."""
         if self.rho is None or not self.error:
             return None
         return 2 * float(special.stdtr(self.num_methods - 2, -abs(_z(self.rho)) / self.error))

@@ -99,7 +99,7 @@ class ScoresReader:
     """
 
     def __init__(self, further: Mapping[str, Collection[str]] | None = None) -> None:
-        """Reads nothing yet.
+        """Prepares a reader; ranks files are read when scores are first asked for.
 
         Args:
             further: method → metrics kept when a cell of it is read, beside the one asked for.
@@ -162,7 +162,7 @@ class ScoresReader:
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """Who is asked for what, row by row: alike in most cells of a setting, so found out once.
+    """The user and target columns of a ranks table, shared by cells with the same rows.
 
     Args:
         rows: the columns `user` and `item` as they were read.
@@ -174,7 +174,7 @@ class _Asked:
 
     @classmethod
     def of(cls, ranks: Ranks) -> "_Asked":
-        """That of `ranks`, of one split."""
+        """The user and target columns of `ranks`, which holds one split."""
         return cls((ranks.coded("user"), ranks.coded("item")), ranks.coded("user").in_order())
 
     @property
@@ -183,7 +183,7 @@ class _Asked:
         return self.user.names
 
     def is_of(self, ranks: Ranks) -> bool:
-        """Whether the rows of `ranks` are these, in this order."""
+        """Whether `ranks` has the same users and targets in the same order."""
         own = (ranks.coded("user"), ranks.coded("item"))
         return all(
             np.array_equal(left.numbers, right.numbers) and np.array_equal(left.names, right.names)

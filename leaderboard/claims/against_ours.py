@@ -138,7 +138,7 @@ def beside_setting(
 
 
 def together(table: ClaimsTable, found: Mapping[str, InSetting]) -> Compared:
-    """One table beside what was `found` in each setting; it says so where there is nothing."""
+    """Joins a table's claims over its settings; without records each one says "no record yet"."""
     file = table.file
     claims = table.claims()
     if file.why_not is not None:

@@ -148,7 +148,7 @@ class Tested:
 
 
 def support_of(z_users: float, z_prompts: float) -> Support:
-    """The verdict of the two cases."""
+    """Whether both, one or neither of the two z tests (users, prompts) is significant."""
     shown = (abs(z_users) >= CRITICAL, abs(z_prompts) >= CRITICAL)
     if all(shown):
         return "shown either way"

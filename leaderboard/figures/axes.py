@@ -26,7 +26,7 @@ class Scale:
     Args:
         name: what it is called; empty for an axis that is not drawn.
         low: its start; the data's where it is null.
-        high: its end, likewise.
+        high: its end; the data's where it is null.
         kind: `linear`, `log`, or `symlog`: linear up to `linear_to`, logarithmic beyond.
         linear_to: of a `symlog` axis.
         write: Vega's expression of a tick's text.

@@ -106,7 +106,7 @@ def svg_of(content: Content, config: Content) -> str:
 
 @lru_cache(maxsize=8)
 def _svg(content: str) -> str:
-    """Remembers the last few: the matrices of a page differ in their pictures alone."""
+    """Converts a Vega-Lite chart in JSON to SVG; caches the last eight."""
     return vl_convert.vegalite_to_svg(content, allowed_base_urls=[])
 
 

@@ -101,7 +101,7 @@ def _layers(ends: tuple[float, float], height: float) -> list[alt.UnitSpec]:
 
 
 def _part(name: str, mark: Mark, style: dict[str, Any], channels: Channels) -> alt.UnitSpec:
-    """The layer of the rows that are such a part of a figure."""
+    """A chart layer that draws only the rows whose `part` is `name`."""
     kept = alt.FilterTransform(filter=f"datum.part == '{name}'")
     return layer(name, mark, channels, transform=[kept], style=style)
 

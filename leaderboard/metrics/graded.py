@@ -126,6 +126,8 @@ class Groups:
 
     def values(self, family: str, cutoff: int) -> Floats:
         """[groups] the value of the metric `family@cutoff` for each group."""
+        if family not in GRADED_FAMILIES:
+            raise ValueError(f"metric family {family!r} is not defined for graded relevance")
         if family == "mrr":
             return np.array([_reciprocal(first, cutoff) for first in self.first])
         worth = self._row_worth(family, cutoff)

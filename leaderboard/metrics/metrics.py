@@ -1,8 +1,9 @@
-"""Metrics from counts, defined here and nowhere else: Recall, NDCG and MRR as tie expectations.
+"""Metrics from counts: Recall (of one relevant item the hit rate), NDCG and MRR over ties.
 
 A target with `num_better` items above it and `num_tied` others at its score stands, ties broken at
 random, at a position that is uniform on `num_better + 1 … num_better + num_tied + 1`. Each row's
-value is the expectation over that position; a metric is `math.fsum` over the rows / their number.
+value is the expectation over that position (`positions` says what each is worth); a metric is
+`math.fsum` over the rows / their number.
 
 Next-item recommendation has one relevant item per row, of grade 1: the ideal ranking has it at
 position 1, so NDCG needs no further norm. The retrieval track has several relevant items per query,
@@ -236,7 +237,7 @@ def slices(
 def _values_of_slice(
     ranks: Ranks, mask: npt.NDArray[np.bool_], name: str
 ) -> npt.NDArray[np.integer[Any]]:
-    """What the rows of slice `name` were chosen by; relevant items per query for queries."""
+    """The values a slice is cut by: popularity, history length, or relevant items per query."""
     by = name.partition(":")[0]
     if by == "popularity":
         return ranks.target_popularity[mask]

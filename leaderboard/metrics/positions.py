@@ -27,6 +27,11 @@ def discounts(cutoff: int) -> tuple[float, ...]:
         return tuple(float(two / decimal.Decimal(p + 1).ln()) for p in range(1, cutoff + 1))
 
 
+FLAT = ("recall", "precision_good", "precision_any")
+"""Families for which a hit is worth the same wherever it stands; recall@k of one relevant item is
+the hit rate."""
+
+
 @functools.cache
 def worth(family: str, cutoff: int) -> tuple[float, ...]:
     """What a target at positions 1 … `cutoff` is worth; nothing further down."""
@@ -34,7 +39,9 @@ def worth(family: str, cutoff: int) -> tuple[float, ...]:
         return discounts(cutoff)
     if family == "mrr":
         return tuple(1.0 / position for position in range(1, cutoff + 1))
-    return (1.0,) * cutoff
+    if family in FLAT:
+        return (1.0,) * cutoff
+    raise ValueError(f"metric family {family!r} does not say what a position is worth")
 
 
 def expected_worth(ranks: Ranks, family: str, cutoff: int) -> Floats:

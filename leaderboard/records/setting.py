@@ -269,7 +269,7 @@ class EvaluationSpec(Frozen):
 
 
 class Setting(Frozen):
-    """Everything held fixed across methods (DESIGN, Nouns)."""
+    """Everything that is held fixed across methods: data, backbone, budgets, evaluation."""
 
     name: Name
     summary: str

@@ -11,7 +11,7 @@ from leaderboard.records.record import MethodCard
 
 @dataclass(frozen=True)
 class Shipped:
-    """What the code that checks has itself.
+    """Hashes of the shipped settings and cards of shipped methods, to compare records with.
 
     Args:
         settings: name → hash of the settings that come with the code.

@@ -128,13 +128,13 @@ def reported(claim: Claim, unit: str) -> Entry:
 
 
 def _here(found: AgainstOurs) -> Entry:
-    """Our number."""
+    """Table entry: our mean score, or mean difference, for the claim."""
     write = score if found.claim.base is None else signed
     return figure(None if found.ours is None else found.ours.mean, write)
 
 
 def _interval(found: AgainstOurs) -> Entry:
-    """Of our number."""
+    """Table entry: the confidence interval of our score or difference."""
     return bounds(found.ours, with_sign=found.claim.base is not None)
 
 
@@ -197,7 +197,7 @@ def support_table(table: ClaimsTable) -> Table:
 
 
 def _support(each: Tested, several: bool) -> str:
-    """The verdict; with one prompt there is one case alone."""
+    """The support verdict in words; "either way" is left out with one prompt per user."""
     return each.support if several else each.support.removesuffix(" either way")
 
 

@@ -55,7 +55,7 @@ def explain(board: Leaderboard, cell: str) -> list[str]:
 
 
 def _command(record: Record) -> str:
-    """What makes the record again."""
+    """The command that runs this cell or reference again."""
     name, key = record.setting.name, record.method.key
     if record.kind == "cell":
         return f"gti-bench run {name} --methods {key} --seeds {record.seed}"

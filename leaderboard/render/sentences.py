@@ -166,7 +166,7 @@ def title(board: Leaderboard) -> str:
 
 
 def pace_note(pace: Pace | None) -> str:
-    """What times at one pace hold; to be added to a sentence, empty where there is no pace."""
+    """A sentence on times computed at one machine's pace; empty without a pace."""
     if pace is None:
         return ""
     cells = "one cell" if pace.num_cells == 1 else f"{pace.num_cells} cells"

@@ -151,7 +151,7 @@ class Presence:
 
 
 def presence(record: Record) -> Presence:
-    """The method of `record` as it stands there."""
+    """Card, facts and nearest words of the method, taken from `record`."""
     spectrum = record.diagnostics.get("sft")
     found = [] if spectrum is None else list(spectrum.nearest_words.items())[:MOST_WORDS]
     words = tuple((code, ", ".join(near)) for code, near in found)

@@ -38,7 +38,7 @@ def contrasts(found: Answers | None) -> Contrasts | None:
 
 
 def _interval(answer: Answer) -> Interval:
-    """Of the difference."""
+    """The mean difference of a contrast with its interval, ready to draw."""
     found = answer.estimate
     return Interval(found.mean, found.low, found.high)
 

@@ -200,7 +200,7 @@ def claims_page(pages: Pages, slugs: Mapping[tuple[str, str], str]) -> bytes:
 
 @dataclass(frozen=True)
 class Beyond:
-    """What a board's page says beside the board's own figures.
+    """Extra content of a setting's page: slices, contrasts, claims, and a link to structure.
 
     Args:
         slices: its scores in each slice.

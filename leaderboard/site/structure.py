@@ -158,7 +158,7 @@ def _key(key: str, metric: str) -> str:
 
 
 def _column(column: Column, metric: str) -> Column:
-    """The verb's `column` against `metric`."""
+    """`column` of the `gti-bench structure` table, renamed for `metric`."""
     name = f"ρ, {metric}" if column.key == "rho" else column.name
     meaning = "" if column.key in (*OF_ALL, *COUNTS) else f"with test {metric}"
     return replace(column, key=_key(column.key, metric), name=name, meaning=meaning)

@@ -88,7 +88,7 @@ class Agreement:
 
     @property
     def exact(self) -> bool:
-        """Whether the one is the other, bit for bit."""
+        """Whether the rerun reproduced the record exactly: no deciding field differs."""
         return not self.differing
 
 

@@ -87,7 +87,7 @@ def _hash_and_order(first: Ranks) -> tuple[str, npt.NDArray[np.integer[Any]]]:
 
 @dataclass(frozen=True)
 class Statement:
-    """What one record says that others must agree with, or must not.
+    """The fields of one record that are compared with other records of its setting.
 
     Args:
         path: its file.
@@ -121,7 +121,7 @@ class Statement:
 def statement_of(
     path: Path, record: Record, ranks: Ranks | None, targets: TargetsHash
 ) -> Statement:
-    """The statement of the `record` at `path`; all that is kept of it."""
+    """Extracts from `record` what checks across records need; the rest is dropped."""
     is_cell = record.kind == "cell"
     blocks = targets.blocks(ranks) if is_cell and ranks is not None else {}
     ranked = ranks is not None and bool(ranks.in_beam.any())
@@ -273,7 +273,7 @@ def _compare_shared(cells: Sequence[Statement], findings: list[Finding]) -> None
 
 
 def _alike(value: Any, known: Any) -> bool:
-    """Equal; figures of floats up to what float32 and the order of sums round."""
+    """Whether two values are equal, floats up to rounding."""
     if isinstance(value, float) and isinstance(known, float):
         exact = max(abs(value), abs(known)) > 1e6  # FLOPs, which are sums of whole numbers
         return math.isclose(value, known, rel_tol=1e-12 if exact else 1e-5)

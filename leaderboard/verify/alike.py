@@ -47,7 +47,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Traits:
-    """What no two cells of a setting have alike.
+    """Fingerprint of a cell's ranks, rows and curve: equal ones in two cells show a copy.
 
     Args:
         start: what its first rows are, where SFT on R alone follows; else null.
@@ -81,7 +81,7 @@ def traits_of(record: Record, blocks: dict[int, Block]) -> Traits:
 
 
 def _of_rows(record: Record, proof: StageProof) -> dict[str, Any]:
-    """What is told of the rows that SFT left."""
+    """Field → hash or figures of the new rows after SFT, to compare with other cells."""
     found: dict[str, Any] = {
         "proofs.*.new_rows_sha256 (sft)": proof.new_rows_sha256,
         "files.diagnostics": record.files.diagnostics,
@@ -166,7 +166,7 @@ def compare_traits(cells: Sequence[tuple[Path, str, Traits]], findings: list[Fin
 def _same(
     first: dict[tuple[str, str, Any], Path], path: Path, setting: str, single: Mapping[str, Any]
 ) -> Iterator[tuple[str, Path, Any]]:
-    """Fields that say what another cell's say: field, the other's file, value."""
+    """Fields whose value an earlier cell of the setting has too: field, its file, value."""
     for field, value in single.items():
         other = first.setdefault((setting, field, value), path)
         if other != path:

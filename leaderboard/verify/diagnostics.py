@@ -56,7 +56,7 @@ def check_diagnostics(
 
 
 def _check_stages(report: Report, record: Record) -> None:
-    """Rows were described first, after each stage before SFT, and after SFT."""
+    """Checks that rows are described at init, after SFT, and after grounding if there was any."""
     trained = {proof.stage for proof in record.proofs}
     before = {"grounding"} if trained - {"sft"} else set()
     wanted = sorted({"init", "sft"} | before)
@@ -211,7 +211,7 @@ def _check_rsa(
 def _pairs_of_codes(
     artefact: SemanticIdsFile, codes: bytes
 ) -> tuple[npt.NDArray[np.bool_], Floats, Floats] | None:
-    """The same for all records that rest on one artefact: how its codebook vectors relate.
+    """Cosines between the codebook vectors of `codes`, and their ranks; cached per artefact.
 
     Args:
         artefact: with codebooks.
@@ -282,7 +282,7 @@ def _close(
     relative: float = TOLERANCE,
     absolute: float = 2 * ROUNDING,
 ) -> None:
-    """Equal up to what rounds."""
+    """Reports an error unless `found` equals `expected` within rounding."""
     if found is None or expected is None:
         if found is not expected:
             report.error(field, found, expected)

@@ -62,7 +62,7 @@ def _cutoffs(record: Record, family: str, metrics: Metrics) -> list[tuple[int, f
 
 
 def _check_rising(report: Report, place: str, record: Record, metrics: Metrics) -> None:
-    """A longer list finds no less; of graded NDCG the ideal list grows as well."""
+    """Checks that recall, MRR and ungraded NDCG do not fall as k grows."""
     families = ("recall", "mrr") if relevance_of(record.setting) else NESTED
     for family in families:
         values = _cutoffs(record, family, metrics)

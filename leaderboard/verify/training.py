@@ -63,7 +63,7 @@ def check_cost(report: Report, record: Record) -> None:
 
 
 def _check_utilisation(report: Report, stage: str, cost: Cost) -> None:
-    """It follows from FLOPs, seconds and the device's rate, and is null without one of them."""
+    """Checks that utilisation is actual FLOPs / (seconds × the device's FLOP/s), else null."""
     wanted = None
     if cost.device_flops and cost.seconds > 0 and cost.actual_flops is not None:
         wanted = cost.actual_flops / (cost.seconds * cost.device_flops)

@@ -27,7 +27,8 @@ def test_cards_are_those_of_the_committed_records():
     for path in sorted((COMMITTED_RESULTS / NANO).glob("*/seed-0.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         card = shipped().card(NANO, content["method"]["key"])
-        assert card.model_dump(mode="json") == content["method"]
+        # Cards of this schema's first records hold no facts, and no hash covers them.
+        assert card.model_dump(mode="json", exclude={"facts"}) == content["method"]
         assert card.hash == content["method_hash"]
 
 
