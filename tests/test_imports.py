@@ -31,7 +31,7 @@ EMPTY = {"table": ["--results", "."], "verify": ["."]}
 LIGHT = [
     "leaderboard.board.board",
     "leaderboard.verify.verify",
-    "leaderboard.render.tables",
+    "leaderboard.render.board_tables",
     "leaderboard.records.setting",
 ]
 

@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_board_in_the_readme_is_the_one_the_committed_records_make():
     from leaderboard.board.board import load_leaderboards
-    from leaderboard.render.tables import render
+    from leaderboard.render.board_tables import render
 
     found = load_leaderboards([ROOT / "leaderboard" / "results"], setting="ml-100k-nano")
     assert not found.refused

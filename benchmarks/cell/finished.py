@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.cell.ledger import Ledger
 from benchmarks.cell.spec import CellSpec
 from gti.data.dataset import Part
-from gti.search.decoding import ItemRanks
+from gti.search.target_ranks import ItemRanks
 from leaderboard.records.ranks import Ranks
 
 Scores = dict[Part, tuple[Ranks, ItemRanks]]

@@ -9,7 +9,7 @@ from gti.prompts.mixture import user_text_note
 from gti.prompts.prompter import Prompter
 from gti.prompts.wordings import FAMILIES
 from gti.quantise.report import COLLAPSED, COLLAPSED_BELOW
-from gti.search.reading import why_whole
+from gti.search.reading import why_not_layerwise
 from leaderboard.records.setting import Setting
 
 
@@ -51,7 +51,7 @@ def _collapsed(sids: SemanticIds) -> list[str]:
 
 def reading_note(model: Any) -> str | None:
     """Why prompts are read with calls of the whole `model`; null where layer by layer."""
-    reason = why_whole(model)
+    reason = why_not_layerwise(model)
     if reason is None:
         return None
     return (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.cell.as_ranks import as_ranks
+from benchmarks.cell.ranks_table import as_ranks
 from benchmarks.cell.tracks import track_of
 from benchmarks.inputs.inputs import Inputs
 from gti.data.dataset import IntArray
@@ -14,7 +14,8 @@ from gti.data.streams import numpy_stream
 from gti.model.vocabulary import Vocabulary
 from gti.plain import FAST, Forms
 from gti.prompts.prompter import Prompter
-from gti.search.decoding import ItemRanks, build_trie, rank_relevant
+from gti.search.decoding import build_trie
+from gti.search.target_ranks import ItemRanks, rank_relevant
 from leaderboard.metrics.metrics import metrics, relevance_of
 from leaderboard.records.ranks import Ranks, concatenate
 from leaderboard.records.setting import Setting

@@ -8,7 +8,7 @@ from benchmarks.cli.shipped import shipped
 from benchmarks.cli.types import RESULTS
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.machine.places import COMMITTED_RESULTS
-from leaderboard.board.board import Leaderboard, told_apart, with_verified
+from leaderboard.board.board import Leaderboard, mark_same_names, with_verified
 from leaderboard.board.compare import Verdict, compare
 from leaderboard.board.method_rows import STAGES
 from leaderboard.board.user_scores import NOT_SCORED
@@ -19,12 +19,12 @@ from leaderboard.metrics.slices import check_slice_name
 from leaderboard.records.cells import Cell, load_cells
 from leaderboard.records.processes import cores
 from leaderboard.records.record import find_records
+from leaderboard.render.board_tables import Format, render
 from leaderboard.render.boards import boards, relative
 from leaderboard.render.claims import claims_json, claims_lines
 from leaderboard.render.comparison import comparison_json, comparison_lines
 from leaderboard.render.explain import explain as explain_cell
 from leaderboard.render.table import Column, Table
-from leaderboard.render.tables import Format, render
 from leaderboard.render.writers import terminal
 from leaderboard.verify.verify import verify
 
@@ -87,7 +87,7 @@ def table_lines(
     if explain is not None:
         first = (own or committed)[0]
         return explain_cell(first, explain), [*empty, *refused]
-    together = told_apart([*own, *committed])
+    together = mark_same_names([*own, *committed])
     own, committed = together[: len(own)], together[len(own) :]
     lines = []
     if committed and own:
@@ -202,7 +202,7 @@ def site_lines(
 
 def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
     """Diagnostics of all stages as a table, and the figures drawn."""
-    from leaderboard.figures.files import draw_all
+    from leaderboard.figures.diagnose import draw_all
 
     name = find_setting(setting).setting.name
     folder = results if (results / name).is_dir() else COMMITTED_RESULTS

@@ -44,7 +44,7 @@ def _reference(setting: str, key: str) -> MethodCard | None:
     """The card of a reference of the setting's track."""
     from benchmarks.recbole.models import MODELS
     from benchmarks.recbole.rows import reference_card
-    from benchmarks.run.references import card_of_reference, references_of
+    from benchmarks.run.write_references import card_of_reference, references_of
 
     own = find_setting(setting).setting
     if key.startswith(RECBOLE):

@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.datasets.all_cards import CARDS
 from benchmarks.datasets.card import DATA_VARIABLE, Layout, Options
-from benchmarks.datasets.carded import card_folder, read_carded
-from benchmarks.datasets.cards import CARDS
 from benchmarks.datasets.lcrec import load_lcrec, read_index
+from benchmarks.datasets.read_by_card import card_folder, read_carded
 from benchmarks.datasets.recbole_atomic import load_recbole
 from gti.data.dataset import DataError, Dataset
 from gti.data.semantic_ids import SemanticIds

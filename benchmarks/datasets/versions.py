@@ -1,7 +1,7 @@
 """What is said of data of another version than a setting names: its sizes and the known ones."""
 
+from benchmarks.datasets.all_cards import CARDS
 from benchmarks.datasets.card import Expected
-from benchmarks.datasets.cards import CARDS
 from benchmarks.datasets.reading import TEXT_FIELDS
 from gti.data.dataset import Dataset
 

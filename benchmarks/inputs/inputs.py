@@ -12,7 +12,7 @@ from benchmarks.datasets.versions import sizes_against_card
 from benchmarks.machine.assets import AssetError
 from benchmarks.machine.cache import cache_root, publish_file
 from benchmarks.machine.places import SEMANTIC_IDS
-from benchmarks.machine.stages import Enter, unheard
+from benchmarks.machine.stages import Enter, ignore_stage
 from gti.data.dataset import (
     Dataset,
     IntArray,
@@ -112,7 +112,7 @@ def encoder_texts(setting: Setting, dataset: Dataset) -> list[str]:
 
 
 def compute_semantic_ids(
-    setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = unheard
+    setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = ignore_stage
 ) -> tuple[SemanticIds, "QuantiserReport | None"]:
     """Makes the setting's Semantic IDs from its texts; no report for published indices.
 
@@ -220,7 +220,7 @@ def semantic_ids_here(setting: Setting, dataset: Dataset | None) -> tuple[Semant
 
 
 def load_semantic_ids(
-    setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = unheard
+    setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = ignore_stage
 ) -> SemanticIds:
     """The setting's Semantic IDs: committed, else cached, else made and cached.
 
@@ -311,7 +311,7 @@ def load_inputs(
     *,
     offline: bool = False,
     semantic_ids: SemanticIds | None = None,
-    enter: Enter = unheard,
+    enter: Enter = ignore_stage,
     data: ReadData | None = None,
 ) -> Inputs:
     """Loads and checks all shared inputs of `setting`.

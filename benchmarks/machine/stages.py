@@ -25,7 +25,7 @@ Enter = Callable[[str], None]
 """Told the name of the stage that begins."""
 
 
-def unheard(stage: str) -> None:
+def ignore_stage(stage: str) -> None:
     """A stage callback that does nothing."""
 
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from gti.data.dataset import IntArray
-from gti.search.decoding import Beams, ItemRanks, Trie, beam_search, rank_targets
+from gti.search.decoding import Beams, Trie, beam_search
 from gti.search.exact_scoring import exact_search
+from gti.search.target_ranks import ItemRanks, rank_targets
 from leaderboard.metrics.positions import worth_of_counts
 
 BEAMS = (5, 10, 20, 50, 100)

@@ -9,15 +9,15 @@ from benchmarks.recbole.exchange import RecBole, RecBoleError, find_recbole
 from benchmarks.recbole.models import MODELS
 from benchmarks.recbole.rows import PlannedRow, make_row, plan_rows
 from benchmarks.run.options import CommandError, RunOptions
-from benchmarks.run.references import write_references
 from benchmarks.run.run import parse_seeds
 from benchmarks.run.runner import RunError, check_results_writable
+from benchmarks.run.write_references import write_references
 from gti.hints import did_you_mean
 from leaderboard.records.record import read_record
 from leaderboard.records.setting import Setting, SettingFile
+from leaderboard.render.board_tables import render
 from leaderboard.render.boards import boards, relative
 from leaderboard.render.numbers import duration, score
-from leaderboard.render.tables import render
 
 
 def parse_models(text: str) -> list[str]:

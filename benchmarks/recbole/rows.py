@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cell.as_ranks import as_ranks
+from benchmarks.cell.ranks_table import as_ranks
 from benchmarks.cell.saving import save_reference
 from benchmarks.inputs.inputs import Inputs
 from benchmarks.machine.environment import processor_name, system_name

@@ -18,8 +18,8 @@ from benchmarks.rerun.lines import context_lines, verdict_line
 from benchmarks.rerun.subjects import RerunError, Subject, load_subjects
 from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell
-from benchmarks.run.references import write_reference
 from benchmarks.run.runner import run_cells
+from benchmarks.run.write_references import write_reference
 from gti.prompts.wordings import wordings_sha256
 from leaderboard.board.user_scores import read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC

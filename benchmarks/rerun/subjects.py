@@ -6,8 +6,8 @@ from pathlib import Path
 
 from benchmarks.cell.identity import method_card
 from benchmarks.inputs.inputs import Inputs, load_inputs
-from benchmarks.run.references import reference_card
 from benchmarks.run.runner import check_results_writable
+from benchmarks.run.write_references import reference_card
 from gti.data.semantic_ids import SemanticIds
 from leaderboard.records.cells import Cell, load_cell
 from leaderboard.records.record import (

@@ -11,7 +11,6 @@ from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.machine.stages import StageClock
 from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell, past_seconds, plan_cells
-from benchmarks.run.references import write_references
 from benchmarks.run.runner import Failure, check_results_writable, check_states, run_cells
 from benchmarks.run.same_inputs import (
     check_neighbours,
@@ -20,10 +19,11 @@ from benchmarks.run.same_inputs import (
     version_note,
     with_inputs_compared,
 )
+from benchmarks.run.write_references import write_references
 from gti.hints import did_you_mean
 from leaderboard.records.setting import Setting, SettingError, SettingFile
+from leaderboard.render.board_tables import render
 from leaderboard.render.boards import boards, relative
-from leaderboard.render.tables import render
 
 
 def parse_seeds(text: str | None, file: SettingFile) -> list[int]:

@@ -50,10 +50,10 @@ class Reading(Protocol):
 
 def knows_layers(model: Any) -> bool:
     """Whether `LayerReading` reads with `model`."""
-    return why_whole(model) is None
+    return why_not_layerwise(model) is None
 
 
-def why_whole(model: Any) -> str | None:
+def why_not_layerwise(model: Any) -> str | None:
     """Why `model` is read by calls of the whole; null where `LayerReading` gives the same states.
 
     Kinds of layers and what the config declares are read first, then a few tokens are read both

@@ -85,7 +85,7 @@ def run_in_batches(
         done = 0
         for places in length_batches([prompts[user] for user in waiting], bound, extra, alike):
             chosen = waiting[places]  # in this order already, so the batches follow one another
-            refusal = _refusal(run, [prompts[user] for user in chosen], chosen, device)
+            refusal = _run_or_out_of_memory(run, [prompts[user] for user in chosen], chosen, device)
             if refusal is not None:
                 if len(chosen) == 1:
                     length = len(prompts[chosen[0]])
@@ -103,7 +103,7 @@ def run_in_batches(
     return cut_to
 
 
-def _refusal(
+def _run_or_out_of_memory(
     run: Callable[[IntArray, Tensor, Tensor], None],
     prompts: Sequence[IntArray],
     chosen: IntArray,

@@ -18,7 +18,7 @@ from gti.model.vocabulary import Vocabulary, embedding_matrices
 from gti.prompts.prompter import Example, Prompter
 from gti.train.batches import Batch, MicroBatcher, answer_states
 from gti.train.order import blocks_of, epochs
-from gti.train.shared_histories import cutter
+from gti.train.shared_histories import choose_batching
 from gti.train.training import (
     OptimizerSettings,
     Progress,
@@ -221,7 +221,7 @@ def finetune(
     optimizer = adamw(parameters, settings)
     matrix = embedding_matrices(model)[-1]
     device = matrix.device
-    cut, unshared = cutter(model, [step.retrieval for step in steps], share_prefixes)
+    cut, unshared = choose_batching(model, [step.retrieval for step in steps], share_prefixes)
     runner = MicroBatcher(max_tokens, device, cut)
     report = StageReport(trainable_parameters=sum(p.numel() for p in parameters), unshared=unshared)
 

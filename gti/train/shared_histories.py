@@ -162,7 +162,7 @@ def _probe_error(model: Any) -> float:
     return float((packed - plain).abs().max() / plain.abs().max())
 
 
-def why_not(model: Any) -> str | None:
+def why_not_packed(model: Any) -> str | None:
     """Why `model` must be given one prompt per row; null where packed rows give the same.
 
     Packed rows need an explicit mask and positions. Whether the model heeds them is seen on a few
@@ -184,7 +184,9 @@ def why_not(model: Any) -> str | None:
     return f"the model heeds no mask over pairs of tokens (states differ by {error:.1g})"
 
 
-def cutter(model: Any, batches: Sequence[Sequence[Example]], share: bool) -> tuple[Cut, str | None]:
+def choose_batching(
+    model: Any, batches: Sequence[Sequence[Example]], share: bool
+) -> tuple[Cut, str | None]:
     """Picks packed or plain micro-batches for `batches`; says why if packing was possible.
 
     Args:
@@ -194,5 +196,5 @@ def cutter(model: Any, batches: Sequence[Sequence[Example]], share: bool) -> tup
     """
     if not any(example.block is not None for batch in batches for example in batch):
         return plain_batches, None
-    reason = why_not(model) if share else "switched off"
+    reason = why_not_packed(model) if share else "switched off"
     return (packed_batches if reason is None else plain_batches), reason

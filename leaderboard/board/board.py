@@ -133,7 +133,7 @@ def with_verified(board: Leaderboard, failing: Collection[str]) -> Leaderboard:
     return replace(board, rows=tuple(rows))
 
 
-def told_apart(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
+def mark_same_names(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
     """`boards`, those that share a setting's name but not its hash marked `named_twice`."""
     hashes: dict[str, set[str]] = {}
     for board in boards:

@@ -14,7 +14,7 @@ from leaderboard.board.user_scores import Floats, ScoresReader, read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
 from leaderboard.records.facts import Contrast
-from leaderboard.records.method_facts import known_facts
+from leaderboard.records.known_methods import known_facts
 from leaderboard.records.record import MethodCard, Record
 from leaderboard.records.setting import Setting
 from leaderboard.statistics.corrections import LEVEL, holm

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leaderboard.records.cells import Cell
-from leaderboard.records.method_facts import looks_of, order_of
+from leaderboard.records.known_methods import looks_of, order_of
 from leaderboard.records.record import MethodCard
 
 COLORS = {

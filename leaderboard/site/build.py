@@ -22,7 +22,7 @@ from leaderboard.board.board import (
     Leaderboard,
     boards_of,
     by_hash,
-    told_apart,
+    mark_same_names,
     with_verified,
 )
 from leaderboard.board.by_slice import scores_by_slice
@@ -168,7 +168,7 @@ def _write_setting(task: _Task) -> _Written:
         if own is not None:
             beside[table.key] = own
     shown = []
-    for board in told_apart(found.boards):
+    for board in mark_same_names(found.boards):
         marked = board if task.failing is None else with_verified(board, task.failing)
         others = [
             each.setting.name for each in found.boards if each.setting_hash != board.setting_hash

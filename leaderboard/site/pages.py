@@ -20,8 +20,9 @@ from leaderboard.figures.lines import CROWDED
 from leaderboard.figures.palette import Palette
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell
-from leaderboard.records.method_facts import order_of
+from leaderboard.records.known_methods import order_of
 from leaderboard.records.record import MethodCard
+from leaderboard.render.board_tables import STAGES_NOTE, learning_note
 from leaderboard.render.claims import READING, Z_READING, summary
 from leaderboard.render.numbers import (
     STAGE_NAMES,
@@ -42,12 +43,11 @@ from leaderboard.render.sentences import (
     verdict,
 )
 from leaderboard.render.structure import no_cells
-from leaderboard.render.tables import STAGES_NOTE, learning_note
 from leaderboard.site import tables
+from leaderboard.site.board_figures import Write, board_figures, drawn_methods
 from leaderboard.site.cards import Fields, Presence, setting_sections, source_parts
 from leaderboard.site.claims import concerned, source_of
 from leaderboard.site.contrasts import contrasts
-from leaderboard.site.figures import Write, board_figures, drawn_methods
 from leaderboard.site.slices import slices
 from leaderboard.site.structure import Structure, anchor_of
 from leaderboard.site.summary import Glance, at_one_seed, glance

@@ -9,9 +9,9 @@ from leaderboard.board.board import Leaderboard
 from leaderboard.board.by_slice import SliceScores
 from leaderboard.board.method_rows import BASE, MethodRow, mean_of
 from leaderboard.records.cells import Cell
+from leaderboard.render.board_tables import NAME, method_line
 from leaderboard.render.numbers import interval, p_value, score, signed
 from leaderboard.render.table import Entry, Filled, Table, column
-from leaderboard.render.tables import NAME, method_line
 from leaderboard.site.tables import cut_off_note, linked, with_intervals_of
 
 SHOWN = "*"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from leaderboard.board.structure import NUMBERS, Association, Points, associations
+from leaderboard.figures.inline_svg import Drawing, draw
 from leaderboard.figures.intervals import Axis, Interval
-from leaderboard.figures.page import Drawing, draw
 from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import unchecked
 from leaderboard.figures.structure import READING, caption, structure_panels

@@ -14,10 +14,10 @@ from leaderboard.figures.intervals import (
     interval_axis,
 )
 from leaderboard.records.cells import Cell
+from leaderboard.render.board_tables import learning_table, method_line, new_rows_table, score_table
 from leaderboard.render.entries import figure, word
 from leaderboard.render.numbers import NOTHING
 from leaderboard.render.table import Column, Entry, Filled, Line, Table, column
-from leaderboard.render.tables import learning_table, method_line, new_rows_table, score_table
 from leaderboard.site.summary import at_one_seed
 from leaderboard.statistics.crossed import Estimate
 

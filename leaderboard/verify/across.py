@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from leaderboard.records.canonical import canonical_json
 from leaderboard.records.facts import MethodFacts
-from leaderboard.records.method_facts import facts_of, first_rows_of
+from leaderboard.records.known_methods import facts_of, first_rows_of
 from leaderboard.records.ranks import TEXTS, Ranks, combined
 from leaderboard.records.record import MethodCard, Record
 from leaderboard.records.shipped import Shipped
-from leaderboard.verify.alike import Block, Traits, blocks_of, compare_traits, traits_of
+from leaderboard.verify.copies import Block, Fingerprint, blocks_of, find_copies, fingerprint_of
 from leaderboard.verify.findings import Finding, Report
 from leaderboard.verify.plausible import last_position
 from leaderboard.verify.record import CHECKED
@@ -101,7 +101,7 @@ class Statement:
         last_position: the last that a target may stand on; 0 where none is ranked.
         inputs: of a cell, what it read: name → sha256.
         shared: of a cell, (field, what it may depend on beside the setting) → value.
-        traits: of a cell, what no other has.
+        fingerprint: of a cell, what no other has.
     """
 
     path: Path
@@ -115,7 +115,7 @@ class Statement:
     last_position: int
     inputs: dict[str, str | None]
     shared: dict[tuple[Any, ...], Any]
-    traits: Traits
+    fingerprint: Fingerprint
 
 
 def statement_of(
@@ -137,11 +137,11 @@ def statement_of(
         last_position=last_position(ranks) if ranks is not None and ranked else 0,
         inputs={name: getattr(record.inputs, name) for name in INPUTS} if is_cell else {},
         shared=_shared(record) if is_cell else {},
-        traits=traits_of(record, blocks),
+        fingerprint=fingerprint_of(record, blocks),
     )
 
 
-def compare(checked: Sequence[Statement], findings: list[Finding]) -> None:
+def compare_records(checked: Sequence[Statement], findings: list[Finding]) -> None:
     """Checks across records: one setting of a name, and within it what cells share, or do not."""
     _compare_settings(checked, findings)
     first_of: dict[str, Statement] = {}
@@ -168,7 +168,7 @@ def compare(checked: Sequence[Statement], findings: list[Finding]) -> None:
     _compare_inputs(cells, findings)
     _compare_shared(cells, findings)
     _check_positions([statement for statement in checked if not statement.is_cell], items, findings)
-    compare_traits([(each.path, each.setting_hash, each.traits) for each in cells], findings)
+    find_copies([(each.path, each.setting_hash, each.fingerprint) for each in cells], findings)
 
 
 def _compare_settings(checked: Sequence[Statement], findings: list[Finding]) -> None:

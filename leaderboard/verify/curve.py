@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 from leaderboard.metrics.metrics import metric_names, relevance_of
-from leaderboard.records.method_facts import facts_of
+from leaderboard.records.known_methods import facts_of
 from leaderboard.records.record import CurvePoint, Record
 from leaderboard.verify.findings import Report
 from leaderboard.verify.training import EXACT, examples_of, track_task

@@ -2,7 +2,7 @@
 
 import math
 
-from leaderboard.records.method_facts import first_rows_of
+from leaderboard.records.known_methods import first_rows_of
 from leaderboard.records.record import Manifest, Record
 from leaderboard.verify.findings import Report
 

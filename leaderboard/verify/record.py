@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from leaderboard.records.method_facts import facts_of, shipped_facts
+from leaderboard.records.known_methods import facts_of, shipped_facts
 from leaderboard.records.record import PROTOCOL_VERSION, SCHEMA_VERSION, Record, cell_hash
 from leaderboard.verify.findings import Report
 

@@ -21,7 +21,7 @@ from leaderboard.records.trial import find_trials
 from leaderboard.verify.across import (
     Statement,
     TargetsHash,
-    compare,
+    compare_records,
     compare_with_shipped,
     statement_of,
 )
@@ -136,7 +136,7 @@ def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> li
     for found, facts in _verify_all(records, processes):
         findings += found
         checked += facts
-    compare(checked, findings)
+    compare_records(checked, findings)
     if shipped is not None:
         compare_with_shipped(checked, shipped, findings)
     findings += verify_trials(trials)

@@ -8,7 +8,7 @@ import pytest
 from baselines.registry import methods
 from leaderboard.board.contrasts import load_contrasts
 from leaderboard.records.cells import load_cells
-from leaderboard.records.method_facts import looks_of, shipped_facts
+from leaderboard.records.known_methods import looks_of, shipped_facts
 from leaderboard.records.record import record_digest
 from leaderboard.render.contrasts import contrast_lines
 from leaderboard.verify.verify import verify

@@ -12,7 +12,7 @@ import pytest
 
 from baselines.registry import methods
 from benchmarks.cell.identity import method_card, method_facts
-from leaderboard.records.method_facts import SHIPPED
+from leaderboard.records.known_methods import SHIPPED
 from leaderboard.records.setting import MethodParameters
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.cli.app import exit_code
 from benchmarks.machine.places import COMMITTED_RESULTS
-from leaderboard.board.board import load_leaderboards, told_apart
+from leaderboard.board.board import load_leaderboards, mark_same_names
 from leaderboard.render.sentences import title
 
 SMALLEST = "ml-100k-nano-rqvae"
@@ -81,7 +81,7 @@ def test_a_refused_board_is_told_before_anything_that_looks_like_the_answer(
 def test_boards_of_one_name_and_two_hashes_tell_them_in_their_headings() -> None:
     (board,) = load_leaderboards([COMMITTED_RESULTS], setting=SMALLEST).boards
     other = replace(board, setting_hash="f" * 64)
-    assert [title(each) for each in told_apart([board, board])] == [title(board)] * 2
-    one, two = (title(each) for each in told_apart([board, other]))
+    assert [title(each) for each in mark_same_names([board, board])] == [title(board)] * 2
+    one, two = (title(each) for each in mark_same_names([board, other]))
     assert one.startswith(f"{SMALLEST} ({board.setting_hash[:8]}) · ")
     assert two.startswith(f"{SMALLEST} ({'f' * 8}) · ")

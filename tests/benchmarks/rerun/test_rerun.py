@@ -111,7 +111,7 @@ def test_a_new_record_in_its_place_takes_the_reproductions_away(results):
     cell(results, "markov").unlink()
     setting = read_record(cell(results)).setting
     from benchmarks.inputs.inputs import load_inputs
-    from benchmarks.run.references import write_references
+    from benchmarks.run.write_references import write_references
 
     written = write_references(setting, load_inputs(setting, offline=True), results)
     assert written == [cell(results, "markov")]

@@ -8,7 +8,8 @@ import torch
 
 from gti.data.semantic_ids import SemanticIds
 from gti.plain import plain_search
-from gti.search.decoding import Beams, Trie, beam_search, build_trie, rank_relevant, rank_targets
+from gti.search.decoding import Beams, Trie, beam_search, build_trie
+from gti.search.target_ranks import rank_relevant, rank_targets
 from gti.search.user_batches import length_batches
 
 

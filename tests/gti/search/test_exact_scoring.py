@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from gti.data.semantic_ids import SemanticIds
-from gti.search.decoding import beam_search, build_trie, rank_targets
+from gti.search.decoding import beam_search, build_trie
 from gti.search.exact_scoring import exact_search
+from gti.search.target_ranks import rank_targets
 
 
 def trie_of(bench):

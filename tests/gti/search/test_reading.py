@@ -9,7 +9,7 @@ from gti.plain import plain_search
 from gti.search import reading
 from gti.search.decoding import beam_search, build_trie
 from gti.search.exact_scoring import exact_search
-from gti.search.reading import LayerReading, LibraryReading, knows_layers, why_whole
+from gti.search.reading import LayerReading, LibraryReading, knows_layers, why_not_layerwise
 
 KINDS = ["tied", "untied", "qwen3"]
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
@@ -212,7 +212,7 @@ def renaming(model):
 def test_a_model_of_known_layers_is_tried_on_a_few_tokens(make_bench, spoil, reason):
     model = make_bench().model
     spoil(model)
-    assert reason in why_whole(model)
+    assert reason in why_not_layerwise(model)
     assert not knows_layers(model)
 
 
@@ -220,12 +220,12 @@ def test_a_model_is_tried_once_and_again_when_it_was_changed(make_bench, monkeyp
     tried = []
     monkeypatch.setattr(reading, "_largest_error", lambda model: tried.append(model) or 0.0)
     model = make_bench().model
-    assert why_whole(model) is None
-    assert why_whole(model) is None
+    assert why_not_layerwise(model) is None
+    assert why_not_layerwise(model) is None
     assert len(tried) == 1
-    assert why_whole(model.double()) is None
+    assert why_not_layerwise(model.double()) is None
     model.model.layers[0].mlp.up_proj = torch.nn.Sequential(model.model.layers[0].mlp.up_proj)
-    assert why_whole(model) is None
+    assert why_not_layerwise(model) is None
     assert len(tried) == 3
 
 
@@ -236,9 +236,9 @@ def test_memory_that_runs_out_in_a_trial_is_no_finding_about_the_model(make_benc
     monkeypatch.setattr(reading, "_largest_error", fail)
     model = make_bench().model
     with pytest.raises(torch.OutOfMemoryError):
-        why_whole(model)
+        why_not_layerwise(model)
     assert model not in reading.TRIED
 
 
 def test_models_of_other_layers_are_named():
-    assert why_whole(gpt2()) == "layers of an unknown shape (GPT2LMHeadModel)"
+    assert why_not_layerwise(gpt2()) == "layers of an unknown shape (GPT2LMHeadModel)"

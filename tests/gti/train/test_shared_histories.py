@@ -15,7 +15,13 @@ from gti.prompts.alignment import alignment_stream
 from gti.prompts.prompter import Example, PromptError
 from gti.train.batches import MicroBatcher, answer_states, plain_batches
 from gti.train.finetuning import Step, add_lora, finetune, retrieval_batches, retrieval_examples
-from gti.train.shared_histories import Bundle, bundles, collate_bundles, packed_batches, why_not
+from gti.train.shared_histories import (
+    Bundle,
+    bundles,
+    collate_bundles,
+    packed_batches,
+    why_not_packed,
+)
 from gti.train.training import hidden_states
 
 SETTINGS = SimpleNamespace(
@@ -276,9 +282,9 @@ def dropping(model):
 )
 def test_a_model_that_cannot_share_is_given_one_prompt_per_row(make_bench, spoil, reason):
     bench = make_bench("tied", "chat")
-    assert why_not(bench.model) is None
+    assert why_not_packed(bench.model) is None
     spoil(bench.model)
-    assert reason in why_not(bench.model)
+    assert reason in why_not_packed(bench.model)
     report = finetune(bench.model, bench.vocabulary, steps_of(bench)[:1], SETTINGS, seed=0)
     assert reason in report.unshared
     assert report.steps == 1
@@ -286,4 +292,4 @@ def test_a_model_that_cannot_share_is_given_one_prompt_per_row(make_bench, spoil
 
 def test_adapters_that_drop_are_given_one_prompt_per_row(make_bench):
     bench = make_bench("tied", "chat")
-    assert why_not(add_lora(bench.model, 2, 4.0, 0.1, ["q_proj"])) == "dropout"
+    assert why_not_packed(add_lora(bench.model, 2, 4.0, 0.1, ["q_proj"])) == "dropout"

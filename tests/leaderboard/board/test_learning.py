@@ -13,7 +13,7 @@ from leaderboard.board.learning import crossing
 from leaderboard.figures.curves import learning_curves
 from leaderboard.figures.palette import Palette
 from leaderboard.records.cells import load_cells
-from leaderboard.render.tables import render
+from leaderboard.render.board_tables import render
 
 
 def board_of(factory: Any, curves: dict[str, Sequence[Sequence[float]]]) -> Leaderboard:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.figures.axes import FLOPS, Scale, spread
+from leaderboard.figures.inline_svg import draw
 from leaderboard.figures.lines import Line, draw_lines
-from leaderboard.figures.page import draw
 from leaderboard.figures.palette import look
 
 

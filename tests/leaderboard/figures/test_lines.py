@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 from leaderboard.figures.axes import Scale
+from leaderboard.figures.inline_svg import draw
 from leaderboard.figures.intervals import Interval
 from leaderboard.figures.lines import CROWDED, Line, Point, draw_lines, draw_points
-from leaderboard.figures.page import draw
 from leaderboard.figures.palette import look
 
 SCALE = Scale("x", low=0.0)

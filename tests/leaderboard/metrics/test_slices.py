@@ -22,8 +22,8 @@ from leaderboard.metrics.slices import (
 )
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path, read_record, record_path
+from leaderboard.render.board_tables import render
 from leaderboard.render.explain import explain
-from leaderboard.render.tables import render
 from leaderboard.statistics.crossed import estimate
 
 

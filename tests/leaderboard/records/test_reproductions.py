@@ -15,8 +15,8 @@ from leaderboard.records.reproductions import (
     read_reproductions,
     reproductions_path,
 )
+from leaderboard.render.board_tables import render
 from leaderboard.render.export import board_content
-from leaderboard.render.tables import render
 from leaderboard.statistics.agreement import ranks_sha256, rows_sha256
 from leaderboard.verify.verify import verify
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.board.board import Leaderboard, load_leaderboards
 from leaderboard.figures.palette import Palette
-from leaderboard.site.figures import MOST_DRAWN, drawn_methods
+from leaderboard.site.board_figures import MOST_DRAWN, drawn_methods
 from leaderboard.site.summary import glance
 
 

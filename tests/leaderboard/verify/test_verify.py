@@ -16,7 +16,7 @@ import pytest
 from benchmarks.perf.honest_records.edits import Content, edit, give_ranks, reordered
 from leaderboard.records.canonical import file_sha256
 from leaderboard.records.facts import MethodFacts
-from leaderboard.records.method_facts import shipped_facts
+from leaderboard.records.known_methods import shipped_facts
 from leaderboard.records.ranks import read_ranks, write_ranks
 from leaderboard.records.record import diagnostics_path, ranks_path
 from leaderboard.verify.across import TargetsHash

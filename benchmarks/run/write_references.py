@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.cell.as_ranks import as_ranks
+from benchmarks.cell.ranks_table import as_ranks
 from benchmarks.cell.saving import save_reference
 from benchmarks.inputs.inputs import Inputs
 from benchmarks.references.next_item import REFERENCES, Reference

@@ -13,9 +13,9 @@ import pytest
 from leaderboard.board.board import load_leaderboards
 from leaderboard.records.cells import LeaderboardError
 from leaderboard.render import numbers
+from leaderboard.render.board_tables import learning_table, new_rows_table, render, score_table
 from leaderboard.render.explain import explain
 from leaderboard.render.sentences import NO_EVIDENCE, verdict, verdicts
-from leaderboard.render.tables import learning_table, new_rows_table, render, score_table
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.perf.honest_records.by_hand import card_by_hand
-from leaderboard.figures.files import draw_all
+from leaderboard.figures.diagnose import draw_all
 from leaderboard.figures.palette import Palette
 from leaderboard.figures.rows import row_figures
 from leaderboard.figures.rsa import rsa
 from leaderboard.records.cells import Cell, load_cells
 from leaderboard.records.diagnostics import read_diagnostics
-from leaderboard.records.method_facts import shipped_facts
+from leaderboard.records.known_methods import shipped_facts
 from leaderboard.records.record import diagnostics_path
 from leaderboard.render.numbers import STAGE_NAMES
 

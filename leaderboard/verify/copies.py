@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from leaderboard.records.method_facts import first_rows_of
+from leaderboard.records.known_methods import first_rows_of
 from leaderboard.records.ranks import Ranks
 from leaderboard.records.record import CurvePoint, Record, StageProof
 from leaderboard.verify.findings import Finding, Report
@@ -46,7 +46,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Traits:
+class Fingerprint:
     """Fingerprint of a cell's ranks, rows and curve: equal ones in two cells show a copy.
 
     Args:
@@ -61,13 +61,13 @@ class Traits:
     blocks: dict[int, Block]
     single: dict[str, Any]
 
-    def nearly(self, other: "Traits") -> bool:
+    def nearly(self, other: "Fingerprint") -> bool:
         """Whether honest ranks of both may be alike."""
         return self.seed == other.seed and {self.start, other.start} == NEARLY_ALIKE
 
 
-def traits_of(record: Record, blocks: dict[int, Block]) -> Traits:
-    """The traits of a cell."""
+def fingerprint_of(record: Record, blocks: dict[int, Block]) -> Fingerprint:
+    """The fingerprint of a cell."""
     single: dict[str, Any] = {}
     moved = [proof for proof in record.proofs if proof.stage == "sft" and proof.new_rows_changed]
     for proof in moved:
@@ -77,7 +77,7 @@ def traits_of(record: Record, blocks: dict[int, Block]) -> Traits:
         points = [sorted(point.metrics.items()) for point in record.learning_curve[1:]]
         single["learning_curve.*.metrics"] = tuple(map(tuple, points))
     start = None if record.method.spends else first_rows_of(record.method)
-    return Traits(start, record.seed, blocks, single)
+    return Fingerprint(start, record.seed, blocks, single)
 
 
 def _of_rows(record: Record, proof: StageProof) -> dict[str, Any]:
@@ -137,29 +137,28 @@ def _block(better: npt.NDArray[np.int32], tied: npt.NDArray[np.int32]) -> Block:
     return Block(hashed, len(better) - most)
 
 
-def compare_traits(cells: Sequence[tuple[Path, str, Traits]], findings: list[Finding]) -> None:
-    """No two `cells`, each a file, its setting's hash and its traits, have them alike."""
+def find_copies(cells: Sequence[tuple[Path, str, Fingerprint]], findings: list[Finding]) -> None:
+    """No two `cells`, each a file, its setting's hash and its fingerprint, have them alike."""
     seen: dict[tuple[str, int, str], list[int]] = {}
     first: dict[tuple[str, str, Any], Path] = {}
-    for number, (path, setting, traits) in enumerate(cells):
+    for number, (path, setting, fingerprint) in enumerate(cells):
         report = Report(str(path), findings)
         alike, telling = Counter[int](), Counter[int]()
-        for place, block in traits.blocks.items():
+        for place, block in fingerprint.blocks.items():
             others = seen.setdefault((setting, place, block.hash), [])
             for other in others:
                 alike[other] += 1
                 telling[other] += block.telling
             others.append(number)
         for other, same in alike.most_common():
-            copied = 2 * same >= len(traits.blocks) and telling[other] >= TELLING_IN_ALL
-            if copied and not traits.nearly(cells[other][2]):
+            copied = 2 * same >= len(fingerprint.blocks) and telling[other] >= TELLING_IN_ALL
+            if copied and not fingerprint.nearly(cells[other][2]):
                 place_of = cells[other][0]
-                found = (
-                    f"{same} of {len(traits.blocks)} blocks of rows with the counts of {place_of}"
-                )
+                all_blocks = len(fingerprint.blocks)
+                found = f"{same} of {all_blocks} blocks of rows with the counts of {place_of}"
                 report.error("files.ranks (rows)", found, f"other ranks than {place_of}'s")
                 break
-        for field, other_path, value in _same(first, path, setting, traits.single):
+        for field, other_path, value in _same(first, path, setting, fingerprint.single):
             report.error(field, value, f"another than {other_path}'s: no two cells have it alike")
 
 

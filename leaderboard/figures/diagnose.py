@@ -11,7 +11,7 @@ from leaderboard.figures.rows import row_figures
 from leaderboard.figures.rsa import rsa
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell, named_seeds
-from leaderboard.records.method_facts import order_of
+from leaderboard.records.known_methods import order_of
 from leaderboard.render.numbers import STAGE_NAMES
 
 

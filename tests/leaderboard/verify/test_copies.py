@@ -14,7 +14,7 @@ from benchmarks.perf.honest_records.edits import Content, edit, give_ranks, reor
 from leaderboard.records.canonical import file_sha256
 from leaderboard.records.ranks import Ranks, read_ranks
 from leaderboard.records.record import diagnostics_path, ranks_path
-from leaderboard.verify.alike import blocks_of
+from leaderboard.verify.copies import blocks_of
 from leaderboard.verify.verify import verify
 
 Change = Callable[[Ranks], Ranks]

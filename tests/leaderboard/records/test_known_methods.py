@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from benchmarks.perf.honest_records.by_hand import card_by_hand as card
 from leaderboard.records.facts import Contrast, Look
-from leaderboard.records.method_facts import facts_of, looks_of, order_of, shipped_facts
+from leaderboard.records.known_methods import facts_of, looks_of, order_of, shipped_facts
 
 
 def test_a_shipped_methods_facts_are_the_shipped_ones_and_others_their_cards() -> None:

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.figures.axes import Scale
+from leaderboard.figures.inline_svg import Drawing, draw
 from leaderboard.figures.lines import Line, draw_lines
-from leaderboard.figures.page import Drawing, draw
 from leaderboard.figures.palette import COLORS, Palette, look
 from leaderboard.figures.rsa import draw_bars
 

@@ -7,7 +7,7 @@ from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import BASE
 from leaderboard.figures.costs import costs
 from leaderboard.figures.curves import learning_curves
-from leaderboard.figures.page import Drawing, draw
+from leaderboard.figures.inline_svg import Drawing, draw
 from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure, unchecked
 from leaderboard.figures.rows import row_figures
