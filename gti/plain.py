@@ -21,6 +21,7 @@ from gti.model.vocabulary import Vocabulary, embedding_matrices
 from gti.prompts.prompter import Example
 from gti.search.decoding import Beams, Trie, beam_search
 from gti.search.exact_scoring import exact_search
+from gti.search.likelihood import TargetNll, target_nll
 from gti.train.batches import Batch, MicroBatcher
 from gti.train.finetuning import Step, finetune
 from gti.train.grounding import ground
@@ -217,19 +218,24 @@ def _search_one(model: Any, prefixes: Prefixes, prompt: Tensor, levels: int, bea
     return [prefixes.leaf_of[name] for name in names], totals, masses[0]
 
 
+def _scores_at(model: Any, prompt: Tensor, codes: Tensor) -> Tensor:
+    """[rows, levels, vocabulary] log-probabilities where `codes` [rows, levels] are predicted."""
+    rows = torch.cat([prompt.expand(len(codes), -1), codes], dim=1)
+    logits = model(input_ids=rows, use_cache=False).logits[:, -codes.shape[1] - 1 : -1]
+    return _log_softmax(logits)
+
+
 def _score_one(model: Any, prefixes: Prefixes, prompt: Tensor, levels: int, beam: int) -> Found:
     """Every item's score for one user, each from a row that holds the prompt and its tokens."""
     names = list(prefixes.leaf_of)
     pieces = []
     for start in range(0, len(names), ROWS):
         codes = torch.tensor(names[start : start + ROWS], device=prompt.device)
-        rows = torch.cat([prompt.expand(len(codes), -1), codes], dim=1)
-        logits = model(input_ids=rows, use_cache=False).logits[:, -levels - 1 : -1]
-        pieces.append(_log_softmax(logits).gather(2, codes[:, :, None]).sum(dim=(1, 2)))
+        scores = _scores_at(model, prompt, codes)
+        pieces.append(scores.gather(2, codes[:, :, None]).sum(dim=(1, 2)))
     totals, best = torch.cat(pieces).topk(min(beam, len(names)))
     first = names[int(best[0])]
-    row = torch.cat([prompt, torch.tensor(first, device=prompt.device)])[None]
-    scores = _log_softmax(model(input_ids=row, use_cache=False).logits[0, -levels - 1 : -1])
+    scores = _scores_at(model, prompt, torch.tensor([first], device=prompt.device))[0]
     allowed = prefixes.only_allowed(scores, [first[:level] for level in range(levels)])
     mass = allowed.double().logsumexp(dim=-1).exp().tolist()
     return [prefixes.leaf_of[names[index]] for index in best.tolist()], totals, mass
@@ -285,6 +291,33 @@ def plain_exact_search(
     return _one_at_a_time(_score_one, model, trie, prompts, beam, dtype)
 
 
+@torch.inference_mode()
+def plain_target_nll(
+    model: Any,
+    trie: Trie,
+    prompts: Sequence[IntArray],
+    targets: Sequence[IntArray] | IntArray,
+    *,
+    max_tokens: int | None = None,
+    dtype: str = "float32",
+) -> TargetNll:
+    """As `gti.search.likelihood.target_nll`, one target at a time; `max_tokens` is not needed."""
+    device, prefixes = trie.children[0].device, Prefixes(trie)
+    name_of = {leaf: name for name, leaf in prefixes.leaf_of.items()}
+    found: list[tuple[float, float]] = []
+    for prompt, items in zip(prompts, targets, strict=True):
+        ids = torch.from_numpy(prompt).to(device)
+        for leaf in trie.leaf_of[items].tolist():
+            codes = torch.tensor([name_of[leaf]], device=device)
+            with autocast(device, dtype):
+                scores = _scores_at(model, ids, codes)[0].double()
+            above = [name_of[leaf][:level] for level in range(len(scores))]
+            mass = prefixes.only_allowed(scores, above).logsumexp(dim=-1).sum()
+            nll = -scores.gather(1, codes[0, :, None]).sum()
+            found.append((float(nll), float(nll + mass)))
+    return TargetNll(*np.array(found, dtype=np.float64).reshape(-1, 2).T)
+
+
 @dataclass(frozen=True)
 class Forms:
     """How each stage is done; both sets take the same arguments and give the same results."""
@@ -293,7 +326,8 @@ class Forms:
     finetune: Callable[..., StageReport]
     beam_search: Callable[..., Beams]
     exact_search: Callable[..., Beams]
+    target_nll: Callable[..., TargetNll]
 
 
-FAST = Forms(ground, finetune, beam_search, exact_search)
-PLAIN = Forms(plain_ground, plain_finetune, plain_search, plain_exact_search)
+FAST = Forms(ground, finetune, beam_search, exact_search, target_nll)
+PLAIN = Forms(plain_ground, plain_finetune, plain_search, plain_exact_search, plain_target_nll)

@@ -15,6 +15,7 @@ from gti.model.vocabulary import Vocabulary
 from gti.plain import FAST, Forms
 from gti.prompts.prompter import Prompter
 from gti.search.decoding import build_trie
+from gti.search.likelihood import TargetNll
 from gti.search.target_ranks import ItemRanks, rank_relevant
 from leaderboard.metrics.metrics import metrics, relevance_of
 from leaderboard.records.ranks import Ranks, concatenate
@@ -50,6 +51,7 @@ class Scorer:
     ) -> None:
         exact = setting.decoding.method == "exact"
         self.search = forms.exact_search if exact else forms.beam_search
+        self.target_nll = forms.target_nll
         self.setting, self.inputs, self.prompter = setting, inputs, prompter
         self.dtype = dtype or setting.backbone.dtype
         self.track = track_of(setting, inputs, prompter)
@@ -74,11 +76,28 @@ class Scorer:
             max_tokens=self.max_tokens,
             dtype=self.dtype,
         )
-        if beams.cut_to is not None:
-            self.max_tokens = self.cut_to = beams.cut_to
-        self.tokens += sum(len(prompt) for prompt in prompts)
+        self._note(prompts, beams.cut_to)
         relevant = self.track.relevant(part, rows)
         return rank_relevant(beams, self.trie, relevant, self.track.removed(part, rows))
+
+    def nll(self, model: Any, part: str, rows: IntArray, wording: int = 0) -> TargetNll:
+        """NLL of the relevant items of `rows`, asked in one wording, in the order of `counts`.
+
+        Seen items stay among those that the trie allows, whatever the setting says of the ranking.
+        """
+        prompts = self.track.prompts(part, rows, wording)
+        relevant = self.track.relevant(part, rows)
+        found: TargetNll = self.target_nll(
+            model, self.trie, prompts, relevant, max_tokens=self.max_tokens, dtype=self.dtype
+        )
+        self._note(prompts, found.cut_to)
+        return found
+
+    def _note(self, prompts: list[IntArray], cut_to: int | None) -> None:
+        """Counts what was read, and keeps to smaller batches once memory ran out."""
+        if cut_to is not None:
+            self.max_tokens = self.cut_to = cut_to
+        self.tokens += sum(len(prompt) for prompt in prompts)
 
     def sample_metrics(self, model: Any) -> dict[str, float | None]:
         """Metrics on the fixed validation sample."""
