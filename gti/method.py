@@ -20,6 +20,9 @@ from gti.data.semantic_ids import SemanticIds
 
 Group = Literal["core", "initialization", "control"]
 Spending = Literal["before", "beside", "after"]
+TrainsOn = Literal["texts", "retrieval", "codes"]
+"""What the stage before SFT sees: pairs of item text and Semantic ID · the retrieval stream R, the
+same that SFT trains on · Semantic IDs alone."""
 FirstRows = Literal["mean", "words", "drawn", "library"]
 """What first rows can be checked to be: all equal, as `gti.initializers.mean_rows` gives them · the
 mean rows of the words of each code's items, as `description` gives them · drawn one by one, hence
@@ -73,13 +76,15 @@ class GroundingPlan:
         sid_to_text: pairs Semantic ID → text.
         shuffled: Semantic IDs are permuted over the items, without fixed points.
         frozen_share: share of the stage's budget with only the new rows trainable; the rest of it
-            trains all weights on the same pairs (paper §4.1).
+            trains all weights on the same examples (paper §4.1).
+        on: what it sees; the first three fields say which pairs where it sees texts.
     """
 
     text_to_sid: bool = True
     sid_to_text: bool = True
     shuffled: bool = False
     frozen_share: float = 1.0
+    on: TrainsOn = "texts"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ def method_facts(method: Method) -> MethodFacts:
     if (plan := method.grounding()) is not None:
         stages = {"grounding": plan.frozen_share > 0, "grounding_free": plan.frozen_share < 1}
         directions = {"text_to_sid": plan.text_to_sid, "sid_to_text": plan.sid_to_text}
+        if plan.on != "texts":
+            directions = {plan.on: True}
     return MethodFacts.model_validate(
         {
             "first_rows": method.first_rows,

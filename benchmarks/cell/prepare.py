@@ -51,6 +51,7 @@ class CellBudget:
         extra: the extra budget A.
         after_flops: nominal FLOPs of A that are spent after SFT, by the batches added to R.
         pairs: GTI's own pairs, where A is counted in passes over them; else none.
+        retrieval: R, one pass.
     """
 
     batches: list[list[Example]]
@@ -59,6 +60,7 @@ class CellBudget:
     extra: ExtraBudget
     after_flops: float
     pairs: list[Example]
+    retrieval: list[Example]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +198,7 @@ def plan_budget(
         extra=extra,
         after_flops=flops_of(shape, more),
         pairs=pairs,
+        retrieval=retrieval,
     )
 
 

@@ -111,18 +111,22 @@ def initialize(prepared: PreparedCell) -> InitializedCell:
 
 
 def ground(cell: InitializedCell) -> None:
-    """The stage before SFT, if the method has one: frozen pairs, then free ones."""
+    """The stage before SFT, if the method has one: rows alone first, then all weights.
+
+    R comes in SFT's batches, all else in grounding's.
+    """
     prepared, spec = cell.prepared, cell.prepared.spec
     plan = spec.method.grounding()
     if plan is None:
         return
-    examples = _pairs(prepared, plan)
+    examples = _examples(prepared, plan)
     extra = prepared.budget.extra
     budget, share = extra.flops * spec.method.spends["before"], plan.frozen_share
     if 0 < share < 1 and extra.frozen_share is not None:
         share = extra.frozen_share
     order = numpy_stream(spec.seed, "grounding-order")
-    size, shape = spec.setting.grounding.batch_size, prepared.shape
+    setting, shape = spec.setting, prepared.shape
+    size = (setting.sft if plan.on == "retrieval" else setting.grounding).batch_size
     frozen = take_budget(examples, size, order, shape, "rows", budget * share)
     free = take_budget(examples, size, order, shape, "all", budget * (1 - share))
     if frozen:
@@ -192,7 +196,7 @@ class TrainingStage:
         settings: OptimizerSettings,
         **others: Any,
     ) -> StageReport:
-        """Calls `form` (ground or finetune, fast or plain) on `steps`; passes `others` on."""
+        """Trains the model on `steps` by `form`, with the `others` that it takes."""
         prepared = self.cell.prepared
         return form(
             self.cell.model,
@@ -247,15 +251,16 @@ class LearningCurve:
         stage.paused += prepared.enter("sft") - paused
 
 
-def _pairs(prepared: PreparedCell, plan: GroundingPlan) -> list[Example]:
-    """The grounding pairs of `plan`; reuses those built for the budget if they are equal."""
-    spec = prepared.spec
-    if prepared.budget.pairs and replace(plan, frozen_share=1.0) == GroundingPlan():
-        return prepared.budget.pairs
-    pairs = grounding_examples(prepared.prompter, plan, numpy_stream(spec.seed, "shuffle"))
-    if not pairs:
+def _examples(prepared: PreparedCell, plan: GroundingPlan) -> list[Example]:
+    """What `plan` asks for: the pairs that set the budget, where they are the same."""
+    spec, budget = prepared.spec, prepared.budget
+    if budget.pairs and replace(plan, frozen_share=1.0) == GroundingPlan():
+        return budget.pairs
+    shuffle = numpy_stream(spec.seed, "shuffle")
+    examples = grounding_examples(prepared.prompter, plan, shuffle, budget.retrieval)
+    if not examples:
         raise CellError(f"{spec.method.key} on {spec.setting.name}: no item has text to ground in")
-    return pairs
+    return examples
 
 
 def _words(prepared: PreparedCell) -> dict[int, str]:

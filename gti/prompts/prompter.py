@@ -259,6 +259,25 @@ class Prompter:
                 f" model's context of {self.context}; lower {cause} in the setting"
             )
 
+    def codes_example(self, item: int) -> Example:
+        """The Semantic ID of `item` without any text: each code is asked for after those before it.
+
+        Before the first stands the token that texts begin with or, where there is none, what ends
+        an answer.
+
+        Raises:
+            PromptError: the tokenizer has neither.
+        """
+        start = self._plain_start or self._end
+        if not start:
+            raise PromptError(
+                "nothing can stand before a Semantic ID's first code: the tokenizer has no token"
+                " that begins a text and none that ends one; leave out methods that train on codes"
+                " alone"
+            )
+        ids = start + self._answer(self.tasks["retrieval"], item, item, self._shown(None))
+        return _example(ids, np.arange(len(start), len(ids)), "prefix_to_code")
+
     # Retrieval --------------------------------------------------------------------------------
 
     def _listed(self, items: IntArray) -> IntArray:

@@ -1,5 +1,7 @@
 """The grounding stage: only the new rows learn, on pairs of item text and Semantic ID.
 
+Controls of GTI train the same rows in the same way on something else (`GroundingPlan.on`).
+
 Algorithm 1 of GTI (arXiv 2604.02324) takes the gradient of the whole embedding matrix and masks
 it. Here the `[num_new, d]` rows are a parameter of their own and nothing else is one: the same
 trajectory where the mask comes before clipping and nothing else decays, without computing what the
@@ -8,6 +10,7 @@ once and without gradients (`gti.train.cut_examples`).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,18 +56,30 @@ def derangement(count: int, generator: np.random.Generator) -> IntArray:
 
 
 def grounding_examples(
-    prompter: Prompter, plan: GroundingPlan, shuffle: np.random.Generator
+    prompter: Prompter,
+    plan: GroundingPlan,
+    shuffle: np.random.Generator,
+    retrieval: Sequence[Example] = (),
 ) -> list[Example]:
-    """All pairs that `plan` asks for and the items' texts allow: up to six tasks per item.
+    """All that `plan` asks for, once each.
+
+    Of pairs up to six tasks per item, as its texts allow; of Semantic IDs alone one example per
+    item; of the retrieval stream every example, under a task of its own, so that what SFT trains
+    on is counted apart.
 
     Args:
         prompter: builds the examples.
-        plan: directions, and whether Semantic IDs are permuted over the items.
+        plan: what the stage sees.
         shuffle: stream "shuffle"; used only for a shuffled plan.
+        retrieval: one pass of R; used only for a plan on it.
     """
+    if plan.on == "retrieval":
+        return [replace(each, task=f"{each.task}_before_sft") for each in retrieval]
+    num_items = prompter.semantic_ids.num_items
+    if plan.on == "codes":
+        return [prompter.codes_example(item) for item in range(num_items)]
     directions = {"text_to_sid": plan.text_to_sid, "sid_to_text": plan.sid_to_text}
     tasks = [task for name, on in directions.items() if on for task in GROUNDING_TASKS[name]]
-    num_items = prompter.semantic_ids.num_items
     sids = derangement(num_items, shuffle) if plan.shuffled else None
     return [
         prompter.example(task, item, sid_of=None if sids is None else int(sids[item]))

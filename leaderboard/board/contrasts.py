@@ -31,6 +31,7 @@ QUESTIONS = (
     "Is it more compute?",
     "Is it only that the rows differ?",
     "Must the pairs be the right ones?",
+    "Does it take texts to train the rows first?",
     "Would the texts do without training?",
     "Does it take both directions?",
     "Does freezing matter?",

@@ -12,8 +12,10 @@ from leaderboard.verify.training import EXACT, examples_of, track_task
 TASKS = {
     "text_to_sid": {"title_to_sid", "detail_to_sid", "both_to_sid"},
     "sid_to_text": {"sid_to_title", "sid_to_detail", "sid_to_both"},
+    "retrieval": {"retrieval_before_sft", "query_before_sft"},
+    "codes": {"prefix_to_code"},
 }
-"""Direction → grounding tasks."""
+"""Direction → tasks of the stages before SFT."""
 
 
 def check_curve(report: Report, record: Record) -> None:
@@ -101,7 +103,7 @@ def check_steps(report: Report, record: Record) -> None:
 def _check_examples(
     report: Report, record: Record, steps: int, batches: list[int], longer: bool
 ) -> None:
-    """Each batch of R is full but the last of a pass; grounding's hold no more than a batch."""
+    """Each batch of R is full but the last of a pass; stages before SFT have no larger batches."""
     count, size = examples_of(record)["sft"], record.setting.sft.batch_size
     task = f"tasks.{track_task(record)}"
     short = [steps // per_pass for per_pass in batches]
@@ -109,11 +111,12 @@ def _check_examples(
     possible = longer or not batches or any(_fits(count, steps, k, size) for k in short)
     if not possible or not steps <= count <= steps * size:
         report.error(task, count, wanted)
-    counts, most = examples_of(record), 0
-    for stage, cost in record.cost.items():
-        if stage.startswith("grounding"):
-            most += (cost.steps or 0) * record.setting.grounding.batch_size
-    least = math.ceil(most / record.setting.grounding.batch_size)
+    counts, facts = examples_of(record), facts_of(record.method)
+    least = sum(
+        cost.steps or 0 for stage, cost in record.cost.items() if stage.startswith("grounding")
+    )
+    on_r = facts is not None and facts.directions == ("retrieval",)
+    most = least * (record.setting.sft if on_r else record.setting.grounding).batch_size
     if not least <= counts["grounding"] <= most:
         wanted = f"{least} to {most}, by cost.grounding*.steps"
         report.error("tasks.* (grounding)", counts["grounding"], wanted)
@@ -128,7 +131,7 @@ def _fits(count: int, steps: int, short: int, size: int) -> bool:
 
 
 def check_tasks(report: Report, record: Record) -> None:
-    """No example of the other direction; families of alignment tasks in the mixture's shares."""
+    """Before SFT only what the method trains on; alignment tasks in the mixture's shares."""
     for task, count in record.tasks.items():
         if count <= 0:
             report.error(f"tasks.{task}", count, "1 or more")
@@ -136,7 +139,8 @@ def check_tasks(report: Report, record: Record) -> None:
     trained = facts.directions if facts is not None else ()
     wrong = {task for other in TASKS if trained and other not in trained for task in TASKS[other]}
     for task in sorted(wrong & record.tasks.keys()):
-        report.error(f"tasks.{task}", record.tasks[task], "none (the other direction)")
+        wanted = f"none (before SFT the method trains on {', '.join(trained)})"
+        report.error(f"tasks.{task}", record.tasks[task], wanted)
     if "beside" not in record.method.spends:
         return
     families: Counter[str] = Counter()

@@ -18,7 +18,10 @@ PLANS = {
     "gti_two_phase": GroundingPlan(frozen_share=0.5),
     "mean_two_phase": GroundingPlan(frozen_share=0.0),
     "gti_lc_rec": GroundingPlan(),
+    "mean_rows_first": GroundingPlan(on="retrieval"),
+    "sid_only": GroundingPlan(on="codes"),
 }
+PAIRED = [key for key, plan in PLANS.items() if plan.on == "texts"]
 SPENDS = {
     **{key: {"before": 1.0} for key in PLANS},
     "gti_lc_rec": {"before": 0.5, "beside": 0.5},
@@ -26,7 +29,8 @@ SPENDS = {
     "mean_matched": {"after": 1.0},
 }
 INITIALIZATIONS = {
-    "codebook", "description", "gaussian", "hf_default", "keywords", "random_matched",
+    "codebook", "description", "gaussian", "hf_default", "keywords", "noisy_mean",
+    "random_matched",
 }  # fmt: skip
 
 
@@ -44,7 +48,7 @@ def test_every_group_lists_its_methods_and_all_lists_all():
     assert chosen["initializations"] == INITIALIZATIONS
     assert chosen["controls"] == {*PLANS, "mean_matched"} - {"gti"}
     assert chosen["all"] == set(methods()) == set().union(*chosen.values())
-    assert len(chosen["all"]) == 18
+    assert len(chosen["all"]) == 21
 
 
 @pytest.mark.parametrize("key", sorted({*PLANS, "mean_matched"} - {"gti_from_description"}))
@@ -78,10 +82,10 @@ def pairs_of(key, given, seed=0):
 
 def test_one_direction_has_only_its_own_tasks(make_start):
     given = make_start()
-    tasks = {key: {task for task, _, _ in pairs_of(key, given)} for key in PLANS}
+    tasks = {key: {task for task, _, _ in pairs_of(key, given)} for key in PAIRED}
     assert tasks["gti_text_to_sid"] == {"title_to_sid", "detail_to_sid", "both_to_sid"}
     assert tasks["gti_sid_to_text"] == {"sid_to_title", "sid_to_detail", "sid_to_both"}
-    for key in PLANS.keys() - {"gti_text_to_sid", "gti_sid_to_text"}:
+    for key in set(PAIRED) - {"gti_text_to_sid", "gti_sid_to_text"}:
         assert tasks[key] == tasks["gti_text_to_sid"] | tasks["gti_sid_to_text"]
 
 

@@ -11,7 +11,7 @@ from baselines.registry import methods
 from gti.method import MethodError
 from gti.model.diagnostics import diagnose, rsa
 
-DRAWN = {"random", "random_matched", "gaussian", "codebook"}
+DRAWN = {"random", "random_matched", "gaussian", "codebook", "noisy_mean"}
 """Methods whose rows depend on the seed."""
 
 
@@ -48,6 +48,24 @@ def test_random_matched_takes_norms_of_text_rows_in_their_proportions(make_start
     assert (at_two | np.isclose(norms, 1.0, atol=1e-5)).all()
     share = 250 / 496
     assert at_two.mean() == pytest.approx(share, abs=4 * math.sqrt(share / 2 / len(norms)))
+
+
+def test_nothing_of_the_noise_of_noisy_mean_depends_on_the_text_rows(make_start):
+    given = make_start(codes=4000, width=64)
+    rows = rows_of("noisy_mean", given).double().numpy()
+    noise = rows - given.text_rows.double().numpy().mean(axis=0)
+    draws = np.sort((noise * 8).ravel())  # √64
+    assert abs(draws.mean()) < 0.01
+    assert draws.std() == pytest.approx(1, abs=0.01)
+    # Quantiles of the standard normal.
+    for share, value in ((0.025, -1.95996), (0.25, -0.67449), (0.75, 0.67449), (0.975, 1.95996)):
+        assert draws[int(share * len(draws))] == pytest.approx(value, abs=0.02)
+    assert np.linalg.norm(noise, axis=1).mean() == pytest.approx(1, abs=0.01)
+    other = replace(make_start(codes=4000, width=64), text_rows=5 * given.text_rows - 3)
+    again = rows_of("noisy_mean", other).double().numpy()
+    np.testing.assert_allclose(
+        again - other.text_rows.double().numpy().mean(axis=0), noise, atol=1e-5
+    )
 
 
 def test_random_matched_directions_are_isotropic(make_start):
@@ -182,7 +200,9 @@ def numbers(make_start):
     return of
 
 
-@pytest.mark.parametrize("key", ["mean", "lc_rec", "gti", "gti_shuffled", "mean_matched"])
+@pytest.mark.parametrize(
+    "key", ["mean", "lc_rec", "gti", "gti_shuffled", "mean_matched", "sid_only"]
+)
 def test_equal_rows_have_rank_one_and_nothing_else_is_defined(key, numbers):
     found = numbers(key)
     assert found.effective_rank == pytest.approx(1.0)

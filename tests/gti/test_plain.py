@@ -1,12 +1,13 @@
 """The slow reference beside the fast forms: the same steps, rows, lists and masses."""
 
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from gti.method import GroundingPlan
+from gti.method import GroundingPlan, TrainsOn
 from gti.model.flops import ModelShape
 from gti.plain import (
     plain_exact_search,
@@ -26,8 +27,11 @@ KINDS = ["tied", "untied", "qwen3"]
 SETTINGS = AdamWSettings(learning_rate=0.02, batch_size=6)
 
 
-def pairs_of(bench, steps=6, size=6):
-    examples = grounding_examples(bench.prompter, GroundingPlan(), np.random.default_rng(0))
+def pairs_of(bench, steps=6, size=6, on="texts"):
+    histories = np.random.default_rng(2).integers(0, 40, size=(8, 9))
+    retrieval = retrieval_examples(bench.prompter, histories, 4, np.random.default_rng(0))
+    plan, shuffle = GroundingPlan(on=on), np.random.default_rng(0)
+    examples = grounding_examples(bench.prompter, plan, shuffle, retrieval)
     drawn = np.random.default_rng(1).choice(len(examples), (steps, size))
     return [[examples[index] for index in step] for step in drawn]
 
@@ -75,8 +79,9 @@ def test_losses_and_gradients_are_the_same(make_bench, kind):
         torch.testing.assert_close(fast, plain, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("on", get_args(TrainsOn))
 @pytest.mark.parametrize("kind", ["tied", "untied"])
-def test_grounding_takes_the_same_steps(make_bench, kind, monkeypatch):
+def test_grounding_takes_the_same_steps(make_bench, kind, on, monkeypatch):
     fast, plain = make_bench(kind), make_bench(kind)
     # Rows are handled in float32 in real runs; equality is claimed in float64.
     monkeypatch.setattr(
@@ -85,7 +90,7 @@ def test_grounding_takes_the_same_steps(make_bench, kind, monkeypatch):
     reports, before = [], plain.embedding.detach().double().clone()
     for bench, way in ((fast, ground), (plain, plain_ground)):
         bench.model.double()
-        reports.append(way(bench.model, bench.vocabulary, pairs_of(bench), SETTINGS))
+        reports.append(way(bench.model, bench.vocabulary, pairs_of(bench, on=on), SETTINGS))
     torch.testing.assert_close(fast.embedding, plain.embedding, rtol=1e-9, atol=1e-10)
     torch.testing.assert_close(fast.head, plain.head, rtol=1e-9, atol=1e-10)
     text = plain.vocabulary.text_ids

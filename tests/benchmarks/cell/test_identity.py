@@ -49,6 +49,8 @@ STAGES = {
     "gti_sid_to_text": (("grounding",), ("sid_to_text",)),
     "gti_two_phase": (("grounding", "grounding_free"), ("text_to_sid", "sid_to_text")),
     "mean_two_phase": (("grounding_free",), ("text_to_sid", "sid_to_text")),
+    "mean_rows_first": (("grounding",), ("retrieval",)),
+    "sid_only": (("grounding",), ("codes",)),
 }
 
 

@@ -55,6 +55,24 @@ def test_base_models_continue_plain_text_and_end_with_end_of_text(make_bench):
     assert example.num_targets == len(example.ids) - example.answer_start
 
 
+def test_codes_alone_stand_behind_what_begins_a_text_or_ends_an_answer(make_bench, item_texts):
+    bench = make_bench("qwen3", "chat")
+    example = bench.prompter.codes_example(3)
+    written = bench.prompter.sid_text(3)
+    read = bench.tokenizer.decode(example.ids).replace(" ", "")
+    assert read == f"<|endoftext|>{written}<|im_end|>"
+    assert answer(bench, example).replace(" ", "") == f"{written}<|im_end|>"
+    bench.tokenizer.bos_token = None
+    without = prompter(bench, item_texts).codes_example(3)
+    read = bench.tokenizer.decode(without.ids).replace(" ", "")
+    assert read == f"<|im_end|>{written}<|im_end|>"
+    assert without.targets.tolist() == example.targets.tolist() == [1, 2, 3, 4]
+    bare = make_bench("tied")
+    bare.tokenizer.bos_token = bare.tokenizer.eos_token = None
+    with pytest.raises(PromptError, match="no token that begins a text and none that ends one"):
+        prompter(bare, item_texts).codes_example(3)
+
+
 def test_texts_are_cut_at_a_token_border(make_bench, item_texts):
     bench = make_bench()
     ask = prompter(bench, item_texts, max_text_tokens=4)
