@@ -9,7 +9,6 @@ import torch
 
 from benchmarks.cell.budget import flops_of
 from benchmarks.cell.prepare import PreparedCell
-from benchmarks.inputs.inputs import method_texts
 from gti.data.streams import numpy_stream, stream_key, torch_stream
 from gti.method import GroundingPlan, Start
 from gti.model.diagnostics import diagnose
@@ -89,8 +88,8 @@ def initialize(prepared: PreparedCell) -> InitializedCell:
             text_ids=vocabulary.text_ids,
             default_rows=vocabulary.default_rows[place],
             semantic_ids=spec.inputs.semantic_ids,
-            item_texts=method_texts(spec.setting, spec.inputs.dataset),
-            train=spec.inputs.split.train,
+            item_texts=prepared.shown.texts,
+            train=prepared.shown.train,
             tokenize=lambda text: list(plain.encode(text, add_special_tokens=False).ids),
             generator=generator,
         )
@@ -145,7 +144,7 @@ def finetune(cell: InitializedCell) -> TrainedCell:
     if spec.method.alignment:
         tasks = alignment_stream(
             prepared.prompter,
-            spec.inputs.split.train,
+            prepared.shown.train,
             auxiliary.mixture,
             numpy_stream(spec.seed, "auxiliary-order"),
             numpy_stream(spec.seed, "auxiliary-wording"),
@@ -252,7 +251,8 @@ def _pairs(prepared: PreparedCell, plan: GroundingPlan) -> list[Example]:
     spec = prepared.spec
     if prepared.budget.pairs and replace(plan, frozen_share=1.0) == GroundingPlan():
         return prepared.budget.pairs
-    pairs = grounding_examples(prepared.prompter, plan, numpy_stream(spec.seed, "shuffle"))
+    shuffle = numpy_stream(spec.seed, "shuffle")
+    pairs = grounding_examples(prepared.prompter, plan, shuffle, prepared.shown.items)
     if not pairs:
         raise CellError(f"{spec.method.key} on {spec.setting.name}: no item has text to ground in")
     return pairs

@@ -53,7 +53,10 @@ def derangement(count: int, generator: np.random.Generator) -> IntArray:
 
 
 def grounding_examples(
-    prompter: Prompter, plan: GroundingPlan, shuffle: np.random.Generator
+    prompter: Prompter,
+    plan: GroundingPlan,
+    shuffle: np.random.Generator,
+    items: IntArray | None = None,
 ) -> list[Example]:
     """All pairs that `plan` asks for and the items' texts allow: up to six tasks per item.
 
@@ -61,14 +64,15 @@ def grounding_examples(
         prompter: builds the examples.
         plan: directions, and whether Semantic IDs are permuted over the items.
         shuffle: stream "shuffle"; used only for a shuffled plan.
+        items: those that may be shown, with their Semantic IDs, ascending; null: all.
     """
     directions = {"text_to_sid": plan.text_to_sid, "sid_to_text": plan.sid_to_text}
     tasks = [task for name, on in directions.items() if on for task in GROUNDING_TASKS[name]]
-    num_items = prompter.semantic_ids.num_items
-    sids = derangement(num_items, shuffle) if plan.shuffled else None
+    shown = np.arange(prompter.semantic_ids.num_items) if items is None else items
+    coded = shown[derangement(len(shown), shuffle)] if plan.shuffled else shown
     return [
-        prompter.example(task, item, sid_of=None if sids is None else int(sids[item]))
-        for item in range(num_items)
+        prompter.example(task, item, sid_of=sid_of)
+        for item, sid_of in zip(shown.tolist(), coded.tolist(), strict=True)
         for task in tasks
         if prompter.can_ask(task, item)
     ]

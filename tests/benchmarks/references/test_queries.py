@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.references.queries import QUERY_REFERENCES, bm25_scores, query_counts
 from gti.data.dataset import Dataset, Provenance
-from gti.data.queries import make_queries, words_of
+from gti.data.item_texts import make_queries
+from gti.data.queries import words_of
 
 TEXTS = (
     {"title": "red moon", "kind": "war, comedy"},
