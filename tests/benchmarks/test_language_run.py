@@ -10,7 +10,7 @@ from baselines.registry import methods
 from benchmarks.cell.notes import shown_of
 from benchmarks.cell.prepare import prepare_cell
 from benchmarks.inputs.catalogue import find_setting
-from benchmarks.inputs.inputs import load_inputs, recipe, sids_file_name
+from benchmarks.inputs.inputs import load_data, load_inputs, recipe, sids_file_name
 from benchmarks.inputs.shown import shown_to_methods
 from gti.data.streams import numpy_stream
 from gti.method import GroundingPlan
@@ -194,6 +194,14 @@ def test_the_semantic_ids_of_a_sample_are_cached_apart(movielens_folder):
     assert dataset.num_items == 500
     assert dataset.full_sha256 == setting.dataset.sha256
     assert recipe(sample, dataset) != recipe(setting, dataset)
+
+
+def test_the_shipped_settings_queries_are_pinned_and_of_all_kinds(movielens_folder):
+    setting = find_setting("ml-100k-language-nano").setting
+    queries = load_data(setting, offline=True).queries
+    assert queries.sha256 == setting.queries.sha256 != "unpinned"
+    for part in ("validation", "test"):
+        assert {f"queries:{query.key.partition('/')[0]}" for query in queries.of(part)} == KINDS
 
 
 @pytest.mark.parametrize(
