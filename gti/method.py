@@ -40,7 +40,7 @@ class Start:
         text_ids: [num_text] their token ids, ascending.
         default_rows: [num_new, d] float32, what the library left in the rows when the matrix grew.
         semantic_ids: codes and codebooks.
-        item_texts: [num_items] field → text.
+        item_texts: [num_items] field → text; nothing of items that may not be shown.
         train: per user the training items, in order of time.
         tokenize: text → token ids, as before the tokenizer grew.
         generator: stream "init" of the cell's seed; draw on the CPU.

@@ -1,5 +1,7 @@
 """What a reader of a cell should know beside its numbers: the warnings of its record."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.inputs.inputs import Inputs
@@ -14,15 +16,18 @@ from leaderboard.records.setting import Setting
 
 
 def notes_on(setting: Setting, inputs: Inputs, prompter: Prompter, method: Method) -> list[str]:
-    """One sentence each: missing templates and texts, collapsed levels, tasks made by rule."""
+    """One sentence each: missing templates and texts, what was shown, collapsed levels, tasks."""
     notes = []
     if setting.prompts.style == "chat" and not prompter.has_template:
         notes.append(
             f"backbone {setting.backbone.name} has no chat template: plain wordings were used"
         )
+    kinds = None if inputs.queries is None else inputs.queries.kinds
+    if kinds is not None:
+        notes += shown_notes(kinds, inputs.semantic_ids, method)
     texts = zip(prompter.titles, prompter.details, strict=True)
     without = sum(not title and not detail for title, detail in texts)
-    if without:
+    if without and kinds is None:
         notes.append(f"items without text: {without}; no grounding or alignment pairs of these")
     dropped = inputs.split.dropped_users
     if dropped:
@@ -30,6 +35,36 @@ def notes_on(setting: Setting, inputs: Inputs, prompter: Prompter, method: Metho
         notes.append(f"users with fewer than {least} interactions, left out: {dropped}")
     notes += _collapsed(inputs.semantic_ids)
     return notes + (mixture_notes(setting) if method.alignment else [])
+
+
+def shown_of(method: Method) -> dict[str, tuple[str, ...]]:
+    """Kind of item → what `method` was trained on of it: queries, pairs, alignment tasks."""
+    plan = method.grounding()
+    titles: tuple[str, ...] = ()
+    if plan is not None and plan.on == "texts":
+        titles = (("wrong" if plan.shuffled else "right") + " pairs",)
+    if plan is not None and plan.on == "codes":
+        titles = ("Semantic IDs without text",)
+    if method.alignment:
+        titles = (*titles, "alignment tasks")
+    return {"warm": ("queries", *titles), "cold": titles, "new": ()}
+
+
+def shown_notes(kinds: Sequence[str], sids: SemanticIds, method: Method) -> list[str]:
+    """What `method` was shown of each kind of item, and what the Semantic IDs are made of."""
+    counts = Counter(kinds)
+    trained = "; ".join(
+        f"of {counts[kind]} {kind} items {' and '.join(what) or 'nothing'}"
+        for kind, what in shown_of(method).items()
+    )
+    made = sids.description.get("text")
+    return [
+        f"shown to {method.key} in training: {trained}; texts that it may read are titles of warm"
+        " and cold items",
+        f"Semantic IDs are made of {made} of all items, new ones included"
+        if made
+        else "Semantic IDs are published: what they are made of is not known here",
+    ]
 
 
 def _collapsed(sids: SemanticIds) -> list[str]:

@@ -13,6 +13,7 @@ from benchmarks.cell.spec import CellSpec
 from benchmarks.inputs.backbones import Backbone, load_backbone
 from benchmarks.inputs.inputs import Inputs
 from benchmarks.inputs.mixture import check_setting_mixture
+from benchmarks.inputs.shown import Shown, shown_to_methods
 from benchmarks.machine.events import Report
 from gti.data.streams import numpy_stream, stream_key
 from gti.method import GroundingPlan
@@ -73,7 +74,8 @@ class PreparedCell(LoadedCell):
         tokenizer: with the new tokens.
         tokenizer_before: as JSON, without them.
         vocabulary: where the new tokens live.
-        prompter: builds the prompts.
+        shown: what the method may be shown of the items.
+        prompter: builds the prompts, of that alone.
         shape: the sizes that FLOPs depend on.
         scorer: scores the model on held-out items.
         budget: what it trains on and may spend.
@@ -84,6 +86,7 @@ class PreparedCell(LoadedCell):
     tokenizer: Any
     tokenizer_before: str
     vocabulary: Vocabulary
+    shown: Shown
     prompter: Prompter
     shape: ModelShape
     scorer: Scorer
@@ -121,7 +124,8 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     model = whole.to(spec.device)
     attention, no_flash = describe_attention(model, dtype)
     ledger.warn(no_flash, None if spec.plain else reading_note(model))
-    prompter = _prompter(spec, tokenizer, vocabulary, model)
+    shown = shown_to_methods(spec.setting, spec.inputs)
+    prompter = _prompter(spec, tokenizer, vocabulary, model, shown)
     if spec.method.alignment:
         check_setting_mixture(spec.setting, spec.inputs)
     ledger.warnings += notes_on(spec.setting, spec.inputs, prompter, spec.method)
@@ -129,7 +133,7 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     asked = (spec.setting, spec.inputs, prompter, vocabulary, spec.device)
     scorer = Scorer(*asked, forms, dtype)
     retrieval = scorer.track.examples(numpy_stream(spec.seed, "wording"))
-    budget = plan_budget(spec, prompter, shape, retrieval)
+    budget = plan_budget(spec, prompter, shown, shape, retrieval)
     ledger.extra_spent += budget.after_flops
     ledger.note_cost("load", time.perf_counter() - began)
     return PreparedCell(
@@ -143,6 +147,7 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
         tokenizer=tokenizer,
         tokenizer_before=before,
         vocabulary=vocabulary,
+        shown=shown,
         prompter=prompter,
         shape=shape,
         scorer=scorer,
@@ -150,14 +155,16 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     )
 
 
-def _prompter(spec: CellSpec, tokenizer: Any, vocabulary: Vocabulary, model: Any) -> Prompter:
+def _prompter(
+    spec: CellSpec, tokenizer: Any, vocabulary: Vocabulary, model: Any, shown: Shown
+) -> Prompter:
     """Builds prompts as the setting has them, for the context of `model`."""
     dataset, prompts = spec.setting.dataset, spec.setting.prompts
     return Prompter(
         tokenizer,
         vocabulary,
         spec.inputs.semantic_ids,
-        spec.inputs.dataset.texts,
+        shown.texts,
         title_field=dataset.title_field,
         detail_fields=dataset.detail_fields,
         style=prompts.style,
@@ -169,13 +176,18 @@ def _prompter(spec: CellSpec, tokenizer: Any, vocabulary: Vocabulary, model: Any
 
 
 def plan_budget(
-    spec: CellSpec, prompter: Prompter, shape: ModelShape, retrieval: list[Example]
+    spec: CellSpec,
+    prompter: Prompter,
+    shown: Shown,
+    shape: ModelShape,
+    retrieval: list[Example],
 ) -> CellBudget:
     """Plans the batches of R and extra budget A; spending A after SFT appends batches to R.
 
     Args:
         spec: which cell.
         prompter: builds the pairs, where A is counted in them.
+        shown: which items they may be of.
         shape: the backbone's sizes.
         retrieval: one pass of R.
     """
@@ -186,7 +198,8 @@ def plan_budget(
     sft_flops = flops_of(shape, own)
     pairs: list[Example] = []
     if setting.extra.share_of_sft is None:
-        pairs = grounding_examples(prompter, GroundingPlan(), numpy_stream(spec.seed, "shuffle"))
+        shuffle = numpy_stream(spec.seed, "shuffle")
+        pairs = grounding_examples(prompter, GroundingPlan(), shuffle, shown.items)
     extra = extra_budget(setting.extra, sft_flops, shape, pairs, setting.grounding.batch_size)
     after = extra.flops * spec.method.spends.get("after", 0.0)
     order = numpy_stream(spec.seed, "sft-order")

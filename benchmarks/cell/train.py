@@ -9,7 +9,6 @@ import torch
 
 from benchmarks.cell.budget import flops_of
 from benchmarks.cell.prepare import PreparedCell
-from benchmarks.inputs.inputs import method_texts
 from gti.data.streams import numpy_stream, stream_key, torch_stream
 from gti.method import GroundingPlan, Start
 from gti.model.diagnostics import diagnose
@@ -89,8 +88,8 @@ def initialize(prepared: PreparedCell) -> InitializedCell:
             text_ids=vocabulary.text_ids,
             default_rows=vocabulary.default_rows[place],
             semantic_ids=spec.inputs.semantic_ids,
-            item_texts=method_texts(spec.setting, spec.inputs.dataset),
-            train=spec.inputs.split.train,
+            item_texts=prepared.shown.texts,
+            train=prepared.shown.train,
             tokenize=lambda text: list(plain.encode(text, add_special_tokens=False).ids),
             generator=generator,
         )
@@ -149,7 +148,7 @@ def finetune(cell: InitializedCell) -> TrainedCell:
     if spec.method.alignment:
         tasks = alignment_stream(
             prepared.prompter,
-            spec.inputs.split.train,
+            prepared.shown.train,
             auxiliary.mixture,
             numpy_stream(spec.seed, "auxiliary-order"),
             numpy_stream(spec.seed, "auxiliary-wording"),
@@ -196,7 +195,7 @@ class TrainingStage:
         settings: OptimizerSettings,
         **others: Any,
     ) -> StageReport:
-        """Trains the model on `steps` by `form`, with the `others` that it takes."""
+        """Calls `form` (ground or finetune, fast or plain) on `steps`; passes `others` on."""
         prepared = self.cell.prepared
         return form(
             self.cell.model,
@@ -252,12 +251,13 @@ class LearningCurve:
 
 
 def _examples(prepared: PreparedCell, plan: GroundingPlan) -> list[Example]:
-    """What `plan` asks for: the pairs that set the budget, where they are the same."""
+    """What `plan` asks for; the pairs that were made for the budget, where they are the same."""
     spec, budget = prepared.spec, prepared.budget
     if budget.pairs and replace(plan, frozen_share=1.0) == GroundingPlan():
         return budget.pairs
     shuffle = numpy_stream(spec.seed, "shuffle")
-    examples = grounding_examples(prepared.prompter, plan, shuffle, budget.retrieval)
+    shown = prepared.shown.items
+    examples = grounding_examples(prepared.prompter, plan, shuffle, shown, budget.retrieval)
     if not examples:
         raise CellError(f"{spec.method.key} on {spec.setting.name}: no item has text to ground in")
     return examples

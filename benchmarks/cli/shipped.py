@@ -50,5 +50,5 @@ def _reference(setting: str, key: str) -> MethodCard | None:
     if key.startswith(RECBOLE):
         name = key.removeprefix(RECBOLE)
         return reference_card(name, own.dataset.max_history) if name in MODELS else None
-    known = references_of(queries=own.queries is not None)
+    known = references_of(own)
     return card_of_reference(key, known[key]) if key in known else None

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.datasets import CARDS
 from benchmarks.inputs.inputs import ReadData, encoder_texts
 from gti.data.semantic_ids import SemanticIds
-from leaderboard.records.setting import Setting
+from leaderboard.records.setting import QueriesSpec, Setting
 
 TEXT_TOKENS = 60
 """Tokens of an item's title and description, taken where the texts are not here."""
@@ -80,21 +80,32 @@ def workload_of_card(setting: Setting, sids: SemanticIds | None = None) -> Workl
     if card is None or card.expected is None:
         return None
     expected, spec = card.expected, setting.queries
+    items = min((spec and spec.items) or expected.items, expected.items)
     users = min(setting.dataset.sample_users or expected.users, expected.users)
     # Leave-one-out takes two of each user's.
     length = max(1, round(expected.interactions / expected.users) - 2)
     asked = None
     if spec is not None:
-        # Of an item's queries one validates and one tests.
-        train = (spec.per_item - 2) * expected.items
-        asked = Asked(train=train, scored=2 * expected.items, relevant=2 * expected.items)
+        asked = _asked(spec, items)
     return Workload(
         train_lengths=[length] * users,
-        num_items=expected.items,
+        num_items=items,
         text_tokens=TEXT_TOKENS,
-        prefixes=_most_prefixes(setting, expected.items) if sids is None else _prefixes(sids),
+        prefixes=_most_prefixes(setting, items) if sids is None else _prefixes(sids),
         queries=asked,
     )
+
+
+def _asked(spec: QueriesSpec, items: int) -> Asked:
+    """The queries that `items` with long enough texts have, each with one relevant item."""
+    rule = spec.warm_cold_new
+    if rule is not None:
+        train = round(rule.shares[0] * items) * rule.train_per_item
+        scored = 2 * rule.held_out_per_item * len(rule.ways) * items
+    else:
+        # Of an item's queries one validates and one tests.
+        train, scored = ((spec.per_item or 0) - 2) * items, 2 * items
+    return Asked(train=train, scored=scored, relevant=scored)
 
 
 def _prefixes(sids: SemanticIds) -> int:

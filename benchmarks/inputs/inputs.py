@@ -20,12 +20,15 @@ from gti.data.dataset import (
     detail_text,
     leave_one_out,
     popularity,
+    sample_items,
     sample_users,
 )
-from gti.data.queries import QuerySet, make_queries
+from gti.data.item_texts import make_queries
+from gti.data.queries import QuerySet
 from gti.data.semantic_ids import SemanticIds
+from gti.data.warm_cold_new import warm_cold_new_queries
 from leaderboard.records.canonical import digest_of
-from leaderboard.records.setting import Setting
+from leaderboard.records.setting import DatasetSpec, QueriesSpec, Setting
 
 if TYPE_CHECKING:
     from gti.quantise.report import QuantiserReport
@@ -70,7 +73,7 @@ class Inputs(ReadData):
 def load_checked_dataset(setting: Setting, *, offline: bool = False) -> Dataset:
     """The setting's dataset; another content than the setting's hash is refused.
 
-    The hash is the full dataset's, also where the setting draws a sample of its users.
+    The hash is the full dataset's, also where the setting draws a sample of its users or items.
     """
     spec = setting.dataset
     dataset = load_dataset(spec.name, options=spec.options, offline=offline)
@@ -81,7 +84,15 @@ def load_checked_dataset(setting: Setting, *, offline: bool = False) -> Dataset:
             " loader; use the named one, or write a setting of another name for this one;"
             f" {sizes_against_card(dataset)}"
         )
-    return dataset if spec.sample_users is None else sample_users(dataset, spec.sample_users)
+    if spec.sample_users is not None:
+        dataset = sample_users(dataset, spec.sample_users)
+    number = sampled_items(setting)
+    return dataset if number is None else sample_items(dataset, number)
+
+
+def sampled_items(setting: Setting) -> int | None:
+    """How many of the dataset's items are the setting's; null: all."""
+    return None if setting.queries is None else setting.queries.items
 
 
 def check_fields(setting: Setting, dataset: Dataset) -> None:
@@ -97,12 +108,6 @@ def check_fields(setting: Setting, dataset: Dataset) -> None:
                 f"setting {setting.name}: no item of {dataset.name} has a text field {field!r};"
                 f" its fields are {', '.join(there) or 'none'}"
             )
-
-
-def method_texts(setting: Setting, dataset: Dataset) -> tuple[dict[str, str], ...]:
-    """[num_items] the texts a method may read: the setting's fields, as prompts and SIDs do."""
-    fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
-    return tuple({f: texts[f] for f in fields if f in texts} for texts in dataset.texts)
 
 
 def encoder_texts(setting: Setting, dataset: Dataset) -> list[str]:
@@ -166,6 +171,8 @@ def sids_file_name(setting: Setting) -> str:
     shape = f"{spec.levels}x{spec.codes}"
     options = sorted((setting.dataset.options or {}).items())
     dataset = "-".join([setting.dataset.name, *(f"{key}_{value}" for key, value in options)])
+    if (number := sampled_items(setting)) is not None:
+        dataset += f"-{number}items"
     return f"{dataset}-{spec.quantiser}-{shape}-seed{spec.seed}.npz"
 
 
@@ -173,7 +180,8 @@ def recipe(setting: Setting, dataset: Dataset) -> str:
     """Hash of all that the Semantic IDs are made of: where those without a pin are cached."""
     fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
     spec = setting.semantic_ids.model_dump(mode="json", exclude={"sha256"}, exclude_none=True)
-    return digest_of([dataset.full_sha256, fields, spec])
+    number = sampled_items(setting)
+    return digest_of([dataset.full_sha256, fields, spec, *([] if number is None else [number])])
 
 
 def find_semantic_ids(setting: Setting, dataset: Dataset | None) -> tuple[SemanticIds, str] | None:
@@ -265,21 +273,40 @@ def load_queries(setting: Setting, dataset: Dataset) -> QuerySet | None:
     spec = setting.queries
     if spec is None:
         return None
-    made = make_queries(
+    made = _made_queries(setting.dataset, spec, dataset)
+    if spec.sha256 not in (made.sha256, "unpinned"):
+        raise InputError(
+            f"setting {setting.name}: the queries made here have hash {made.sha256}, the setting"
+            f" names {spec.sha256}: another version of the rule in gti.data.{spec.rule}; name the"
+            " new hash in a setting of another name"
+        )
+    return made
+
+
+def _made_queries(texts: DatasetSpec, spec: QueriesSpec, dataset: Dataset) -> QuerySet:
+    """The queries that the setting's rule makes of the fields that `texts` names."""
+    rule = spec.warm_cold_new
+    if rule is not None:
+        return warm_cold_new_queries(
+            dataset,
+            title_field=texts.title_field,
+            detail_fields=texts.detail_fields,
+            category_fields=spec.category_fields,
+            shares=rule.shares,
+            ways=rule.ways,
+            train_per_item=rule.train_per_item,
+            held_out_per_item=rule.held_out_per_item,
+            words=spec.words,
+        )
+    assert spec.per_item is not None  # the only other rule has it
+    return make_queries(
         dataset,
-        title_field=setting.dataset.title_field,
-        detail_fields=setting.dataset.detail_fields,
+        title_field=texts.title_field,
+        detail_fields=texts.detail_fields,
         category_fields=spec.category_fields,
         per_item=spec.per_item,
         words=spec.words,
     )
-    if spec.sha256 not in (made.sha256, "unpinned"):
-        raise InputError(
-            f"setting {setting.name}: the queries made here have hash {made.sha256}, the setting"
-            f" names {spec.sha256}: another version of the rule in gti.data.queries; name the new"
-            " hash in a setting of another name"
-        )
-    return made
 
 
 def load_data(setting: Setting, *, offline: bool = False) -> ReadData:

@@ -120,7 +120,7 @@ def _make(
 
     inputs, results = load_inputs(file.setting, offline=options.offline), options.results
     # The floor of every board: Pop must be beside popularity, and the marks need it.
-    write_references(file.setting, inputs, results)
+    write_references(file.setting, inputs, results, say)
     versions = ", ".join(f"{name} {found}" for name, found in recbole.packages.items())
     say(
         f"{file.setting.name}: {len(todo)} reference rows to make on {options.device}, {threads}"

@@ -1,1 +1,1 @@
-"""Recommenders that write no tokens: popularity, Markov, BM25."""
+"""Recommenders that write no tokens: popularity, Markov, BM25, dense."""

@@ -1,6 +1,6 @@
-"""References of the retrieval track: popularity, and BM25 as the lexical floor.
+"""References of the retrieval track: popularity, BM25 as the lexical floor, and dense retrieval.
 
-Both rank all items for every query; ties are counted, never broken.
+All rank all items for every query; ties are counted, never broken.
 
 Popularity: an item's score is the number of training queries that it is good for; the query is not
 read.
@@ -15,17 +15,23 @@ with N documents, n of them with the word, k1 = 1.2, b = 0.75 (Robertson and Zar
 logarithm is Lucene's, never negative; a word's frequency in a document is 1 here). Queries are made
 of the items' own words, so this floor is high: it reads the text itself, where a model must have
 learned the way from text to Semantic ID. Nothing is fitted.
+
+Dense: an item's score is the cosine of its vector and the query's, both of the setting's own text
+encoder; an item's text is what its Semantic ID is made of. Settings of the query rule
+"warm_cold_new" have it alone: boards of the other rule were closed before there was one. Where the
+encoder is not at hand it is left out, and that is said.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.inputs.inputs import Inputs
-from gti.data.dataset import IntArray
+from benchmarks.inputs.inputs import NO_ENCODER, Inputs, item_embeddings
+from gti.data.dataset import HELD_OUT, IntArray
 from gti.data.queries import Query, QuerySet, TextIndex, words_of
 from leaderboard.records.setting import Setting
 
@@ -34,13 +40,27 @@ K1, B = 1.2, 0.75
 Scores = NDArray[np.float64]
 
 
-def popularity_scores(inputs: Inputs, setting: Setting) -> Callable[[Query], Scores]:
+class Scorer(Protocol):
+    """Gives what scores all items for one query."""
+
+    def __call__(
+        self, inputs: Inputs, setting: Setting, *, offline: bool = False
+    ) -> Callable[[Query], Scores]:
+        """Reads what it needs, from no network where `offline`."""
+        ...
+
+
+def popularity_scores(
+    inputs: Inputs, setting: Setting, *, offline: bool = False
+) -> Callable[[Query], Scores]:
     """Scores that are the same for every query."""
     scores = inputs.popularity.astype(np.float64)
     return lambda query: scores
 
 
-def bm25_scores(inputs: Inputs, setting: Setting) -> Callable[[Query], Scores]:
+def bm25_scores(
+    inputs: Inputs, setting: Setting, *, offline: bool = False
+) -> Callable[[Query], Scores]:
     """[num_items] scores of all items for a query."""
     fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
     index = TextIndex(inputs.dataset, fields)
@@ -61,11 +81,37 @@ def bm25_scores(inputs: Inputs, setting: Setting) -> Callable[[Query], Scores]:
     return score
 
 
+def dense_scores(
+    inputs: Inputs, setting: Setting, *, offline: bool = False
+) -> Callable[[Query], Scores]:
+    """[num_items] cosines of all items' vectors with a held-out query's.
+
+    Raises:
+        EncoderError, AssetError: the encoder is not at hand.
+    """
+    from benchmarks.inputs.encoders import EncoderError, embed_texts
+
+    spec, queries = setting.semantic_ids, inputs.queries
+    assert queries is not None  # such a reference is only listed for queries
+    if spec.encoder == NO_ENCODER:
+        raise EncoderError(f"setting {setting.name} names no text encoder")
+    texts = sorted({query.text for part in HELD_OUT for query in queries.of(part)})
+    items = item_embeddings(setting, inputs.dataset, offline=offline)[0].astype(np.float64)
+    vectors = embed_texts(texts, spec.encoder, max_tokens=spec.encoder_max_tokens, offline=offline)
+    asked: dict[str, Scores] = dict(zip(texts, vectors.astype(np.float64), strict=True))
+
+    def score(query: Query) -> Scores:
+        cosines: Scores = items @ asked[query.text]
+        return cosines
+
+    return score
+
+
 @dataclass(frozen=True)
 class QueryReference:
-    """A reference as boards list it; `scorer` gives what scores all items for one query."""
+    """A reference as boards list it."""
 
-    scorer: Callable[[Inputs, Setting], Callable[[Query], Scores]]
+    scorer: Scorer
     summary: str
     source: str
 
@@ -81,7 +127,18 @@ QUERY_REFERENCES = {
         "items by the words they share with the query, rare words weighing more",
         "BM25, Robertson and Zaragoza 2009; k1 1.2, b 0.75",
     ),
+    "dense": QueryReference(
+        dense_scores,
+        "items by the cosine of their text's vector with the query's",
+        "dense retrieval with the setting's own text encoder",
+    ),
 }
+
+
+def query_references(setting: Setting) -> Mapping[str, QueryReference]:
+    """Those of `setting`: `dense` under the rule "warm_cold_new" alone."""
+    dense = setting.queries is not None and setting.queries.rule == "warm_cold_new"
+    return {name: each for name, each in QUERY_REFERENCES.items() if dense or name != "dense"}
 
 
 def query_counts(

@@ -158,7 +158,8 @@ def _run(subjects: Sequence[Subject], options: RunOptions) -> list[Subject]:
     for subject in subjects:
         record, setting = subject.record, subject.record.setting
         if record.kind == "reference":
-            write_reference(record.method.key, setting, subject.inputs, options.results)
+            key, offline = record.method.key, options.offline
+            write_reference(key, setting, subject.inputs, options.results, offline=offline)
             continue
         from benchmarks.inputs.backbones import prepare_backbone
 

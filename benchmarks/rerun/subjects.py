@@ -104,7 +104,7 @@ def _subject(
         loaded[key] = load_inputs(record.setting, offline=offline, semantic_ids=artefact)
     inputs = loaded[key]
     _check_inputs(path, record, inputs)
-    return Subject(cell, results, stored, inputs, _card(record, inputs))
+    return Subject(cell, results, stored, inputs, _card(record))
 
 
 def _stored_semantic_ids(record: Record, results: Path) -> Path | None:
@@ -149,10 +149,10 @@ def _check_inputs(path: Path, record: Record, inputs: Inputs) -> None:
             )
 
 
-def _card(record: Record, inputs: Inputs) -> MethodCard:
+def _card(record: Record) -> MethodCard:
     """The record's method as it is today."""
     if record.kind == "reference":
-        return reference_card(record.method.key, inputs)
+        return reference_card(record.method.key, record.setting)
     from baselines.registry import select_methods
 
     (method,) = select_methods(record.method.key)

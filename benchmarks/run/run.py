@@ -85,7 +85,7 @@ def run_setting(
         # Once more, now that Semantic IDs that no hash pins have been made.
         todo = _to_run(file, cells, inputs, options)
         clock.enter("references")
-        write_references(file.setting, inputs, results)
+        write_references(file.setting, inputs, results, say, offline=options.offline)
         failures = _run_missing(file, todo, options, clock.close(), say)
     shown, notes, refused = boards([results], "ndcg@10", file.setting.name)
     for board in shown:

@@ -49,9 +49,9 @@ class Dataset:
         user_ids: [num_users] the files' own user ids.
         histories: [num_users] per user the item numbers in order of time, int64.
         tied_last: [num_users] whether the last two interactions share a timestamp; null where the
-            files give an order but no timestamps.
+            files give an order but no timestamps, and where items were left out.
         provenance: source, licence and file hashes.
-        sampled_from: content hash of the dataset that the users were drawn from, where they were.
+        sampled_from: content hash of the dataset that users or items were drawn from, if any were.
     """
 
     name: str
@@ -178,6 +178,41 @@ def sample_users(dataset: Dataset, number: int) -> Dataset:
         user_ids=tuple(dataset.user_ids[user] for user in kept),
         histories=tuple(dataset.histories[user] for user in kept),
         tied_last=None if dataset.tied_last is None else dataset.tied_last[kept],
+        sampled_from=dataset.full_sha256,
+    )
+
+
+def sample_items(dataset: Dataset, number: int) -> Dataset:
+    """The `number` items whose ids have the smallest sha256, and the histories cut down to them.
+
+    As `sample_users`: it depends on the ids alone. Users stay, also those who keep no item.
+
+    Args:
+        dataset: the full data.
+        number: how many items to keep, at least 1.
+
+    Raises:
+        DataError: the dataset has fewer items.
+    """
+    if not 1 <= number <= dataset.num_items:
+        raise DataError(
+            f"dataset {dataset.name}: a sample of {number} items was asked for, found"
+            f" {dataset.num_items} items"
+        )
+    by_hash = sorted(
+        range(dataset.num_items),
+        key=lambda item: hashlib.sha256(dataset.item_ids[item].encode()).hexdigest(),
+    )
+    kept = np.sort(np.array(by_hash[:number], dtype=np.int64))
+    new_number = np.full(dataset.num_items, -1, dtype=np.int64)
+    new_number[kept] = np.arange(number)
+    histories = [new_number[history] for history in dataset.histories]
+    return replace(
+        dataset,
+        item_ids=tuple(dataset.item_ids[item] for item in kept),
+        texts=tuple(dataset.texts[item] for item in kept),
+        histories=tuple(history[history >= 0] for history in histories),
+        tied_last=None,
         sampled_from=dataset.full_sha256,
     )
 

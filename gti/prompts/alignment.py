@@ -27,7 +27,8 @@ def alignment_stream(
 
     Args:
         prompter: builds the examples.
-        train: [num_users] training items in order of time; nothing held out.
+        train: [num_users] training items in order of time; nothing held out, and no item that may
+            not be shown. Of such an item the prompter has no text either: it is in no task.
         mixture: family → weight of its share of the examples.
         order: stream "auxiliary-order": who comes up when.
         wording: stream "auxiliary-wording": wordings and positions.

@@ -59,6 +59,7 @@ def grounding_examples(
     prompter: Prompter,
     plan: GroundingPlan,
     shuffle: np.random.Generator,
+    items: IntArray | None = None,
     retrieval: Sequence[Example] = (),
 ) -> list[Example]:
     """All that `plan` asks for, once each.
@@ -71,19 +72,20 @@ def grounding_examples(
         prompter: builds the examples.
         plan: what the stage sees.
         shuffle: stream "shuffle"; used only for a shuffled plan.
+        items: those that may be shown, with their Semantic IDs, ascending; null: all.
         retrieval: one pass of R; used only for a plan on it.
     """
     if plan.on == "retrieval":
         return [replace(each, task=f"{each.task}_before_sft") for each in retrieval]
-    num_items = prompter.semantic_ids.num_items
+    shown = np.arange(prompter.semantic_ids.num_items) if items is None else items
     if plan.on == "codes":
-        return [prompter.codes_example(item) for item in range(num_items)]
+        return [prompter.codes_example(item) for item in shown.tolist()]
     directions = {"text_to_sid": plan.text_to_sid, "sid_to_text": plan.sid_to_text}
     tasks = [task for name, on in directions.items() if on for task in GROUNDING_TASKS[name]]
-    sids = derangement(num_items, shuffle) if plan.shuffled else None
+    coded = shown[derangement(len(shown), shuffle)] if plan.shuffled else shown
     return [
-        prompter.example(task, item, sid_of=None if sids is None else int(sids[item]))
-        for item in range(num_items)
+        prompter.example(task, item, sid_of=sid_of)
+        for item, sid_of in zip(shown.tolist(), coded.tolist(), strict=True)
         for task in tasks
         if prompter.can_ask(task, item)
     ]

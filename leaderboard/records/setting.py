@@ -6,6 +6,7 @@ the file's `[method.NAME]` tables; it is hashed with the method, not with the se
 new baseline leaves the records of the others valid.
 """
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -22,6 +23,7 @@ from pydantic import (
 from leaderboard.records.canonical import digest_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Pin = Sha256 | Literal["unpinned"]
 """What an input must hash to; "unpinned" where the setting's author has not had it at hand.
@@ -194,27 +196,70 @@ class AuxiliarySpec(Frozen):
         return self
 
 
-class QueriesSpec(Frozen):
-    """The retrieval track: queries made from item texts (`gti.data.queries`), graded relevance.
+class WarmColdNewSpec(Frozen):
+    """What the query rule "warm_cold_new" (`gti.data.warm_cold_new`) leaves open.
 
-    `sha256`: content hash of the queries that the rule makes; `per_item`: known-item queries made
-    from each item; `words`: words in such a query at most; `category_fields`: fields whose values
-    make category queries, the main one first (none: no category queries); `gains`: what an item of
-    grade 1 (maybe) and one of grade 2 (good) are worth in NDCG.
+    `shares`: of items that are warm, cold and new; `ways`: in which held-out queries ask;
+    `train_per_item`: training queries of each warm item; `held_out_per_item`: test queries of each
+    item and way, and as many for validation; `items`: a stated sample of the dataset's items, drawn
+    by a hash of their ids, which is then the whole catalogue (absent: all).
     """
 
-    rule: Literal["item_texts"]
+    shares: tuple[Share, Share, Share]
+    ways: tuple[Literal["title", "detail"], ...]
+    train_per_item: Annotated[int, Field(ge=1)]
+    held_out_per_item: Annotated[int, Field(ge=1)]
+    items: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _shares_and_ways(self) -> Self:
+        if abs(math.fsum(self.shares) - 1) > 1e-9 or not self.shares[0]:
+            raise ValueError(
+                f"shares (warm, cold, new) must sum to 1, some items warm; found {[*self.shares]}"
+            )
+        if not self.ways or len(set(self.ways)) != len(self.ways):
+            raise ValueError(f"ways must be different, at least one; found {[*self.ways]}")
+        return self
+
+
+class QueriesSpec(Frozen):
+    """The retrieval track: queries made from item texts by a rule, graded relevance.
+
+    `sha256`: content hash of the queries that the rule makes; `per_item`: under "item_texts"
+    (`gti.data.item_texts`), known-item queries made from each item; `words`: words in a query at
+    most; `category_fields`: fields that items of grade 1 have in common, under "item_texts" also
+    those whose values make category queries, the main one first (none: no such); `gains`: what an
+    item of grade 1 (maybe) and one of grade 2 (good) are worth in NDCG.
+    """
+
+    rule: Literal["item_texts", "warm_cold_new"]
     sha256: Pin
-    per_item: Annotated[int, Field(ge=3)]
+    per_item: Annotated[int, Field(ge=3)] | None = None
     words: Annotated[int, Field(ge=2)]
     category_fields: tuple[str, ...]
     gains: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    warm_cold_new: WarmColdNewSpec | None = None
 
     @model_validator(mode="after")
     def _good_is_worth_more(self) -> Self:
         if not self.gains[0] < self.gains[1]:
             raise ValueError("gains must rise with the grade")
         return self
+
+    @model_validator(mode="after")
+    def _what_the_rule_needs(self) -> Self:
+        if (self.rule == "item_texts") != (self.per_item is not None):
+            raise ValueError("rule 'item_texts' and per_item go together")
+        if (self.rule == "warm_cold_new") != (self.warm_cold_new is not None):
+            raise ValueError(
+                "rule 'warm_cold_new' and the table [queries.warm_cold_new] go together"
+            )
+        return self
+
+    @property
+    def items(self) -> int | None:
+        """How many of the dataset's items are the catalogue; null: all."""
+        return None if self.warm_cold_new is None else self.warm_cold_new.items
 
 
 class TuningSpec(Frozen):
@@ -306,6 +351,10 @@ class Setting(Frozen):
             raise ValueError('queries are asked as questions: prompts.style = "chat"')
         if self.queries is not None and self.dataset.seen_items != "keep":
             raise ValueError('a query has seen no items: dataset.seen_items = "keep"')
+        if self.queries and self.queries.items and self.semantic_ids.quantiser == "published":
+            raise ValueError(
+                "published indices are of all items: leave queries.warm_cold_new.items out"
+            )
         return self
 
     @property

@@ -31,7 +31,7 @@ def pairs_of(bench, steps=6, size=6, on="texts"):
     histories = np.random.default_rng(2).integers(0, 40, size=(8, 9))
     retrieval = retrieval_examples(bench.prompter, histories, 4, np.random.default_rng(0))
     plan, shuffle = GroundingPlan(on=on), np.random.default_rng(0)
-    examples = grounding_examples(bench.prompter, plan, shuffle, retrieval)
+    examples = grounding_examples(bench.prompter, plan, shuffle, retrieval=retrieval)
     drawn = np.random.default_rng(1).choice(len(examples), (steps, size))
     return [[examples[index] for index in step] for step in drawn]
 

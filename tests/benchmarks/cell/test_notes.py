@@ -15,7 +15,8 @@ def notes(
     codes: np.ndarray, titles: list[str], dropped: int = 0, made: dict[str, str] | None = None
 ) -> list[str]:
     sids = SemanticIds(codes, 64, None, made or {})
-    inputs = SimpleNamespace(semantic_ids=sids, split=SimpleNamespace(dropped_users=dropped))
+    split = SimpleNamespace(dropped_users=dropped)
+    inputs = SimpleNamespace(semantic_ids=sids, split=split, queries=None)
     setting = find_setting("ml-100k-nano").setting
     prompter = SimpleNamespace(has_template=False, titles=titles, details=[""] * len(titles))
     return notes_on(setting, inputs, prompter, Mean())

@@ -79,3 +79,15 @@ def test_queries_are_counted_and_expected():
     per_item = setting_of("ml-100k-search-nano").queries.per_item
     assert work.queries.train == (per_item - 2) * 1_682
     assert ranks_bytes(work) == 3 * 2 * 1_682
+
+
+def test_queries_of_the_rule_of_kinds_are_counted_by_shares_ways_and_the_sample():
+    setting = setting_of("ml-100k-language-nano")
+    work = workload_of_card(setting)
+    # 60 % of the items have four training queries; all have one a way for each held-out part.
+    assert (work.num_items, work.queries.train) == (1_682, 4 * 1_009)
+    assert work.queries.scored == 2 * 2 * 1_682
+    rule = setting.queries.warm_cold_new.model_copy(update={"items": 500})
+    queries = setting.queries.model_copy(update={"warm_cold_new": rule})
+    sample = workload_of_card(setting.model_copy(update={"queries": queries}))
+    assert (sample.num_items, sample.queries.train) == (500, 4 * 300)

@@ -6,10 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.run.references import references_of
 
-from benchmarks.references.queries import QUERY_REFERENCES, bm25_scores, query_counts
+from benchmarks.inputs.catalogue import find_setting
+from benchmarks.references.queries import (
+    QUERY_REFERENCES,
+    bm25_scores,
+    dense_scores,
+    query_counts,
+)
 from gti.data.dataset import Dataset, Provenance
-from gti.data.queries import make_queries, words_of
+from gti.data.item_texts import make_queries
+from gti.data.queries import words_of
 
 TEXTS = (
     {"title": "red moon", "kind": "war, comedy"},
@@ -95,3 +103,33 @@ def test_popularity_does_not_read_the_query(inputs: Any) -> None:
     expected = [sum(i in query.good for query in inputs.queries.train) for i in range(len(TEXTS))]
     assert score(inputs.queries.test[0]).tolist() == expected
     assert score(inputs.queries.test[-1]).tolist() == expected
+
+
+def test_dense_ranks_by_cosine_of_the_encoders_vectors(
+    inputs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embed(texts: list[str], encoder: str, **options: Any) -> Any:
+        counts = [[1 + text.count("moon"), text.count("sun"), len(text)] for text in texts]
+        vectors = np.array(counts, dtype=np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    monkeypatch.setattr("benchmarks.inputs.encoders.embed_texts", embed)
+    spec = SimpleNamespace(encoder="mine", encoder_max_tokens=None, pca_dim=0)
+    setting: Any = SimpleNamespace(dataset=SETTING.dataset, semantic_ids=spec)
+    score = dense_scores(inputs, setting)
+    items = embed([". ".join(item.values()) for item in TEXTS], "mine")
+    for query in (*inputs.queries.validation, *inputs.queries.test):
+        expected = (items * embed([query.text], "mine")).sum(axis=1)
+        assert score(query).tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ml-100k-search-nano", {"popularity", "bm25"}),
+        ("ml-100k-language-nano", {"popularity", "bm25", "dense"}),
+        ("ml-100k-nano", {"popularity", "markov"}),
+    ],
+)
+def test_dense_is_a_reference_of_the_rule_that_came_with_it(name: str, expected: set[str]) -> None:
+    assert set(references_of(find_setting(name).setting)) == expected

@@ -113,7 +113,7 @@ def test_a_new_record_in_its_place_takes_the_reproductions_away(results):
     from benchmarks.inputs.inputs import load_inputs
     from benchmarks.run.write_references import write_references
 
-    written = write_references(setting, load_inputs(setting, offline=True), results)
+    written = write_references(setting, load_inputs(setting, offline=True), results, print)
     assert written == [cell(results, "markov")]
     assert not reproductions_path(cell(results, "markov")).exists()
 

@@ -1,11 +1,11 @@
-"""Tests of drawing a stated sub-sample of users."""
+"""Tests of drawing stated sub-samples of users and of items."""
 
 import hashlib
 
 import numpy as np
 import pytest
 
-from gti.data.dataset import DataError, Dataset, Provenance, sample_users
+from gti.data.dataset import DataError, Dataset, Provenance, sample_items, sample_users
 
 
 def tiny(users: int = 20) -> Dataset:
@@ -52,3 +52,25 @@ def test_sample_remembers_the_full_content_hash() -> None:
 def test_sample_of_no_user_or_too_many_is_refused(number: int) -> None:
     with pytest.raises(DataError, match=f"sample of {number} users was asked for, found 20"):
         sample_users(tiny(), number)
+
+
+def test_a_sample_of_items_cuts_histories_down_and_numbers_items_anew() -> None:
+    dataset = tiny(4)
+    by_hash = sorted("abc", key=lambda item: hashlib.sha256(item.encode()).hexdigest())
+    gone = by_hash[2]
+    sample = sample_items(dataset, 2)
+    assert sample.item_ids == tuple(item for item in "abc" if item != gone)
+    assert sample.texts == tuple(
+        text for item, text in zip("abc", dataset.texts, strict=True) if item != gone
+    )
+    for before, after in zip(dataset.histories, sample.histories, strict=True):
+        kept = ["abc"[item] for item in before if "abc"[item] != gone]
+        assert [sample.item_ids[item] for item in after] == kept
+    assert sample.full_sha256 == dataset.sha256 != sample.sha256
+    assert sample.user_ids == dataset.user_ids
+
+
+@pytest.mark.parametrize("number", [0, 4])
+def test_sample_of_no_item_or_too_many_is_refused(number: int) -> None:
+    with pytest.raises(DataError, match=f"sample of {number} items was asked for, found 3"):
+        sample_items(tiny(), number)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gti.data.dataset import DataError, Dataset, Provenance
-from gti.data.queries import PARTS, QuerySet, TextIndex, make_queries, words_of
+from gti.data.item_texts import make_queries
+from gti.data.queries import PARTS, QuerySet, TextIndex, words_of
 
 FIVE = (
     {"title": "Red Moon", "kind": "Comedy, War", "year": "1995"},
