@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.run.references import references_of
+from benchmarks.run.write_references import references_of
 
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.references.queries import (
