@@ -1,1 +1,1 @@
-"""Timings of the exact speed-ups beside the plain ways they replace: `pytest benchmarks/perf`."""
+"""Timings of exact speed-ups beside the plain ways (`pytest benchmarks/perf`); error rates."""

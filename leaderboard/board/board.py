@@ -18,6 +18,7 @@ from leaderboard.board.method_rows import (
     make_row,
     mean_of,
 )
+from leaderboard.board.moderation import Moderation, moderation_of
 from leaderboard.board.pace import Pace, pace_of
 from leaderboard.board.standing import verified_seeds
 from leaderboard.board.user_scores import ScoresReader, UserScores, read_scores
@@ -40,6 +41,8 @@ class Leaderboard:
     times are at `pace`.
     `slice_name`: the slice whose users alone the scores are of, None for all; `num_users` counts
     them, `slice_extent` says what they have in common.
+    `moderation`: what the methods' seeds say together, which every difference of two methods, but
+    no method's own interval, is moderated by; None with too few seeds.
     `named_twice`: another board of this setting's name but another hash stands beside it, so that
     its heading tells the hash.
     """
@@ -58,6 +61,7 @@ class Leaderboard:
     slice_name: str | None = None
     slice_extent: str | None = None
     pace: Pace | None = None
+    moderation: Moderation | None = None
     named_twice: bool = False
 
     @property
@@ -182,8 +186,9 @@ def build(
     scores = read_scores(cells, metric, slice_name, reader)
     order = sorted(by_method, key=lambda key: (-mean_of(by_method[key], metric, slice_name), key))
     methods = [key for key in order if by_method[key][0].record.kind == "cell"]
-    differences = differences_from_base(scores, order, methods)
-    letters = letters_of_ties(scores, methods)
+    moderation = moderation_of(scores, methods)
+    differences = differences_from_base(scores, order, methods, moderation)
+    letters = letters_of_ties(scores, methods, moderation)
     rows = tuple(
         make_row(
             by_method, key, scores, differences.get(key), letters.get(key, ""), seeds, slice_name
@@ -211,6 +216,7 @@ def build(
         slice_name=slice_name,
         slice_extent=None if slice_name is None else _extent(first, slice_name),
         pace=pace,
+        moderation=moderation,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import Difference, differences_from_base
+from leaderboard.board.moderation import moderation_of
 from leaderboard.board.user_scores import ScoresReader, read_scores, restricted
 from leaderboard.metrics.slices import extent_of_slice
 from leaderboard.records.cells import Cell
@@ -61,7 +62,7 @@ def scores_by_slice(
                 extent_of_slice(name, first.record.slices.get(name, {})),
                 len(part.users),
                 {key: estimate(part.matrix(key, sorted(part.values[key]))) for key in order},
-                differences_from_base(part, order, methods),
+                differences_from_base(part, order, methods, moderation_of(part, methods)),
             )
         )
     return tuple(found)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leaderboard.board.board import check_mix
 from leaderboard.board.method_rows import FLOOR, under_trained
+from leaderboard.board.moderation import Moderation, moderated_squares, moderation_of
 from leaderboard.board.user_scores import Floats, ScoresReader, read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
@@ -21,7 +22,6 @@ from leaderboard.statistics.corrections import LEVEL, holm
 from leaderboard.statistics.crossed import (
     Estimate,
     estimate,
-    mean_squares,
     seeds_needed,
     smallest_difference,
 )
@@ -91,6 +91,7 @@ class Answers:
         level: what the smallest p is held against, Holm's first step.
         answers: in the order of `contrasts_for`.
         missing: contrasts without a seed that both methods have.
+        moderation: as on the setting's board.
     """
 
     setting: Setting
@@ -98,6 +99,7 @@ class Answers:
     level: float
     answers: tuple[Answer, ...]
     missing: tuple[Contrast, ...]
+    moderation: Moderation | None
 
 
 def load_contrasts(
@@ -168,18 +170,25 @@ def contrasts_of(
             f" {setting.name} --methods all` makes them"
         )
     level = LEVEL / len(tested)
-    return Answers(setting, metric, level, _answers(tested, level, weak), tuple(missing))
+    moderation = moderation_of(scores, list(records))
+    answers = _answers(tested, level, weak, moderation)
+    return Answers(setting, metric, level, answers, tuple(missing), moderation)
 
 
 def _answers(
-    tested: Sequence[tuple[Contrast, Floats]], level: float, weak: set[str]
+    tested: Sequence[tuple[Contrast, Floats]],
+    level: float,
+    weak: set[str],
+    moderation: Moderation | None,
 ) -> tuple[Answer, ...]:
     """What each [seeds, users] matrix of differences says, corrected over all of them."""
-    estimates = [estimate(matrix) for _, matrix in tested]
+    varying = [moderated_squares(matrix, moderation) for _, matrix in tested]
+    estimates = [
+        estimate(matrix, squares) for (_, matrix), squares in zip(tested, varying, strict=True)
+    ]
     corrected = holm([found.p for found in estimates])
     answers = []
-    for (contrast, matrix), found, p in zip(tested, estimates, corrected, strict=True):
-        squares = mean_squares(matrix)
+    for (contrast, _), squares, found, p in zip(tested, varying, estimates, corrected, strict=True):
         answers.append(
             Answer(
                 contrast,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from leaderboard.board.moderation import Moderation, moderated_squares
 from leaderboard.board.standing import Standing, standing_of
 from leaderboard.board.user_scores import Floats, UserScores
 from leaderboard.metrics.metrics import metric_names, relevance_of
@@ -21,8 +22,8 @@ from leaderboard.statistics.corrections import holm, tie_letters
 from leaderboard.statistics.crossed import (
     LEVEL,
     Estimate,
+    MeanSquares,
     estimate,
-    mean_squares,
     seeds_needed,
     smallest_difference,
 )
@@ -156,9 +157,12 @@ def _against_reference(scores: UserScores, reference: str, base: str) -> Floats:
 
 
 def differences_from_base(
-    scores: UserScores | None, order: Sequence[str], methods: Sequence[str]
+    scores: UserScores | None,
+    order: Sequence[str],
+    methods: Sequence[str],
+    moderation: Moderation | None = None,
 ) -> dict[str, Difference]:
-    """Each row's difference from `mean`, corrected over the methods."""
+    """Each row's difference from `mean`, corrected over the methods; references' not moderated."""
     if scores is None or BASE not in scores.values:
         return {}
     found: dict[str, Floats] = {}
@@ -168,16 +172,20 @@ def differences_from_base(
         )
         if key != BASE and matrix is not None:
             found[key] = matrix
-    estimates = {key: estimate(matrix) for key, matrix in found.items()}
+    squares = {
+        key: moderated_squares(matrix, moderation if key in methods else None)
+        for key, matrix in found.items()
+    }
+    estimates = {key: estimate(matrix, squares[key]) for key, matrix in found.items()}
     tested = [key for key in found if key in methods]
     corrected = dict(zip(tested, holm([estimates[key].p for key in tested]), strict=True))
     level = LEVEL / max(len(tested), 1)
     seeds = {key: common_seeds(scores, key if key in methods else BASE, BASE) for key in found}
     return {
-        key: _difference(matrix, seeds[key], estimates[key], corrected[key], level)
+        key: _difference(squares[key], seeds[key], estimates[key], corrected[key], level)
         if key in corrected
         else _untested(seeds[key], estimates[key])
-        for key, matrix in found.items()
+        for key in found
     }
 
 
@@ -187,10 +195,9 @@ def _untested(seeds: Sequence[int], found: Estimate) -> Difference:
 
 
 def _difference(
-    matrix: Floats, seeds: Sequence[int], found: Estimate, p: float | None, level: float
+    squares: MeanSquares, seeds: Sequence[int], found: Estimate, p: float | None, level: float
 ) -> Difference:
-    """The difference whose matrix is `matrix`, with the verdict of its corrected `p`."""
-    squares = mean_squares(matrix)
+    """The difference that varies as `squares` say, with the verdict of its corrected `p`."""
     verdict: Literal["better", "worse", "not shown", "not tested"] = "not tested"
     if p is not None:
         verdict = "not shown" if p >= LEVEL else "better" if found.mean > 0 else "worse"
@@ -205,15 +212,19 @@ def _difference(
     )
 
 
-def letters_of_ties(scores: UserScores | None, methods: Sequence[str]) -> dict[str, str]:
+def letters_of_ties(
+    scores: UserScores | None, methods: Sequence[str], moderation: Moderation | None = None
+) -> dict[str, str]:
     """Letters of ties over all pairs of methods, Holm-corrected over the pairs."""
     if scores is None:
         return {}
     pairs = list(itertools.combinations(methods, 2))
-    p_values = []
+    p_values: list[float | None] = []
     for left, right in pairs:
         matrix = paired(scores, left, right)
-        p_values.append(None if matrix is None else estimate(matrix).p)
+        p_values.append(
+            None if matrix is None else estimate(matrix, moderated_squares(matrix, moderation)).p
+        )
     corrected = zip(pairs, holm(p_values), strict=True)
     return tie_letters(methods, [pair for pair, p in corrected if p is not None and p < LEVEL])
 

@@ -11,6 +11,7 @@ from leaderboard.render.numbers import NOTHING, interval, p_value, score, signed
 from leaderboard.render.sentences import LARGEST, NO_EVIDENCE, extent, what_it_would_take
 from leaderboard.render.table import Column, Filled, Table, column
 from leaderboard.render.writers import json_text, terminal
+from leaderboard.statistics.crossed import MODERATED_FROM
 
 SCOPES = {
     "seeds and users": "over seeds and {asks} (crossed)",
@@ -71,10 +72,17 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     lines += [terminal(_slice_table(comparison), "  "), ""]
     lines.append(
         f"The interval is 95 %, {scope_of(comparison)}; it and p are of this one comparison,"
-        " uncorrected: a board corrects over its methods."
+        f" uncorrected: a board corrects over its methods{_moderated_there(comparison)}."
     )
     lines.append("p of a slice is Holm-corrected over the slices; each interval is of its own.")
     return lines + [f"Note: {note}." for note in comparison.notes]
+
+
+def _moderated_there(comparison: Comparison) -> str:
+    """What else a board does where there are seeds enough."""
+    if comparison.estimate.num_seeds < MODERATED_FROM:
+        return ""
+    return ", and moderates seed variances over them where there are enough"
 
 
 def _seed_table(comparison: Comparison) -> Table:

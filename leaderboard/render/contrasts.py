@@ -6,8 +6,9 @@ from dataclasses import asdict
 from leaderboard.board.contrasts import Answer, Answers
 from leaderboard.records.record import PROTOCOL_VERSION
 from leaderboard.render.entries import bounds, figure, word
+from leaderboard.render.export import moderation_content
 from leaderboard.render.numbers import p_value, score, signed
-from leaderboard.render.sentences import LARGEST, NO_EVIDENCE, extent
+from leaderboard.render.sentences import LARGEST, NO_EVIDENCE, extent, moderation_note
 from leaderboard.render.table import Entry, Filled, Line, Table, column
 from leaderboard.render.writers import json_text, markdown, terminal
 
@@ -107,6 +108,8 @@ def notes_on(found: Answers) -> list[str]:
         count = len(found.answers)
         words["tested"] = f", {count} being tested together," if count > 1 else ""
         notes.append(NOTES[0].format(asks=asks, count=count, **words))
+    if found.moderation is not None:
+        notes.append(moderation_note(found.moderation))
     if any(each.estimate.num_seeds == 1 for each in found.answers):
         notes.append(NOTES[1].format(asks=asks))
     if found.missing:
@@ -117,6 +120,7 @@ def notes_on(found: Answers) -> list[str]:
 
 def contrasts_json(found: Answers) -> str:
     """Every figure, with every digit."""
+    moderation = found.moderation
     return json_text(
         {
             "setting": found.setting.name,
@@ -136,5 +140,6 @@ def contrasts_json(found: Answers) -> str:
                 for each in found.answers
             ],
             "missing": [each.model_dump(exclude={"place"}) for each in found.missing],
+            **({} if moderation is None else {"moderation": moderation_content(moderation)}),
         }
     )

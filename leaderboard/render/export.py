@@ -5,6 +5,7 @@ from typing import Any
 
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import DIAGNOSTICS, STAGES, MethodRow
+from leaderboard.board.moderation import Moderation
 from leaderboard.render.sentences import NO_EVIDENCE, footnotes, verdict, verdicts
 from leaderboard.render.writers import csv_text, json_text
 from leaderboard.statistics.crossed import Components, Estimate
@@ -27,9 +28,19 @@ def board_content(board: Leaderboard) -> dict[str, Any]:
         "rows": [_row_content(row) for row in board.rows],
         "learning": [dataclasses.asdict(each) for each in board.learning],
         "pace": None if board.pace is None else dataclasses.asdict(board.pace),
+        **(
+            {} if board.moderation is None else {"moderation": moderation_content(board.moderation)}
+        ),
         "verdicts": verdicts(board),
         "notes": [*([] if board.evidence else [NO_EVIDENCE]), *footnotes(board)],
     }
+
+
+def moderation_content(moderation: Moderation) -> dict[str, Any]:
+    """What moderates differences, as JSON-ready values."""
+    content = dataclasses.asdict(moderation)
+    degrees = min(float(moderation.prior.degrees), len(moderation.seeds) - 1)
+    return content | {"prior": {"ratio": float(moderation.prior.ratio), "degrees": degrees}}
 
 
 def _row_content(row: MethodRow) -> dict[str, Any]:
@@ -75,6 +86,8 @@ def _flat(board: Leaderboard, row: MethodRow) -> dict[str, Any]:
         "scope": row.score.scope if row.score else None,
         **_components(row.score),
     }
+    if board.moderation is not None:
+        flat["pooled_seed_sd"] = board.moderation.pooled_sd if row.kind == "cell" else None
     difference = row.difference
     flat |= {
         "difference": difference.estimate.mean if difference else None,

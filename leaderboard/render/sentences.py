@@ -2,6 +2,7 @@
 
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import BASE, FLOOR, FLOOR_METRIC, MethodRow
+from leaderboard.board.moderation import Moderation
 from leaderboard.board.pace import Pace
 from leaderboard.board.standing import standing_notes
 from leaderboard.records.cells import named_seeds
@@ -114,10 +115,21 @@ def footnotes(board: Leaderboard) -> list[str]:
             " methods, each interval is of one comparison, uncorrected; methods that share a"
             " letter cannot be told apart (Holm over all pairs)."
         )
+    if board.moderation is not None:
+        notes.append(moderation_note(board.moderation))
     if any(row.kind == "reference" for row in board.rows):
         notes.append("References are set in parentheses and are not tested.")
     notes += standing_notes({row.key: row.standing for row in board.rows})
     return [*notes, *(f"Note: {note}." for note in board.notes)]
+
+
+def moderation_note(moderation: Moderation) -> str:
+    """What stands behind differences whose seed variance is moderated."""
+    return (
+        f"The seed variance of differences is moderated over {len(moderation.methods)} methods of"
+        f" {len(moderation.seeds)} seeds, whose scores have a pooled sd of"
+        f" {score(moderation.pooled_sd)} over seeds; a score's own ± and interval are not."
+    )
 
 
 def variance_notes(board: Leaderboard) -> list[str]:

@@ -54,6 +54,10 @@ price: where nothing but the residual varies, intervals of so few users cover 99
 
 POWER = 0.80
 
+MODERATED_FROM = 5
+"""Seeds from which on the other methods' seeds add degrees of freedom to the seed part's own
+(`leaderboard.statistics.moderated`)."""
+
 Scope = Literal["seeds and users", "conditional on one seed", "one user", "undefined"]
 
 
@@ -67,6 +71,7 @@ class MeanSquares:
         seed: [...] between seeds, S - 1 degrees of freedom; NaN with one seed.
         user: [...] between users, U - 1 degrees of freedom; NaN with one user.
         residual: [...] what is left, (S - 1)(U - 1); NaN with one seed or one user.
+        added_degrees: what the seed's has beyond its own S - 1 where it is moderated.
     """
 
     num_seeds: int
@@ -74,6 +79,12 @@ class MeanSquares:
     seed: Floats
     user: Floats
     residual: Floats
+    added_degrees: Floats | float = 0.0
+
+    @property
+    def degrees(self) -> tuple[Floats | float, int]:
+        """Degrees of freedom of the seed's and of the users' part."""
+        return self.num_seeds - 1 + self.added_degrees, self.num_users - 1
 
 
 def mean_squares(values: Floats) -> MeanSquares:
@@ -155,15 +166,21 @@ def components(squares: MeanSquares) -> Components | None:
     return Components(math.sqrt(seeds), math.sqrt(users), math.sqrt(rest), *shares)
 
 
-def _critical(level: float, degrees: int) -> float:
+def _critical(level: float, degrees: Floats | float) -> Floats | float:
     """Student's two-sided critical value; 0 for a part that does not exist (0 degrees)."""
-    return -float(special.stdtrit(degrees, level / 2)) if degrees > 0 else 0.0
+    if np.all(degrees == 0):
+        return 0.0
+    return -np.asarray(special.stdtrit(degrees, level / 2), dtype=np.float64)[()]
 
 
 def _half_width(
-    by_seed: Floats, by_user: Floats, degrees: tuple[int, int], level: float, banerjee: bool
+    by_seed: Floats,
+    by_user: Floats,
+    degrees: tuple[Floats | float, int],
+    level: float,
+    banerjee: bool,
 ) -> Floats:
-    """Standard error times critical value (see the module), of the parts' S - 1, U - 1 degrees."""
+    """Standard error times critical value (see the module), of parts of so many degrees."""
     seed, user = (_critical(level, count) for count in degrees)
     if banerjee:
         return np.sqrt(by_seed * seed**2 + by_user * user**2)
@@ -181,9 +198,8 @@ def margin(squares: MeanSquares, level: float = LEVEL, banerjee: bool | None = N
         level: two-sided error.
         banerjee: which critical value; None: Banerjee's below `LEVEL`, else Cochran and Cox's.
     """
-    degrees = (squares.num_seeds - 1, squares.num_users - 1)
     own = level < LEVEL if banerjee is None else banerjee
-    return _half_width(*variance_parts(squares), degrees, level, own)
+    return _half_width(*variance_parts(squares), squares.degrees, level, own)
 
 
 @dataclass(frozen=True)
@@ -245,17 +261,23 @@ def p_value(mean: float, squares: MeanSquares) -> float | None:
     return min(found, BELOW_LEVEL) if shown else max(found, LEVEL)
 
 
-def estimate(values: Floats) -> Estimate:
-    """What `values [S, U]` say about their mean."""
+def estimate(values: Floats, squares: MeanSquares | None = None) -> Estimate:
+    """What `values [S, U]` say about their mean.
+
+    Args:
+        values: of seeds and users.
+        squares: their mean squares as moderated; None: their own.
+    """
     if values.ndim != 2 or values.size == 0:
         raise ValueError(f"values have shape {values.shape}, expected [seeds, users], both > 0")
     num_seeds, num_users = values.shape
     center = math.fsum(values.ravel().tolist()) / values.size
     seed_sd = float(np.std(values.mean(axis=1), ddof=1)) if num_seeds > 1 else None
-    squares = mean_squares(values)
+    own = mean_squares(values)
+    squares = own if squares is None else squares
     error = math.sqrt(sum(float(part) for part in variance_parts(squares)))
     scope = _scope(num_seeds, num_users)
-    parts = components(squares)
+    parts = components(own)
     if scope == "undefined" or (error == 0 and center != 0):  # nothing varies: nothing to judge by
         return Estimate(center, seed_sd, None, None, None, None, num_seeds, num_users, scope, parts)
     half = float(margin(squares))
@@ -264,7 +286,7 @@ def estimate(values: Floats) -> Estimate:
 
 
 @functools.cache
-def _seed_parts(degrees: int) -> Floats:
+def _seed_parts(degrees: float) -> Floats:
     """[400] evenly likely ratios of an estimated variance of `degrees` degrees to the true one."""
     grid = (np.arange(400) + 0.5) / 400
     found: Floats = stats.chi2.ppf(grid, degrees) / degrees
@@ -272,11 +294,11 @@ def _seed_parts(degrees: int) -> Floats:
 
 
 def _power(
-    difference: float, parts: tuple[float, float], degrees: tuple[int, int], level: float
+    difference: float, parts: tuple[float, float], degrees: tuple[float, int], level: float
 ) -> float:
     """Chance that a true `difference` is shown, over the seed part's own uncertainty.
 
-    The user part is taken as known; `degrees` are S - 1 and U - 1.
+    The user part is taken as known; `degrees` are those of the two parts.
     """
     by_seed, by_user = parts
     seen = by_seed * (_seed_parts(degrees[0]) if degrees[0] > 0 else np.ones(1))
@@ -299,7 +321,7 @@ def smallest_difference(
     by_seed, by_user = (float(part) for part in variance_parts(squares))
     if not by_seed + by_user > 0:
         return None
-    degrees = (squares.num_seeds - 1, squares.num_users - 1)
+    degrees = (float(squares.degrees[0]), squares.degrees[1])
 
     def short(difference: float) -> float:
         return _power(difference, (by_seed, by_user), degrees, level) - power
@@ -330,7 +352,8 @@ def seeds_needed(
 
     def enough(seeds: int) -> bool:
         parts = (by_seed * squares.num_seeds / seeds, by_user)
-        degrees = (seeds - 1, squares.num_users - 1)
+        added = min(float(squares.added_degrees), seeds - 1) if seeds >= MODERATED_FROM else 0.0
+        degrees = (seeds - 1 + added, squares.num_users - 1)
         return _power(abs(difference), parts, degrees, level) >= power
 
     if not enough(most):

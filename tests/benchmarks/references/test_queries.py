@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.run.write_references import references_of
 
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.references.queries import (
@@ -15,6 +14,7 @@ from benchmarks.references.queries import (
     dense_scores,
     query_counts,
 )
+from benchmarks.run.write_references import references_of
 from gti.data.dataset import Dataset, Provenance
 from gti.data.item_texts import make_queries
 from gti.data.queries import words_of
