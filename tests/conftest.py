@@ -73,6 +73,8 @@ clip_norm = 1.0
 
 [auxiliary]
 loss_weight = 1.0
+pooling = "token_mean"
+every = 2
 
 [auxiliary.mixture]
 item2index = 1.0

@@ -154,7 +154,7 @@ def finetune(cell: InitializedCell) -> TrainedCell:
             numpy_stream(spec.seed, "auxiliary-wording"),
         )
         budget = prepared.budget.extra.flops * spec.method.spends["beside"]
-        steps = beside(batches, tasks, prepared.shape, budget)
+        steps = beside(batches, tasks, prepared.shape, budget, auxiliary.every or 1)
     stage = TrainingStage(cell, "sft")
     curve = LearningCurve(stage, len(steps))
     done = stage.train(
@@ -163,6 +163,7 @@ def finetune(cell: InitializedCell) -> TrainedCell:
         spec.sft,
         seed=spec.seed,
         auxiliary_weight=spec.parameters.auxiliary_loss_weight or auxiliary.loss_weight,
+        pooling=auxiliary.pooling,
         after_step=curve.after_step,
     )
     stage.close(done, [step.retrieval + step.auxiliary for step in steps])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from gti.train.training import (
     hidden_states,
     step_optimizer,
 )
+
+Pooling = Literal["token_mean"] | None
 
 
 @dataclass(frozen=True)
@@ -134,25 +136,52 @@ def beside(
     auxiliary: Iterator[Example],
     shape: ModelShape,
     budget: float,
+    every: int = 1,
 ) -> list[Step]:
-    """Spreads `budget` nominal FLOPs of `auxiliary` evenly over the steps of `batches`.
+    """Spreads `budget` nominal FLOPs of `auxiliary` evenly over every so many steps of `batches`.
 
     Args:
         batches: R, as it is without anything beside it.
         auxiliary: endless, from `gti.prompts.alignment`; no more is taken than the budget pays for.
         shape: the backbone's sizes.
         budget: nominal FLOPs, met to within one example.
+        every: 4 puts something beside the first step, the fifth and so on, four times as much.
     """
     spent = 0.0
     steps = []
-    for number, batch in enumerate(batches, start=1):
+    joined = -(-len(batches) // every)
+    for number, batch in enumerate(batches):
         chosen: list[Example] = []
-        while spent < budget * number / len(batches):
+        while number % every == 0 and spent < budget * (number // every + 1) / joined:
             example = next(auxiliary)
             chosen.append(example)
             spent += shape.flops([len(example.ids)], "all")
         steps.append(Step(batch, chosen))
     return steps
+
+
+def weighted_parts(
+    step: Step, auxiliary_weight: float, pooling: Pooling
+) -> list[tuple[list[Example], float]]:
+    """The batches of `step`, each with what its mean loss counts in the loss of the step.
+
+    Let r be the mean NLL over the n retrieval targets, a that over the m auxiliary ones, and w the
+    `auxiliary_weight`. The loss is
+
+    - r + w × a where `pooling` is null: a target weighs the more, the fewer stand in its batch;
+    - (n × r + w × m × a) / (n + w × m) for "token_mean": one mean over all targets of the mixed
+      batch, where an auxiliary target counts w times. At w = 1 it is the loss that LC-Rec trains.
+
+    A step with nothing beside it has the loss r.
+    """
+    if not step.auxiliary:
+        return [(step.retrieval, 1.0)]
+    if pooling is None:
+        return [(step.retrieval, 1.0), (step.auxiliary, auxiliary_weight)]
+    retrieval = sum(example.num_targets for example in step.retrieval)
+    auxiliary = auxiliary_weight * sum(example.num_targets for example in step.auxiliary)
+    both = retrieval + auxiliary
+    return [(step.retrieval, retrieval / both), (step.auxiliary, auxiliary / both)]
 
 
 @contextmanager
@@ -186,6 +215,7 @@ def finetune(
     *,
     seed: int,
     auxiliary_weight: float = 1.0,
+    pooling: Pooling = None,
     max_tokens: int = 8192,
     dtype: str = "float32",
     share_prefixes: bool = True,
@@ -195,8 +225,6 @@ def finetune(
 ) -> StageReport:
     """Trains what requires gradient in `model` on `steps`; loss is mean NLL of the answers.
 
-    Loss of a step: mean over retrieval targets + `auxiliary_weight` × mean over auxiliary targets.
-
     Args:
         model: a causal LM; parameters that must not move have `requires_grad` off.
         vocabulary: where the new rows live, for the proof of gradient.
@@ -204,6 +232,7 @@ def finetune(
         settings: AdamW's settings.
         seed: of the stream "dropout".
         auxiliary_weight: weight of the auxiliary loss.
+        pooling: how a step's two losses become one (`weighted_parts`).
         max_tokens: padded tokens per micro-batch.
         dtype: "bfloat16" computes in it around float32 weights.
         share_prefixes: computes what prompts of a block share once, where the model allows it; the
@@ -242,8 +271,7 @@ def finetune(
         after_step(0, report)
     for number, step in enumerate(steps):
         model.train()
-        parts = [(step.retrieval, 1.0), (step.auxiliary, auxiliary_weight)]
-        losses = backward([part for part in parts if part[0]], number)
+        losses = backward(weighted_parts(step, auxiliary_weight, pooling), number)
         for loss in losses:
             check_finite(loss, "the loss", settings, number)
         if number == 0:

@@ -95,6 +95,22 @@ def test_exact_decoding_is_another_setting_and_the_beam_written_out_is_not():
         with_method("greedy")
 
 
+def test_how_alignment_tasks_are_pooled_and_gathered_is_part_of_the_setting():
+    setting = find_setting("ml-100k-nano").setting
+
+    def with_options(**options):
+        content = setting.model_dump(mode="json")
+        content["auxiliary"] |= options
+        return Setting.model_validate(content)
+
+    assert with_options(pooling=None, every=None).hash == setting.hash
+    others = [{"pooling": "token_mean"}, {"every": 8}, {"pooling": "token_mean", "every": 8}]
+    assert len({setting.hash, *(with_options(**options).hash for options in others)}) == 4
+    for wrong in ({"pooling": "mean"}, {"every": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            with_options(**wrong)
+
+
 def test_exact_decoding_is_planned_with_every_prefix_and_a_beam_with_its_width():
     setting = find_setting("ml-100k-nano").setting
     exact = setting.decoding.model_copy(update={"method": "exact"})

@@ -110,19 +110,23 @@ def test_plain_grounding_refuses_the_decay_that_would_move_text_rows(make_bench)
         plain_ground(bench.model, bench.vocabulary, pairs_of(bench), settings)
 
 
+@pytest.mark.parametrize("pooling", [None, "token_mean"])
 @pytest.mark.parametrize("kind", ["tied", "qwen3"])
-def test_fine_tuning_ends_at_the_same_weights(make_bench, kind):
+def test_fine_tuning_ends_at_the_same_weights(make_bench, kind, pooling):
     style = "chat" if kind == "qwen3" else "sequence"
     fast, plain = make_bench(kind, style), make_bench(kind, style)
-    steps = questions(fast)
+    steps = [
+        Step(step.retrieval, pairs if number % 2 else [])
+        for number, (step, pairs) in enumerate(zip(questions(fast), pairs_of(fast), strict=False))
+    ]
     reports = []
     for bench, way in ((fast, finetune), (plain, plain_finetune)):
         bench.model.double()
-        reports.append(way(bench.model, bench.vocabulary, steps, SETTINGS, seed=0))
+        reports.append(way(bench.model, bench.vocabulary, steps, SETTINGS, seed=0, pooling=pooling))
     for ours, theirs in zip(fast.model.parameters(), plain.model.parameters(), strict=True):
         # Adam divides by the gradient's size: rounding in an entry near zero grows.
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
-    lengths = [[len(e.ids) for e in step.retrieval] for step in steps]
+    lengths = [[len(e.ids) for e in step.retrieval + step.auxiliary] for step in steps]
     shape = ModelShape.of(plain.model)
     assert reports[1].actual_flops == sum(shape.flops(each) for each in lengths)
     assert reports[1].actual_flops > reports[0].actual_flops

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from gti.model.flops import ModelShape
 from gti.plain import plain_head_loss
@@ -22,6 +23,7 @@ from gti.train.finetuning import (
     query_examples,
     retrieval_batches,
     retrieval_examples,
+    weighted_parts,
 )
 from gti.train.training import TrainingError, hidden_states, rate
 
@@ -183,6 +185,84 @@ def test_the_retrieval_stream_is_the_same_beside_auxiliary_tasks(make_bench):
     assert budget <= sum(spent) < budget + largest
     for number in range(1, len(joint) + 1):  # evenly: never ahead or behind by over one example
         assert 0 <= sum(spent[:number]) - budget * number / len(joint) <= largest
+
+
+@pytest.mark.parametrize("passes", [2.0, 2.4])  # steps that three divides, and that it does not
+def test_alignment_tasks_come_together_at_every_third_step_for_the_same_budget(make_bench, passes):
+    bench = make_bench()
+    shape = ModelShape.of(bench.model)
+    batches = [step.retrieval for step in stream(bench, passes)]
+    extra = taken(bench, {"item2index": 1.0, "fusionseqrec": 2.0}, 400)
+    budget = 0.5 * sum(shape.flops([len(e.ids) for e in batch], "all") for batch in batches)
+    joint = beside(batches, iter(extra), shape, budget, every=3)
+    assert [step.retrieval for step in joint] == batches
+    assert [bool(step.auxiliary) for step in joint] == [n % 3 == 0 for n in range(len(batches))]
+    used = [e for step in joint for e in step.auxiliary]
+    assert [id(e) for e in used] == [id(e) for e in extra[: len(used)]]
+    spent = [shape.flops([len(e.ids) for e in step.auxiliary], "all") for step in joint[::3]]
+    largest = max(shape.flops([len(e.ids)], "all") for e in extra)
+    assert budget <= sum(spent) < budget + largest
+    assert max(spent) - min(spent) <= 2 * largest
+
+
+def token_mean(model, step, weight):
+    """The mean over all answer tokens of the mixed batch, with logits of one example at a time."""
+    logits, labels, counts = [], [], []
+    for part, count in ((step.retrieval, 1.0), (step.auxiliary, weight)):
+        for example in part:
+            ids, places = torch.from_numpy(example.ids), torch.from_numpy(example.targets)
+            logits.append(model(input_ids=ids[None]).logits[0, places - 1])
+            labels.append(ids[places])
+            counts.append(torch.full((len(places),), count, dtype=torch.float64))
+    each = cross_entropy(torch.cat(logits), torch.cat(labels), reduction="none")
+    return (torch.cat(counts) * each).sum() / torch.cat(counts).sum()
+
+
+@pytest.mark.parametrize("max_tokens", [32, 4096], ids=["many micro-batches", "one micro-batch"])
+@pytest.mark.parametrize("weight", [1.0, 0.4])
+def test_token_mean_trains_on_the_mean_over_the_mixed_batch(make_bench, exact, weight, max_tokens):
+    ours, plain = make_bench(), make_bench()
+    exact(ours.model)
+    exact(plain.model)
+    extra = taken(ours, {"item2index": 1.0, "fusionseqrec": 2.0}, 40)
+    steps = [
+        Step(step.retrieval, extra[5 * number : 5 * number + 5] if number % 2 == 0 else [])
+        for number, step in enumerate(stream(ours, passes=1.0))
+    ]
+    assert len(steps) > 3
+    # Unclipped, so that the size of a step's gradient beside another's is seen.
+    settings = SimpleNamespace(**{**vars(SETTINGS), "weight_decay": 0.0, "clip_norm": None})
+    options = {"auxiliary_weight": weight, "pooling": "token_mean", "max_tokens": max_tokens}
+    finetune(ours.model, ours.vocabulary, steps, settings, seed=0, **options)
+    optimizer = torch.optim.AdamW(
+        plain.model.parameters(), lr=0.01, betas=(0.9, 0.95), weight_decay=0.0
+    )
+    for number, step in enumerate(steps):
+        token_mean(plain.model, step, weight).backward()
+        for group in optimizer.param_groups:
+            group["lr"] = 0.01 * rate(settings, number, len(steps))
+        optimizer.step()
+        optimizer.zero_grad()
+    for (name, a), b in zip(ours.model.named_parameters(), plain.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=name)
+
+
+def test_a_step_with_nothing_beside_it_has_its_own_mean_for_a_loss(make_bench):
+    bench = make_bench()
+    step = stream(bench)[0]
+    for pooling in (None, "token_mean"):
+        assert weighted_parts(step, 0.4, pooling) == [(step.retrieval, 1.0)]
+
+
+def test_a_token_beside_many_counts_no_more_than_they_do(make_bench):
+    bench = make_bench()
+    retrieval, auxiliary = stream(bench)[0].retrieval, taken(bench, {"index2item": 1.0}, 1)
+    many = sum(len(e.targets) for e in retrieval)
+    few = sum(len(e.targets) for e in auxiliary)
+    parts = weighted_parts(Step(retrieval, auxiliary), 1.0, "token_mean")
+    assert [weight for _, weight in parts] == [many / (many + few), few / (many + few)]
+    parts = weighted_parts(Step(retrieval, auxiliary), 0.5, None)
+    assert [weight for _, weight in parts] == [1.0, 0.5]
 
 
 def test_auxiliary_loss_enters_with_its_weight(make_bench):
