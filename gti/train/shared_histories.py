@@ -85,7 +85,7 @@ def bundles(examples: Sequence[Example], max_tokens: int) -> list[Bundle]:
     return found
 
 
-def packed_batches(
+def bundled_batches(
     examples: Sequence[Example], max_tokens: int, device: torch.device
 ) -> Iterator[Batch]:
     """Micro-batches of bundles; what shares nothing goes beside them, one example per row."""
@@ -197,4 +197,4 @@ def choose_batching(
     if not any(example.block is not None for batch in batches for example in batch):
         return plain_batches, None
     reason = why_not_packed(model) if share else "switched off"
-    return (packed_batches if reason is None else plain_batches), reason
+    return (bundled_batches if reason is None else plain_batches), reason

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from leaderboard.records.record import Cost, Record
 
-STAGES = ("grounding", "grounding_free", "sft")
+PACED = ("grounding", "grounding_free", "sft")
 """Stages that train: all others have no FLOPs that are counted."""
 
 Machine = tuple[str, str, str, int, str]
@@ -41,7 +41,7 @@ class Pace:
 
         A stage that does not train takes what it took.
         """
-        if stage not in STAGES:
+        if stage not in PACED:
             return cost.seconds
         if stage not in self.rates or cost.nominal_flops is None:
             return None
@@ -58,7 +58,7 @@ def pace_of(records: Sequence[Record]) -> Pace | None:
     there = [record for record in known if _machine(record) == machine]
     found = {
         stage: [rate for record in there if (rate := _rate(record, stage)) is not None]
-        for stage in STAGES
+        for stage in PACED
     }
     return Pace(
         machine=_words(machine),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from leaderboard.board.series import joint_curve
 from leaderboard.figures.axes import FLOPS, Scale
-from leaderboard.figures.lines import Line, draw_lines
+from leaderboard.figures.lines import Series, draw_lines
 from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure
 from leaderboard.records.cells import Cell
@@ -27,13 +27,15 @@ def learning_curves(
         return []
     ends = ", ".join(f"{key} {score(float(curve.mean[-1]))}" for key, curve in found.items())
     told = f"Mean of the seeds at the last point: {ends}."
-    by_steps: list[Line] = []
-    by_flops: list[Line] = []
+    by_steps: list[Series] = []
+    by_flops: list[Series] = []
     for key, curve in found.items():
         band = list(zip(curve.low.tolist(), curve.high.tolist(), strict=True))
         for lines, places in ((by_steps, curve.steps), (by_flops, curve.nominal_flops)):
             points = list(zip(places.tolist(), curve.mean.tolist(), strict=True))
-            lines.append(Line(key, palette.look(key), points, band if curve.num_seeds > 1 else ()))
+            lines.append(
+                Series(key, palette.look(key), points, band if curve.num_seeds > 1 else ())
+            )
     y = Scale(f"validation {metric}", low=0.0)
     steps = Scale("steps of SFT", low=0.0)
     flops = Scale("nominal FLOPs, stages before SFT included", low=0.0, write=FLOPS)

@@ -9,7 +9,7 @@ import altair as alt
 from leaderboard.board.method_rows import BASE
 from leaderboard.figures.axes import Scale
 from leaderboard.figures.intervals import Interval, widened
-from leaderboard.figures.palette import Look
+from leaderboard.figures.palette import Appearance
 from leaderboard.figures.render import Channels, Figure, Rows, layer, layered
 from leaderboard.figures.theme import CHARACTER, INK, LINE, METHOD, as_is
 
@@ -58,7 +58,7 @@ BAND: Channels = {**FILL, "opacity": as_is(alt.Opacity, "band"), "y2": alt.Y2(fi
 
 
 @dataclass(frozen=True)
-class Line:
+class Series:
     """One method's line.
 
     Args:
@@ -70,7 +70,7 @@ class Line:
     """
 
     key: str
-    look: Look
+    look: Appearance
     points: Sequence[tuple[float, float]]
     band: Sequence[tuple[float, float]] = ()
     label: str = ""
@@ -81,13 +81,13 @@ class Point:
     """One method's cost and quality; `interval` is of the quality."""
 
     key: str
-    look: Look
+    look: Appearance
     x: float
     interval: Interval
 
 
 def draw_lines(
-    name: str, description: str, lines: Sequence[Line], x: Scale, y: Scale, heading: str = ""
+    name: str, description: str, lines: Sequence[Series], x: Scale, y: Scale, heading: str = ""
 ) -> Figure:
     """Lines with their names to the right, joined to their ends by thin leaders.
 
@@ -157,7 +157,7 @@ def draw_points(
     return _figure(name, description, heading, height, rows, layers)
 
 
-def _row(key: str, label: str, look: Look, place: float, count: int) -> dict[str, Any]:
+def _row(key: str, label: str, look: Appearance, place: float, count: int) -> dict[str, Any]:
     """What is drawn of one method: its look, and its name at height `place`."""
     strength = "base" if key == BASE else "quiet" if count > CROWDED else "plain"
     return {

@@ -28,7 +28,7 @@ SIGNS = ("circle", "square", "triangle-up", "diamond")
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """How a method is drawn: `dash` of its lines, `sign` of its points."""
 
     color: str
@@ -58,7 +58,7 @@ class Palette:
         """The palette of the methods that `cells` are of."""
         return cls(cell.record.method for cell in cells if cell.record.kind == "cell")
 
-    def look(self, key: str) -> Look:
+    def look(self, key: str) -> Appearance:
         """How method `key` is drawn: unlike all others, as long as there are enough looks."""
         return self._looks[key]
 
@@ -68,6 +68,6 @@ class Palette:
         return sorted(keys, key=places.__getitem__)
 
 
-def look(color: str, pattern: int) -> Look:
+def look(color: str, pattern: int) -> Appearance:
     """The look of a colour's name and the number of a pattern."""
-    return Look(COLORS[color], DASHES[pattern], SIGNS[pattern])
+    return Appearance(COLORS[color], DASHES[pattern], SIGNS[pattern])

@@ -8,7 +8,7 @@ import numpy as np
 from leaderboard.board.method_rows import STAGES
 from leaderboard.figures.axes import Scale
 from leaderboard.figures.cosines import cosines
-from leaderboard.figures.lines import Line, draw_lines
+from leaderboard.figures.lines import Series, draw_lines
 from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure
 from leaderboard.records.cells import Cell
@@ -41,7 +41,7 @@ def row_figures(by_method: Mapping[str, Sequence[Cell]], palette: Palette) -> Ro
     One diagnostics file is open at a time, and no matrix outlives its picture.
     """
     found = RowFigures()
-    lines: dict[str, list[Line]] = {}
+    lines: dict[str, list[Series]] = {}
     for key, cells in by_method.items():
         cell = next((cell for cell in cells if cell.record.diagnostics), None)
         if cell is None:
@@ -63,17 +63,17 @@ def row_figures(by_method: Mapping[str, Sequence[Cell]], palette: Palette) -> Ro
     return found
 
 
-def _spectrum(key: str, arrays: StageArrays, palette: Palette) -> Line | None:
+def _spectrum(key: str, arrays: StageArrays, palette: Palette) -> Series | None:
     """Singular values relative to the largest; rows that are all alike have a single one."""
     values = arrays.singular_values[arrays.singular_values > 0].astype(np.float64)
     if not len(values):
         return None
     relative = [float(f"{value:.4g}") for value in (values / values[0]).tolist()]
     label = f"{key} (rank 1)" if len(values) == 1 else key
-    return Line(key, palette.look(key), list(enumerate(relative, start=1)), label=label)
+    return Series(key, palette.look(key), list(enumerate(relative, start=1)), label=label)
 
 
-def _spectra(stage: str, lines: Sequence[Line]) -> Figure:
+def _spectra(stage: str, lines: Sequence[Series]) -> Figure:
     """The spectra of all methods at one stage."""
     least = min(line.points[-1][1] for line in lines)
     told = ", ".join(f"{line.key} {len(line.points)}" for line in lines)

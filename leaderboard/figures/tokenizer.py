@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.figures.axes import Scale
-from leaderboard.figures.lines import Line, draw_lines
+from leaderboard.figures.lines import Series, draw_lines
 from leaderboard.figures.palette import COLORS, DASHES, look
 from leaderboard.figures.render import Figure, save
 
@@ -60,11 +60,11 @@ def tokenizer_curves(content: Mapping[str, Any]) -> list[Figure]:
     return drawn
 
 
-def _lines(epochs: Sequence[float], found: Mapping[str, Sequence[float]]) -> list[Line]:
+def _lines(epochs: Sequence[float], found: Mapping[str, Sequence[float]]) -> list[Series]:
     """A line per curve, each in a look of its own."""
     colors = list(COLORS)
     return [
-        Line(
+        Series(
             key,
             look(colors[place % len(colors)], place % len(DASHES)),
             list(zip(epochs, values, strict=True)),

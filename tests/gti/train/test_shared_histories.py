@@ -17,9 +17,9 @@ from gti.train.batches import MicroBatcher, answer_states, plain_batches
 from gti.train.finetuning import Step, add_lora, finetune, retrieval_batches, retrieval_examples
 from gti.train.shared_histories import (
     Bundle,
+    bundled_batches,
     bundles,
     collate_bundles,
-    packed_batches,
     why_not_packed,
 )
 from gti.train.training import hidden_states
@@ -99,7 +99,7 @@ def test_loss_and_gradient_are_those_of_each_prompt_alone(make_bench, exact, kin
     parts = [(chat_examples(bench), 1.0), (auxiliary(bench, 5), 0.3)]
     expected, theirs = one_at_a_time(model, parts)
     model.zero_grad()
-    runner = MicroBatcher(max_tokens, CPU, packed_batches)
+    runner = MicroBatcher(max_tokens, CPU, bundled_batches)
     found = runner.backward(parts, summed_loss(model), model.zero_grad)
     assert found == pytest.approx(expected, rel=1e-12)
     assert runner.shared or max_tokens < 300
@@ -202,7 +202,7 @@ def test_a_block_that_does_not_fit_is_cut_and_nothing_is_lost(make_bench):
 def test_examples_of_no_block_are_batched_as_ever(make_bench):
     bench = make_bench("qwen3", "chat")
     examples = auxiliary(bench, 9)
-    ours = list(packed_batches(examples, 300, CPU))
+    ours = list(bundled_batches(examples, 300, CPU))
     plain = list(plain_batches(examples, 300, CPU))
     assert [batch.ids.tolist() for batch in ours] == [batch.ids.tolist() for batch in plain]
     assert all(not batch.layout for batch in ours)
@@ -221,7 +221,7 @@ def test_out_of_memory_cuts_the_packs_and_keeps_the_gradient(make_bench, exact):
 
     expected, theirs = one_at_a_time(model, [(examples, 1.0)])
     model.zero_grad()
-    runner = MicroBatcher(4096, CPU, packed_batches)
+    runner = MicroBatcher(4096, CPU, bundled_batches)
     found = runner.backward([(examples, 1.0)], scarce, model.zero_grad)
     assert runner.halved
     assert found == pytest.approx(expected)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from leaderboard.figures.axes import FLOPS, Scale, spread
 from leaderboard.figures.inline_svg import draw
-from leaderboard.figures.lines import Line, draw_lines
+from leaderboard.figures.lines import Series, draw_lines
 from leaderboard.figures.palette import look
 
 
 def drawn(x: Scale, y: Scale, *points: tuple[float, float]) -> str:
-    line = Line("mean", look("black", 0), points)
+    line = Series("mean", look("black", 0), points)
     return str(draw(draw_lines("A figure", "It.", [line], x, y)).html)
 
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.figures.axes import Scale
 from leaderboard.figures.inline_svg import Drawing, draw
-from leaderboard.figures.lines import Line, draw_lines
+from leaderboard.figures.lines import Series, draw_lines
 from leaderboard.figures.palette import COLORS, Palette, look
 from leaderboard.figures.rsa import draw_bars
 
@@ -16,8 +16,8 @@ PALETTE = Palette(map(card_by_hand, ("mean", "gti")))
 
 
 def figure(key: str = "gti", label: str = "") -> Drawing:
-    line = Line(key, look("blue", 0), [(0, 1), (1, 2)], label=label)
-    mean = Line("mean", look("black", 0), [(0, 1), (1, 1)])
+    line = Series(key, look("blue", 0), [(0, 1), (1, 2)], label=label)
+    mean = Series("mean", look("black", 0), [(0, 1), (1, 1)])
     return draw(draw_lines("Its name", "Its words.", [mean, line], Scale("x"), Scale("y")))
 
 

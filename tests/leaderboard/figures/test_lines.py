@@ -7,22 +7,22 @@ from typing import Any
 from leaderboard.figures.axes import Scale
 from leaderboard.figures.inline_svg import draw
 from leaderboard.figures.intervals import Interval
-from leaderboard.figures.lines import CROWDED, Line, Point, draw_lines, draw_points
+from leaderboard.figures.lines import CROWDED, Point, Series, draw_lines, draw_points
 from leaderboard.figures.palette import look
 
 SCALE = Scale("x", low=0.0)
 
 
-def lines(count: int) -> list[Line]:
+def lines(count: int) -> list[Series]:
     """Lines of `count` methods that nearly end at one place, the first being `mean`."""
     keys = ["mean", *(f"m{place}" for place in range(1, count))]
     return [
-        Line(key, look("blue", 1), [(0, 0), (1, 0.05 + place * 1e-4)], [(0, 0.01), (0.04, 0.06)])
+        Series(key, look("blue", 1), [(0, 0), (1, 0.05 + place * 1e-4)], [(0, 0.01), (0.04, 0.06)])
         for place, key in enumerate(keys)
     ]
 
 
-def drawn(found: list[Line]) -> str:
+def drawn(found: list[Series]) -> str:
     return str(draw(draw_lines("A figure", "What it shows.", found, SCALE, SCALE)).html)
 
 
@@ -78,7 +78,7 @@ def test_a_narrow_screen_has_the_same_names_in_a_list_with_samples_of_their_look
 
 
 def test_a_single_point_is_a_dot_named_with_a_dot_and_no_leader() -> None:
-    both = [*lines(1), Line("one", look("black", 0), [(0, 0.02)], label="one (rank 1)")]
+    both = [*lines(1), Series("one", look("black", 0), [(0, 0.02)], label="one (rank 1)")]
     page = drawn(both)
     assert [key for _, key in names(page)] == ["mean", "one (rank 1)"]
     (group,) = re.findall(r'data-method="one">(.*?)</g>', page)
