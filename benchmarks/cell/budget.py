@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gti.model.flops import ModelShape, Trains
 from gti.prompts.prompter import Example
-from leaderboard.records.setting import ExtraSpec, SftSpec
+from leaderboard.records.specs import ExtraSpec, SftSpec
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from leaderboard.records.setting import Frozen, MethodParameters, Setting
+from leaderboard.records.setting import MethodParameters, Setting
+from leaderboard.records.specs import Frozen
 
 
 class Job(Frozen):

@@ -9,7 +9,8 @@ from benchmarks.inputs.inputs import Inputs
 from benchmarks.machine.events import Report, silent
 from gti.method import Method
 from leaderboard.records.record import MethodCard
-from leaderboard.records.setting import MethodParameters, OptimizerSpec, Setting
+from leaderboard.records.setting import MethodParameters, Setting
+from leaderboard.records.specs import OptimizerSpec
 
 
 @dataclass(frozen=True, kw_only=True)

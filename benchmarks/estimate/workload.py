@@ -8,7 +8,8 @@ import numpy as np
 from benchmarks.datasets import CARDS
 from benchmarks.inputs.inputs import ReadData, encoder_texts
 from gti.data.semantic_ids import SemanticIds
-from leaderboard.records.setting import QueriesSpec, Setting
+from leaderboard.records.setting import Setting
+from leaderboard.records.specs import QueriesSpec
 
 TEXT_TOKENS = 60
 """Tokens of an item's title and description, taken where the texts are not here."""

@@ -28,7 +28,8 @@ from gti.data.queries import QuerySet
 from gti.data.semantic_ids import SemanticIds
 from gti.data.warm_cold_new import warm_cold_new_queries
 from leaderboard.records.canonical import digest_of
-from leaderboard.records.setting import DatasetSpec, QueriesSpec, Setting
+from leaderboard.records.setting import Setting
+from leaderboard.records.specs import DatasetSpec, QueriesSpec
 
 if TYPE_CHECKING:
     from gti.quantise.report import QuantiserReport

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.machine.cache import cache_root, publish_file
 from gti.data.semantic_ids import SemanticIds
 from leaderboard.records.canonical import canonical_json
-from leaderboard.records.setting import RqVaeSpec, SemanticIdsSpec
+from leaderboard.records.specs import RqVaeSpec, SemanticIdsSpec
 from leaderboard.render.numbers import NOTHING, duration
 from leaderboard.render.table import Column, Table
 from leaderboard.render.writers import terminal

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.perf.growth_page import fill
+from benchmarks.perf.page import fill
 from leaderboard.statistics.crossed import (
     LEVEL,
     MODERATED_FROM,

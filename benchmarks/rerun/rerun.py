@@ -24,11 +24,10 @@ from gti.prompts.wordings import wordings_sha256
 from leaderboard.board.user_scores import read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell, load_cell
+from leaderboard.records.parts import Code, Environment
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import (
     SCHEMA_VERSION,
-    Code,
-    Environment,
     RecordError,
     ranks_path,
     read_record,

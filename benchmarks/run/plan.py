@@ -11,14 +11,8 @@ from benchmarks.machine.environment import processor_name
 from benchmarks.run.options import RunOptions
 from gti.method import Method
 from leaderboard.records.cells import load_cell
-from leaderboard.records.record import (
-    MethodCard,
-    Metrics,
-    RecordError,
-    cell_hash,
-    read_record,
-    record_path,
-)
+from leaderboard.records.parts import Metrics
+from leaderboard.records.record import MethodCard, RecordError, cell_hash, read_record, record_path
 from leaderboard.records.setting import Setting, SettingFile
 from leaderboard.render.numbers import score
 

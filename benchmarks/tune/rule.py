@@ -30,7 +30,8 @@ from gti.method import Method
 from leaderboard.metrics.metrics import MAIN_METRIC, is_defined, per_user, relevance_of
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path
-from leaderboard.records.setting import MethodParameters, Setting, TuningSpec
+from leaderboard.records.setting import MethodParameters, Setting
+from leaderboard.records.specs import TuningSpec
 from leaderboard.records.trial import Trial, read_trial, trial_path
 
 SFT_RATE = "sft_learning_rate"

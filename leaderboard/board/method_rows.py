@@ -17,7 +17,8 @@ from leaderboard.board.standing import Standing, standing_of
 from leaderboard.board.user_scores import Floats, UserScores
 from leaderboard.metrics.metrics import metric_names, relevance_of
 from leaderboard.records.cells import Cell
-from leaderboard.records.record import Metrics, Record
+from leaderboard.records.parts import Metrics
+from leaderboard.records.record import Record
 from leaderboard.statistics.corrections import holm, tie_letters
 from leaderboard.statistics.crossed import (
     LEVEL,

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leaderboard.records.record import Cost, Record
+from leaderboard.records.parts import Cost
+from leaderboard.records.record import Record
 
 PACED = ("grounding", "grounding_free", "sft")
 """Stages that train: all others have no FLOPs that are counted."""

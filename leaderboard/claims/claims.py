@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from leaderboard.metrics.metrics import parse_metric
-from leaderboard.records.setting import Frozen, Name
+from leaderboard.records.specs import Frozen, Name
 
 CLAIMS = Path(__file__).parent
 """The files; package data."""

@@ -18,7 +18,7 @@ from leaderboard.figures.render import PICTURE, Content, Figure, layer, layered
 from leaderboard.figures.theme import SOFT, as_is
 from leaderboard.records.cells import Cell
 from leaderboard.records.diagnostics import TEXT, StageArrays
-from leaderboard.records.record import Spectrum
+from leaderboard.records.parts import Spectrum
 from leaderboard.render.numbers import STAGE_NAMES, score
 
 MOST_PIXELS = 128

@@ -22,8 +22,8 @@ import numpy.typing as npt
 from leaderboard.metrics.equal_rows import check_grades, equal_rows
 from leaderboard.metrics.graded import GRADED_FAMILIES, Groups, Relevance
 from leaderboard.metrics.positions import Floats, expected_worth
+from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import Ranks
-from leaderboard.records.record import Metrics
 from leaderboard.records.setting import Setting
 
 MAIN_METRIC = "ndcg@10"

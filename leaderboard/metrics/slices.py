@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from leaderboard.metrics.graded import Relevance
 from leaderboard.metrics.metrics import slice_masks
+from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import Ranks
-from leaderboard.records.record import Metrics
 
 NEXT_ITEM_SLICES = (
     "popularity:unseen",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from leaderboard.records.setting import Frozen, Name
+from leaderboard.records.specs import Frozen, Name
 
 FirstRows = Literal["mean", "words", "drawn", "library"]
 Color = Literal["black", "orange", "sky", "green", "blue", "vermilion", "purple", "grey"]

@@ -14,8 +14,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from leaderboard.records.canonical import canonical_json, write_atomically
-from leaderboard.records.record import Code, Environment, RecordError
-from leaderboard.records.setting import Frozen, Sha256
+from leaderboard.records.parts import Code, Environment
+from leaderboard.records.record import RecordError
+from leaderboard.records.specs import Frozen, Sha256
 
 REPRODUCTION_SCHEMA_VERSION = 1
 LONGEST_NAME = 200

@@ -17,20 +17,16 @@ from leaderboard.records.canonical import (
     readable_json,
     write_atomically,
 )
+from leaderboard.records.parts import Code, Cost, CurvePoint, Environment, Inputs, Metrics
 from leaderboard.records.record import (
-    Code,
-    Cost,
-    CurvePoint,
-    Environment,
-    Inputs,
     MethodCard,
-    Metrics,
     RecordError,
     ranks_path,
     read_content,
     record_digest,
 )
-from leaderboard.records.setting import Frozen, Setting, Sha256
+from leaderboard.records.setting import Setting
+from leaderboard.records.specs import Frozen, Sha256
 
 TRIAL_SCHEMA_VERSION = 1
 

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from leaderboard.records.known_methods import first_rows_of
+from leaderboard.records.parts import CurvePoint, StageProof
 from leaderboard.records.ranks import Ranks
-from leaderboard.records.record import CurvePoint, Record, StageProof
+from leaderboard.records.record import Record
 from leaderboard.verify.findings import Finding, Report
 
 MOST_BLOCKS = 16

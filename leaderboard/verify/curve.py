@@ -5,7 +5,8 @@ from collections import Counter
 
 from leaderboard.metrics.metrics import metric_names, relevance_of
 from leaderboard.records.known_methods import facts_of
-from leaderboard.records.record import CurvePoint, Record
+from leaderboard.records.parts import CurvePoint
+from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
 from leaderboard.verify.training import EXACT, examples_of, track_task
 

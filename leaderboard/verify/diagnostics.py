@@ -14,7 +14,8 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from leaderboard.records.diagnostics import DiagnosticsError, StageArrays, read_diagnostics
-from leaderboard.records.record import Record, Spectrum, diagnostics_path
+from leaderboard.records.parts import Spectrum
+from leaderboard.records.record import Record, diagnostics_path
 from leaderboard.records.semantic_ids import SemanticIdsFile
 from leaderboard.verify.findings import Report
 from leaderboard.verify.sidecars import check_sha256

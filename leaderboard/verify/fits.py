@@ -1,6 +1,7 @@
 """Checks of a record's `fits`: how a reference of another library was fitted."""
 
-from leaderboard.records.record import Record, ReferenceFit
+from leaderboard.records.parts import ReferenceFit
+from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
 
 

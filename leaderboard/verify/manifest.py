@@ -3,7 +3,8 @@
 import math
 
 from leaderboard.records.known_methods import first_rows_of
-from leaderboard.records.record import Manifest, Record
+from leaderboard.records.parts import Manifest
+from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
 
 IDENTICAL = {"mean": True, "drawn": False}

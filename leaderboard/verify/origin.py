@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leaderboard.records.record import Code, Environment, Record
+from leaderboard.records.parts import Code, Environment
+from leaderboard.records.record import Record
 
 PLACES = ("instruction_set", "processor", "machine", "device", "driver", "threads", "dtype")
 """Fields of an environment that can move floating-point sums, beside the packages."""

@@ -12,8 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from leaderboard.metrics.metrics import num_users, relevance_of
+from leaderboard.records.parts import Cost, CurvePoint, Metrics
 from leaderboard.records.ranks import Ranks
-from leaderboard.records.record import Cost, CurvePoint, Metrics, Record
+from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
 from leaderboard.verify.training import FROZEN, width_of
 

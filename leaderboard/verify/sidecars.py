@@ -7,8 +7,9 @@ import numpy as np
 from leaderboard.metrics.metrics import metrics, num_users, raw_recall, relevance_of, slices
 from leaderboard.records.canonical import file_sha256
 from leaderboard.records.cells import beam_of
+from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import SPLITS, TEXTS, Ranks, combined, read_ranks
-from leaderboard.records.record import Metrics, Record, RecordError, ranks_path
+from leaderboard.records.record import Record, RecordError, ranks_path
 from leaderboard.verify.findings import Report
 from leaderboard.verify.inputs import check_beam_used
 

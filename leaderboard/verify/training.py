@@ -9,7 +9,8 @@ by what is constant. Sums are exact where a float holds every whole number below
 
 import math
 
-from leaderboard.records.record import Budget, Cost, Record
+from leaderboard.records.parts import Budget, Cost
+from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
 
 BUDGET_SLACK = 0.01

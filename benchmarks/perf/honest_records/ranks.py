@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leaderboard.metrics.metrics import metrics, num_users, raw_recall, relevance_of, slices
+from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import Coded, Ranks
-from leaderboard.records.record import Metrics
 from leaderboard.records.setting import Setting
 
 SPLITS = ("test", "validation")

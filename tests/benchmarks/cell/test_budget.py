@@ -6,7 +6,7 @@ import pytest
 from benchmarks.cell.budget import extra_budget, flops_of, sft_passes
 from gti.model.flops import ModelShape
 from gti.prompts.prompter import Example
-from leaderboard.records.setting import ExtraSpec, SftSpec
+from leaderboard.records.specs import ExtraSpec, SftSpec
 
 SHAPE = ModelShape(body=1000, matrix_rows=50, width=8, layers=2, attention_width=8)
 

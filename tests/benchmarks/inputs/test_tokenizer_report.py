@@ -23,7 +23,7 @@ from benchmarks.machine.places import SEMANTIC_IDS
 from gti.data.semantic_ids import SemanticIds
 from gti.quantise.kmeans import principal_components, residual_kmeans
 from gti.quantise.report import QuantiserReport, perplexity, report_of_codes
-from leaderboard.records.setting import RqVaeSpec, SemanticIdsSpec
+from leaderboard.records.specs import RqVaeSpec, SemanticIdsSpec
 from leaderboard.render.numbers import duration
 
 RQ_VAE = RqVaeSpec(

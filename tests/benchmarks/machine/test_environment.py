@@ -17,7 +17,7 @@ from benchmarks.machine.environment import (
     plain_environment,
     reset_peak_memory,
 )
-from leaderboard.records.record import Environment
+from leaderboard.records.parts import Environment
 
 ROOT = Path(__file__).resolve().parents[3]
 MB = 10**6

@@ -21,7 +21,8 @@ from benchmarks.tune.rule import (
     tuning_of,
 )
 from leaderboard.records.record import PROTOCOL_VERSION, cell_hash
-from leaderboard.records.setting import MethodParameters, Setting, TuningSpec
+from leaderboard.records.setting import MethodParameters, Setting
+from leaderboard.records.specs import TuningSpec
 from leaderboard.records.trial import Trial
 
 TUNING = {

@@ -18,7 +18,7 @@ from gti.model.diagnostics import (
     singular_values,
     stable_rank,
 )
-from leaderboard.records.record import Spectrum
+from leaderboard.records.parts import Spectrum
 
 VOCABULARY = [" cat", "cat", "Dog", "\ufffd", "42", "\n", " fish", "bird", "rain", "sun", "moon"]
 

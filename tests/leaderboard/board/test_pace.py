@@ -9,7 +9,8 @@ import pytest
 from benchmarks.perf.honest_records.by_hand import curve_by_hand
 from leaderboard.board.board import load_leaderboards
 from leaderboard.board.pace import pace_of
-from leaderboard.records.record import Cost, Record, read_record
+from leaderboard.records.parts import Cost
+from leaderboard.records.record import Record, read_record
 from leaderboard.render.board_tables import learning_note, learning_table, render
 from leaderboard.render.numbers import flops, score
 from leaderboard.render.sentences import pace_note

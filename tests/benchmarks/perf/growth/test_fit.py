@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.perf.growth_fit import (
+from benchmarks.perf.growth.fit import (
     Growth,
     Point,
     last_half,

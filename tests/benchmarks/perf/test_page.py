@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.perf.growth_axes import AXES
-from benchmarks.perf.growth_page import PageError, fill, measured_where
+from benchmarks.perf.growth.axes import AXES
+from benchmarks.perf.page import PageError, fill, measured_where
 
 PAGE = "# Page\n\n<!-- growth: beam -->\nold\n<!-- /growth: beam -->\n\nprose | stays\n"
 
@@ -40,8 +40,8 @@ def test_the_shipped_page_has_a_place_for_every_axis():
 
 def test_where_it_was_measured_names_commit_and_cores(monkeypatch):
     code = {"commit": "0123456789", "dirty": True}
-    monkeypatch.setattr("benchmarks.perf.growth_page.describe_code", lambda: code)
-    monkeypatch.setattr("benchmarks.perf.growth_page.processor_name", lambda: "Some CPU")
+    monkeypatch.setattr("benchmarks.perf.page.describe_code", lambda: code)
+    monkeypatch.setattr("benchmarks.perf.page.processor_name", lambda: "Some CPU")
     line = measured_where()
     assert "commit 0123456, files changed since; Some CPU" in line
     assert "\n" not in line

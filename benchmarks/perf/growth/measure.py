@@ -1,9 +1,9 @@
 """How the cost of each piece of a cell grows with the sizes that a setting chooses.
 
-`python -m benchmarks.perf.growth` measures every axis; `--axis items beam` these two; `--quick` the
-first three values of each, once. Prints, per axis, processor time and peak memory at each value,
-and the slopes on logarithmic scales beside the expected ones; `--page docs/cost_growth.md` puts
-them between that page's markers. One thread, `nano`, made-up data.
+`python -m benchmarks.perf.growth.measure` measures every axis; `--axis items beam` these two;
+`--quick` the first three values of each, once. Prints, per axis, processor time and peak memory at
+each value, and the slopes on logarithmic scales beside the expected ones; `--page
+docs/cost_growth.md` puts them between that page's markers. One thread, `nano`, made-up data.
 """
 
 import argparse
@@ -13,9 +13,9 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.perf.growth_axes import AXES, Axis, Piece
-from benchmarks.perf.growth_fit import Growth, Point, points_table, reasons, slopes_table
-from benchmarks.perf.growth_page import fill, measured_where
+from benchmarks.perf.growth.axes import AXES, Axis, Piece
+from benchmarks.perf.growth.fit import Growth, Point, points_table, reasons, slopes_table
+from benchmarks.perf.page import fill, measured_where
 from benchmarks.perf.timing import peak_tensor_bytes
 
 SECONDS = 0.5

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.perf.growth import ROUNDS, cpu_seconds, grow, peak_array_bytes
-from benchmarks.perf.growth_axes import AXES, Piece
-from benchmarks.perf.growth_pieces import Work, drawn_ids
+from benchmarks.perf.growth.axes import AXES, Piece
+from benchmarks.perf.growth.measure import ROUNDS, cpu_seconds, grow, peak_array_bytes
+from benchmarks.perf.growth.pieces import Work, drawn_ids
 
 
 def test_runs_end_with_the_rounds_or_with_the_time():
@@ -44,7 +44,7 @@ def test_a_piece_is_measured_per_unit_at_each_value():
 
 
 def test_the_memory_of_what_takes_too_long_is_not_asked_for(monkeypatch):
-    monkeypatch.setattr("benchmarks.perf.growth.LONGEST", -1.0)
+    monkeypatch.setattr("benchmarks.perf.growth.measure.LONGEST", -1.0)
     piece = Piece("sums", "number", lambda value: Work(lambda: None, 1, 1.0), "", 1.0)
     assert [point.peak for point in grow(piece, (1, 2), seconds=0.0).points] == [None, None]
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.perf import growth_pieces as pieces
 from benchmarks.perf.grown import WINDOW, Grown
-from benchmarks.perf.growth_pieces import BEAM, HISTORY, ITEMS, Work, drawn_ids, setup
+from benchmarks.perf.growth import pieces
+from benchmarks.perf.growth.pieces import BEAM, HISTORY, ITEMS, Work, drawn_ids, setup
 from gti.data.semantic_ids import SemanticIds
 from gti.search.decoding import Trie
 

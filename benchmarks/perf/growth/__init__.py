@@ -1,0 +1,1 @@
+"""How cost grows with items, users, beam and the like: measured, fitted, put into docs."""

@@ -1,0 +1,314 @@
+"""What a setting fixes, table by table: dataset, Semantic IDs, backbone, budgets, evaluation."""
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+Pin = Sha256 | Literal["unpinned"]
+"""What an input must hash to; "unpinned" where the setting's author has not had it at hand.
+
+A record names what it found in its own `inputs`, and one board takes no two kinds of them.
+"""
+
+
+class Frozen(BaseModel):
+    """Base of all specs: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DatasetSpec(Frozen):
+    """Which interactions and texts.
+
+    `sha256` is the dataset's content hash (see `gti.data.dataset`), so another version of the same
+    name is refused instead of silently scored.
+
+    `options`: what the dataset's card lets one choose (the item's unit, the k of a k-core);
+    `sample_users`: a stated sub-sample of the users, drawn by a hash of their ids.
+    """
+
+    name: str
+    options: dict[str, str | int | bool] | None = None
+    sample_users: Annotated[int, Field(ge=1)] | None = None
+    sha256: Pin
+    title_field: str
+    detail_fields: tuple[str, ...]
+    min_interactions: Annotated[int, Field(ge=3)]
+    max_history: Annotated[int, Field(ge=1)]
+    seen_items: Literal["keep", "remove"]
+
+
+class RqVaeSpec(Frozen):
+    """How an RQ-VAE is trained: an MLP into `code_dim` dimensions, quantised level by level.
+
+    `batch_size` 0 takes all items in every step; `diversity` weighs LETTER's term (0: off) over
+    `diversity_groups` groups of codes; `sinkhorn_epsilon` 0 leaves the last level as it falls.
+    """
+
+    hidden: tuple[Annotated[int, Field(ge=1)], ...]
+    code_dim: Annotated[int, Field(ge=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=0)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    commitment: Annotated[float, Field(ge=0)]
+    diversity: Annotated[float, Field(ge=0)]
+    diversity_groups: Annotated[int, Field(ge=1)]
+    sinkhorn_epsilon: Annotated[float, Field(ge=0)]
+    sinkhorn_iterations: Annotated[int, Field(ge=1)]
+
+
+class SemanticIdsSpec(Frozen):
+    """Which Semantic IDs; `seed` is the quantiser's own, apart from the seeds of training.
+
+    `pca_dim`: dimensions the embeddings are reduced to first; 0 takes them as they are. On raw
+    embeddings the later levels of residual k-means use their codes unevenly.
+    `encoder`: of the item texts; "none" for published indices that have none and so no codebooks.
+    `encoder_max_tokens`: longer texts are cut there; absent: at the encoder's own limit.
+    """
+
+    quantiser: Literal["residual_kmeans", "rq_vae", "published"]
+    encoder: str
+    pca_dim: Annotated[int, Field(ge=0)]
+    levels: Annotated[int, Field(ge=1, le=8)]
+    codes: Annotated[int, Field(ge=2)]
+    seed: int
+    sha256: Pin
+    encoder_max_tokens: Annotated[int, Field(ge=3)] | None = None
+    rq_vae: RqVaeSpec | None = None
+
+    @model_validator(mode="after")
+    def _table_of_the_quantiser(self) -> Self:
+        if (self.quantiser == "rq_vae") != (self.rq_vae is not None):
+            raise ValueError("quantiser 'rq_vae' and the table [semantic_ids.rq_vae] go together")
+        return self
+
+
+class LoraSpec(Frozen):
+    """Low-rank adapters on the backbone's projections; the embedding matrix trains in full."""
+
+    rank: Annotated[int, Field(ge=1)]
+    alpha: Annotated[float, Field(gt=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: tuple[str, ...]
+
+
+class BackboneSpec(Frozen):
+    """Which pretrained causal language model, in which dtype."""
+
+    name: str
+    dtype: Literal["float32", "bfloat16"]
+    lora: LoraSpec | None = None
+
+
+class PromptsSpec(Frozen):
+    """How text becomes tokens. The wordings themselves carry a hash in each record."""
+
+    style: Literal["sequence", "chat"]
+    window: Annotated[int, Field(ge=2, description="items per training window, style 'sequence'")]
+    max_text_tokens: Annotated[int, Field(ge=4)]
+
+
+class OptimizerSpec(Frozen):
+    """AdamW with linear warm-up and the named decay to zero."""
+
+    learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: Annotated[int, Field(ge=1)]
+    schedule: Literal["cosine", "linear", "constant"]
+    warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+
+
+class SftSpec(OptimizerSpec):
+    """Fine-tuning on the retrieval stream R; its budget is `passes` over R or a number of steps."""
+
+    passes: Annotated[float, Field(gt=0)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.passes is None) == (self.steps is None):
+            raise ValueError("give either passes or steps")
+        return self
+
+
+class ExtraSpec(Frozen):
+    """The extra budget A in nominal FLOPs, one for all methods that spend it.
+
+    Given as a share of R's FLOPs, or by what GTI's grounding costs at a published length: passes
+    over the pairs, or optimiser steps with only the new rows trainable. `free_steps`: further
+    steps with all weights free (paper §4.1), part of A.
+    """
+
+    share_of_sft: Annotated[float, Field(gt=0)] | None = None
+    grounding_passes: Annotated[float, Field(gt=0)] | None = None
+    grounding_steps: Annotated[int, Field(ge=1)] | None = None
+    free_steps: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        given = (self.share_of_sft, self.grounding_passes, self.grounding_steps)
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give one of share_of_sft, grounding_passes, grounding_steps")
+        if self.free_steps is not None and self.grounding_steps is None:
+            raise ValueError("free_steps goes with grounding_steps")
+        return self
+
+
+class AuxiliarySpec(Frozen):
+    """LC-Rec's alignment tasks beside R.
+
+    `mixture`: task family → its share of the examples (weights; their sum does not matter);
+    `pooling`: "token_mean" takes one mean over all answer tokens of a step, as LC-Rec does;
+    absent: the sum of two means, one of R's answer tokens and one of the alignment tasks';
+    `loss_weight`: of an alignment task's answer token, one of R's counting 1 (so 1.0 is LC-Rec's);
+    without pooling of the tasks' mean loss, beside R's, which has weight 1;
+    `every`: their examples come together beside every so many steps; absent: beside each.
+    """
+
+    mixture: dict[str, Annotated[float, Field(gt=0)]]
+    loss_weight: Annotated[float, Field(gt=0)]
+    pooling: Literal["token_mean"] | None = None
+    every: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.mixture:
+            raise ValueError("mixture names no task family")
+        return self
+
+
+class WarmColdNewSpec(Frozen):
+    """What the query rule "warm_cold_new" (`gti.data.warm_cold_new`) leaves open.
+
+    `shares`: of items that are warm, cold and new; `ways`: in which held-out queries ask;
+    `train_per_item`: training queries of each warm item; `held_out_per_item`: test queries of each
+    item and way, and as many for validation; `items`: a stated sample of the dataset's items, drawn
+    by a hash of their ids, which is then the whole catalogue (absent: all).
+    """
+
+    shares: tuple[Share, Share, Share]
+    ways: tuple[Literal["title", "detail"], ...]
+    train_per_item: Annotated[int, Field(ge=1)]
+    held_out_per_item: Annotated[int, Field(ge=1)]
+    items: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _shares_and_ways(self) -> Self:
+        if abs(math.fsum(self.shares) - 1) > 1e-9 or not self.shares[0]:
+            raise ValueError(
+                f"shares (warm, cold, new) must sum to 1, some items warm; found {[*self.shares]}"
+            )
+        if not self.ways or len(set(self.ways)) != len(self.ways):
+            raise ValueError(f"ways must be different, at least one; found {[*self.ways]}")
+        return self
+
+
+class QueriesSpec(Frozen):
+    """The retrieval track: queries made from item texts by a rule, graded relevance.
+
+    `sha256`: content hash of the queries that the rule makes; `per_item`: under "item_texts"
+    (`gti.data.item_texts`), known-item queries made from each item; `words`: words in a query at
+    most; `category_fields`: fields that items of grade 1 have in common, under "item_texts" also
+    those whose values make category queries, the main one first (none: no such); `gains`: what an
+    item of grade 1 (maybe) and one of grade 2 (good) are worth in NDCG.
+    """
+
+    rule: Literal["item_texts", "warm_cold_new"]
+    sha256: Pin
+    per_item: Annotated[int, Field(ge=3)] | None = None
+    words: Annotated[int, Field(ge=2)]
+    category_fields: tuple[str, ...]
+    gains: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    warm_cold_new: WarmColdNewSpec | None = None
+
+    @model_validator(mode="after")
+    def _good_is_worth_more(self) -> Self:
+        if not self.gains[0] < self.gains[1]:
+            raise ValueError("gains must rise with the grade")
+        return self
+
+    @model_validator(mode="after")
+    def _what_the_rule_needs(self) -> Self:
+        if (self.rule == "item_texts") != (self.per_item is not None):
+            raise ValueError("rule 'item_texts' and per_item go together")
+        if (self.rule == "warm_cold_new") != (self.warm_cold_new is not None):
+            raise ValueError(
+                "rule 'warm_cold_new' and the table [queries.warm_cold_new] go together"
+            )
+        return self
+
+    @property
+    def items(self) -> int | None:
+        """How many of the dataset's items are the catalogue; null: all."""
+        return None if self.warm_cold_new is None else self.warm_cold_new.items
+
+
+class TuningSpec(Frozen):
+    """The common rule of `gti-bench tune`: as many trials for one method as for any other.
+
+    Rates are drawn between the two bounds, evenly in their logarithm, along those axes that a
+    method has; validation only, at a seed that no board uses.
+    """
+
+    trials: Annotated[int, Field(ge=1)]
+    seed: int
+    sft_learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    grounding_learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    auxiliary_loss_weight: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+
+class DecodingSpec(Frozen):
+    """Trie-constrained beam search; the beam is never shrunk.
+
+    `method` "exact" scores every item instead and keeps the `beam` best of all; "beam", the
+    default, is held as null, so that settings from before there was a choice keep their hash.
+    """
+
+    beam: Annotated[int, Field(ge=1)]
+    method: Literal["exact"] | None = None
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _beam_is_the_default(cls, value: object) -> object:
+        return None if value == "beam" else value
+
+
+class EvaluationSpec(Frozen):
+    """When and on whom to score. The main score is `ndcg@10`.
+
+    `wordings`: prompts per user, the first so many wordings of the task; scores are means over
+    them. Style "sequence" has one.
+    """
+
+    cutoffs: tuple[Annotated[int, Field(ge=1)], ...]
+    wordings: Annotated[int, Field(ge=1)]
+    validation_users: Annotated[int, Field(ge=1, description="fixed sample scored in training")]
+    curve_points: Annotated[int, Field(ge=1, description="scored steps after step 0")]
+
+    @model_validator(mode="after")
+    def _cutoffs_rise_and_hold_ten(self) -> Self:
+        if list(self.cutoffs) != sorted(set(self.cutoffs)):
+            raise ValueError(f"cutoffs must rise, found {list(self.cutoffs)}")
+        if 10 not in self.cutoffs:
+            raise ValueError("cutoffs must hold 10: the main score is ndcg@10")
+        return self
