@@ -9,7 +9,7 @@ from transformers import Gemma3TextConfig, LlamaConfig, MistralConfig, Qwen3Conf
 from gti.model.capabilities import hidden_dependence, trying
 from gti.search.reading import why_not_layerwise
 from gti.train.packed_attention import can_pack
-from gti.train.shared_histories import why_not
+from gti.train.shared_histories import why_not_packed
 
 LONG = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
 
@@ -46,11 +46,15 @@ def test_what_sees_more_or_less_than_it_is_shown_is_named(config, reason):
 )
 def test_one_rule_decides_all_three_short_cuts(make_bench, name, value):
     model = make_bench("tied", "chat").model
-    assert (can_pack(model), why_not(model), why_not_layerwise(model)) == (True, None, None)
+    assert (can_pack(model), why_not_packed(model), why_not_layerwise(model)) == (True, None, None)
     setattr(model.config, name, value)
     reason = hidden_dependence(model.config)
     assert reason is not None
-    assert (can_pack(model), why_not(model), why_not_layerwise(model)) == (False, reason, reason)
+    assert (can_pack(model), why_not_packed(model), why_not_layerwise(model)) == (
+        False,
+        reason,
+        reason,
+    )
 
 
 def test_a_model_that_was_tried_is_left_as_it_was(make_bench):
