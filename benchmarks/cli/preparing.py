@@ -124,7 +124,7 @@ def _tell_tokenizer(setting: Setting, inputs: Inputs, say: Say, *, offline: bool
         reports["RQ-VAE" if spec.rq_vae else "residual k-means"] = report
     if spec.quantiser != "residual_kmeans":
         _, reports["residual k-means"] = residual_kmeans(
-            reduced, spec.levels, spec.codes, spec.seed, {}
+            reduced, spec.levels, spec.codes, spec.seed_at(0), {}
         )
     share = variance_kept(encoded, reduced) if spec.pca_dim else 1.0
     told = {name: of_all_variance(report, share) for name, report in reports.items() if report}

@@ -146,7 +146,7 @@ def compute_semantic_ids(
         return with_mean_residuals(published, embeddings, description), None
     if spec.rq_vae is not None:
         return train_rq_vae(embeddings, spec, spec.rq_vae, description)
-    return residual_kmeans(embeddings, spec.levels, spec.codes, spec.seed, description)
+    return residual_kmeans(embeddings, spec.levels, spec.codes, spec.seed_at(0), description)
 
 
 def item_embeddings(
@@ -174,7 +174,7 @@ def sids_file_name(setting: Setting) -> str:
     dataset = "-".join([setting.dataset.name, *(f"{key}_{value}" for key, value in options)])
     if (number := sampled_items(setting)) is not None:
         dataset += f"-{number}items"
-    return f"{dataset}-{spec.quantiser}-{shape}-seed{spec.seed}.npz"
+    return f"{dataset}-{spec.quantiser}-{shape}-seed{spec.seed_at(0)}.npz"
 
 
 def recipe(setting: Setting, dataset: Dataset) -> str:
@@ -198,7 +198,7 @@ def find_semantic_ids(setting: Setting, dataset: Dataset | None) -> tuple[Semant
     Raises:
         InputError: they are of another shape than the setting and its dataset.
     """
-    wanted = setting.semantic_ids.sha256
+    wanted = setting.semantic_ids.pin_at(0)
     pinned = wanted != "unpinned"
     # Nothing that could be cached says whether a published index is still the same.
     if not pinned and (dataset is None or setting.semantic_ids.quantiser == "published"):
@@ -239,7 +239,7 @@ def load_semantic_ids(
     there = find_semantic_ids(setting, dataset)
     if there is not None:
         return there[0]
-    wanted = setting.semantic_ids.sha256
+    wanted = setting.semantic_ids.pin_at(0)
     pinned = wanted != "unpinned"
     made, _ = compute_semantic_ids(setting, dataset, offline=offline, enter=enter)
     if pinned and made.sha256 != wanted:

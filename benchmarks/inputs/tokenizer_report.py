@@ -38,11 +38,11 @@ def train_rq_vae(
 
     device = choose_device("auto")
     ids, report, curves = rq_vae(
-        embeddings, spec.levels, spec.codes, settings, spec.seed, description, device=device
+        embeddings, spec.levels, spec.codes, settings, spec.seed_at(0), description, device=device
     )
     publish_file(cache_root() / "semantic_ids" / f"{ids.sha256}.npz", ids.to_bytes())
     content = {
-        "name": f"RQ-VAE {spec.levels} × {spec.codes}, seed {spec.seed}, on {device.type}",
+        "name": f"RQ-VAE {spec.levels} × {spec.codes}, seed {spec.seed_at(0)}, on {device.type}",
         "num_codes": spec.codes,
         "report": asdict(report),
         "curves": curves.as_json(),

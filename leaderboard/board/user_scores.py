@@ -11,6 +11,7 @@ import numpy.typing as npt
 from leaderboard.metrics.metrics import (
     families_of,
     is_defined,
+    is_loss,
     means_by_place,
     parse_metric,
     per_user,
@@ -89,7 +90,9 @@ def read_scores(
 def is_scored(setting: Setting, metric: str) -> bool:
     """Whether `setting` has the metric called `metric`."""
     family, cutoff = parse_metric(metric)
-    return cutoff in setting.evaluation.cutoffs and family in families_of(relevance_of(setting))
+    return is_loss(metric) or (
+        cutoff in setting.evaluation.cutoffs and family in families_of(relevance_of(setting))
+    )
 
 
 class ScoresReader:

@@ -154,6 +154,12 @@ class Groups:
             sums[group] = math.fsum(terms[start:end])
         return sums
 
+    def means_of_good(self, values: Floats) -> Floats:
+        """[groups] the mean of the rows' `values` [n] over each group's good items."""
+        kept = np.where(self.good, values, 0.0)[self.order]
+        sums = np.bincount(self.group, weights=kept, minlength=len(self))
+        return np.asarray(sums / np.array(self.num_good))
+
     def raw_recall(self, cutoff: int) -> Floats:
         """[groups] share of good items whose Semantic ID is hit: `num_better` < `cutoff`."""
         hits = self.ranks.in_beam & (self.ranks.num_better < cutoff) & self.good

@@ -23,14 +23,17 @@ from leaderboard.metrics.equal_rows import check_grades, equal_rows
 from leaderboard.metrics.graded import GRADED_FAMILIES, Groups, Relevance
 from leaderboard.metrics.positions import Floats, expected_worth
 from leaderboard.records.parts import Metrics
-from leaderboard.records.ranks import Ranks
+from leaderboard.records.ranks import LOSSES, Ranks
 from leaderboard.records.setting import Setting
 
 MAIN_METRIC = "ndcg@10"
+"""Of rank metrics the one that tables show first; a setting with primary contrasts names its own
+outcome."""
 
 
 FAMILIES = ("recall", "ndcg", "mrr")
 ALL_FAMILIES = tuple(dict.fromkeys((*FAMILIES, *GRADED_FAMILIES)))
+"""Of rank metrics, which have a cutoff."""
 
 
 def relevance_of(setting: Setting) -> Relevance | None:
@@ -43,17 +46,24 @@ def families_of(relevance: Relevance | None) -> tuple[str, ...]:
     return FAMILIES if relevance is None else GRADED_FAMILIES
 
 
+def is_loss(metric: str) -> bool:
+    """Whether `metric` is one of `LOSSES`, of which less is better."""
+    return metric in LOSSES
+
+
 def parse_metric(name: str) -> tuple[str, int]:
-    """Splits `ndcg@10` into ("ndcg", 10).
+    """Splits `ndcg@10` into ("ndcg", 10); losses have no cutoff: ("trie_nll", 0).
 
     Raises:
-        ValueError: not FAMILY@K with a known family and a positive K.
+        ValueError: neither a loss nor FAMILY@K with a known family and a positive K.
     """
+    if is_loss(name):
+        return name, 0
     family, _, cutoff = name.partition("@")
     if family not in ALL_FAMILIES or not cutoff.isdecimal() or int(cutoff) < 1:
         raise ValueError(
-            f"unknown metric {name!r}; metrics are {', '.join(ALL_FAMILIES)} at a cutoff:"
-            f" {MAIN_METRIC}"
+            f"unknown metric {name!r}; metrics are {', '.join(LOSSES)}, and"
+            f" {', '.join(ALL_FAMILIES)} at a cutoff: {MAIN_METRIC}"
         )
     return family, int(cutoff)
 
@@ -66,6 +76,8 @@ def row_values(ranks: Ranks, metric: str) -> Floats:
     """
     family, cutoff = parse_metric(metric)
     check_grades(ranks)
+    if is_loss(metric):
+        return losses_of(ranks, metric)
     return expected_worth(ranks, family, cutoff)
 
 
@@ -75,12 +87,22 @@ def mean(values: Floats) -> float | None:
 
 
 def metric_names(cutoffs: Sequence[int], relevance: Relevance | None = None) -> list[str]:
-    """The names of all metrics at `cutoffs`."""
+    """The names of all metrics: the losses, and the others at `cutoffs`."""
+    return [*LOSSES, *rank_metric_names(cutoffs, relevance)]
+
+
+def rank_metric_names(cutoffs: Sequence[int], relevance: Relevance | None = None) -> list[str]:
+    """The names of the rank metrics at `cutoffs`."""
     return [f"{family}@{cutoff}" for family in families_of(relevance) for cutoff in cutoffs]
 
 
 def is_defined(metric: str, beam: int | None) -> bool:
-    """Whether a beam of `beam` items shows `metric`; None means that all items were ranked."""
+    """Whether a beam of `beam` items shows `metric`; None means that all items were ranked.
+
+    Losses need no beam but a model: the rows of a reference, which has no beam either, have none.
+    """
+    if is_loss(metric):
+        return beam is not None
     return beam is None or parse_metric(metric)[1] <= beam
 
 
@@ -95,7 +117,33 @@ def metrics(
         beam: width of the beam that ranked the items; null `@k` for k > beam. None: no beam.
         relevance: how the retrieval track grades; None: next-item recommendation.
     """
-    names = metric_names(cutoffs, relevance)
+    return {**_losses(ranks, relevance), **_rank_metrics(ranks, cutoffs, beam, relevance)}
+
+
+def losses_of(ranks: Ranks, metric: str) -> Floats:
+    """[n] the loss called `metric` of each row; NaN where none was measured."""
+    values: Floats = getattr(ranks, metric)
+    return values
+
+
+def _losses(ranks: Ranks, relevance: Relevance | None) -> Metrics:
+    """Means of the losses over all rows, or over all queries and wordings; null where unmeasured.
+
+    A query's loss is the mean over its good items.
+    """
+    if not ranks.has_nll:
+        return dict.fromkeys(LOSSES)
+    if relevance is None:
+        return {name: mean(losses_of(ranks, name)) for name in LOSSES}
+    groups = Groups(ranks, relevance)
+    return {name: mean(groups.means_of_good(losses_of(ranks, name))) for name in LOSSES}
+
+
+def _rank_metrics(
+    ranks: Ranks, cutoffs: Sequence[int], beam: int | None, relevance: Relevance | None
+) -> Metrics:
+    """All rank metrics over all rows of `ranks`."""
+    names = rank_metric_names(cutoffs, relevance)
     if relevance is None:
         return _defined(
             names, equal_rows(ranks, [parse_metric(name) for name in names]).means(), beam
@@ -148,7 +196,12 @@ def per_user(
         names, values = ranks.user, row_values(ranks, metric)
     else:
         groups = Groups(ranks, relevance)
-        names, values = groups.names, groups.values(*parse_metric(metric))
+        names = groups.names
+        values = (
+            groups.means_of_good(losses_of(ranks, metric))
+            if is_loss(metric)
+            else groups.values(*parse_metric(metric))
+        )
     users, places = np.unique(names, return_inverse=True)
     return users, means_by_place(values, places, len(users))
 
@@ -195,6 +248,8 @@ def slice_masks(
         "popularity:unseen": popularity == 0,
         **_terciles(popularity, popularity > 0, thirds),
         **_terciles(ranks.history_length, everyone, lengths),
+        "transition:seen": ranks.transitions > 0,
+        "transition:unseen": ranks.transitions == 0,
     }
 
 
@@ -207,7 +262,9 @@ def slices(
     The cuts are terciles over the rows (`tercile_cuts`), the same for all methods of a setting,
     whose targets are the same: `popularity:tail`, `middle`, `head` among targets with a training
     interaction, `popularity:unseen` for those without; `history:short`, `medium`, `long`. Equal
-    values share a slice, so a slice may be small or empty (null metrics).
+    values share a slice, so a slice may be small or empty (null metrics). `transition:seen`: some
+    training history goes from the user's last item straight to the target, which counting finds
+    too; `transition:unseen`: none does.
 
     Retrieval track, where queries have no history and are good for many items: `queries:KIND`
     by what stands before the first stroke of the query's id (`item`, `category`).
@@ -216,7 +273,7 @@ def slices(
         per slice the metrics, and `rows` (their number), `from`, `to` (least and greatest
         popularity or length in it; relevant items per query on the retrieval track).
     """
-    names = metric_names(cutoffs, relevance)
+    names = rank_metric_names(cutoffs, relevance)
     whole = equal_rows(ranks, [parse_metric(name) for name in names]) if relevance is None else None
     result: dict[str, Metrics] = {}
     for name, mask in slice_masks(ranks, relevance).items():
@@ -225,8 +282,9 @@ def slices(
             "rows": float(mask.sum()),
             "from": float(values.min()) if len(values) else None,
             "to": float(values.max()) if len(values) else None,
+            **_losses(ranks.where(mask), relevance),
             **(
-                metrics(ranks.where(mask), cutoffs, beam, relevance)
+                _rank_metrics(ranks.where(mask), cutoffs, beam, relevance)
                 if whole is None
                 else _defined(names, whole.among(mask).means(), beam)
             ),
@@ -243,6 +301,8 @@ def _values_of_slice(
         return ranks.target_popularity[mask]
     if by == "history":
         return ranks.history_length[mask]
+    if by == "transition":
+        return ranks.transitions[mask]
     inside = ranks.where(mask)
     _, sizes = np.unique(inside.user, return_counts=True)
     per_query: npt.NDArray[np.integer[Any]] = sizes // len(np.unique(inside.wording))

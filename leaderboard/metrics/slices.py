@@ -20,6 +20,8 @@ NEXT_ITEM_SLICES = (
     "history:short",
     "history:medium",
     "history:long",
+    "transition:seen",
+    "transition:unseen",
 )
 QUERIES = "queries:"
 
@@ -78,4 +80,5 @@ def extent_of_slice(name: str, figures: Metrics) -> str:
     return {
         "popularity": f"{span} training interaction{plural} of the target",
         "history": f"{span} item{plural} of history",
+        "transition": f"{span} transition{plural} from the last item to the target in training",
     }.get(name.partition(":")[0], f"{span} relevant item{plural} per query")

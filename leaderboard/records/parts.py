@@ -8,7 +8,10 @@ Metrics = dict[str, float | None]
 
 
 class CurvePoint(Frozen):
-    """One point of the learning curve, on the fixed validation sample; `step` 0 is before SFT."""
+    """One point of the learning curve; `step` 0 is before SFT.
+
+    Rank metrics are of the fixed validation sample, `nll` and `trie_nll` of all of validation.
+    """
 
     step: int
     passes: float
@@ -97,6 +100,77 @@ class Spectrum(Frozen):
     rsa_spearman_per_level: tuple[float | None, ...]
     text_affinity: float | None
     nearest_words: dict[str, tuple[str, ...]]
+
+
+class PairNll(Frozen):
+    """Mean NLL per answer token, in nats, of pairs of text and Semantic ID, all in one direction.
+
+    Attributes:
+        share: "seen": of items whose pairs the stage trains on; "held_out": of those that the
+            setting holds out of all training.
+        pairs: how many; those of a fixed sample where there are many.
+        tokens: of their answers.
+        true: each text with its own item's Semantic ID.
+        permuted: each text with the Semantic ID of another item of the same share, by a permutation
+            that no stage trains on.
+        shown: each text with the Semantic ID that the stage showed beside it, which is another
+            item's where the method shuffles; null where nothing is shown (held out).
+    """
+
+    direction: Literal["text_to_sid", "sid_to_text"]
+    share: Literal["seen", "held_out"]
+    pairs: int
+    tokens: int
+    true: float
+    permuted: float
+    shown: float | None
+
+
+class Found(Frozen):
+    """How well items are found by a text.
+
+    Attributes:
+        asked: how many texts.
+        recall: expected recall@10 of each text's own item.
+        recall_shown: the same of the item whose Semantic ID was shown beside the text; null where
+            none was.
+        chance: recall@10 of a random ranking of all items.
+    """
+
+    asked: int
+    recall: float
+    recall_shown: float | None
+    chance: float
+
+
+class Treatment(Frozen):
+    """Did the stage before SFT do what it is named after? Measured between the two.
+
+    Attributes:
+        pairs: by direction and share.
+        found: items by their own title, of each share ("seen", "held_out"); where the setting's
+            queries know kinds of items, also those of validation queries, kind by kind ("warm",
+            "cold", "new").
+    """
+
+    pairs: tuple[PairNll, ...]
+    found: dict[str, Found]
+
+
+class Retention(Frozen):
+    """What the model still knows of plain English: bits per character of the project's own pages.
+
+    Attributes:
+        pages: sha256 of the pages.
+        characters: in them.
+        before: of the backbone before it got new tokens.
+        after: after SFT, under the grown vocabulary.
+    """
+
+    pages: Sha256
+    characters: int
+    before: float
+    after: float
 
 
 class Cost(Frozen):

@@ -33,11 +33,25 @@ SCHEMA = pa.schema(
         pa.field("num_tied", pa.int32()),
         pa.field("target_popularity", pa.int32()),
         pa.field("history_length", pa.int32()),
+        pa.field("transitions", pa.int32()),
+        pa.field("nll", pa.float64()),
+        pa.field("trie_nll", pa.float64()),
     ]
 )
-"""Columns of the file. Only `num_better` and `num_tied` may be null, and only together."""
+"""Columns of the file. `num_better` and `num_tied` may be null, together, row by row; `nll` and
+`trie_nll` are null, together, in all rows of a reference and in none of a cell."""
 
-COUNTS = ("wording", "grade", "num_better", "num_tied", "target_popularity", "history_length")
+COUNTS = (
+    "wording",
+    "grade",
+    "num_better",
+    "num_tied",
+    "target_popularity",
+    "history_length",
+    "transitions",
+)
+LOSSES = ("nll", "trie_nll")
+NULLABLE = (("num_better", "num_tied"), LOSSES)
 TextColumn = Literal["split", "user", "item"]
 TEXTS: tuple[TextColumn, ...] = ("split", "user", "item")
 
@@ -110,9 +124,15 @@ class Ranks:
         num_tied: [n] int32, other items with exactly the target's score; 0 where not `in_beam`.
         target_popularity: [n] int32, training interactions of the target.
         history_length: [n] int32, items of the user's history that the model could see.
+        transitions: [n] int32, how often training histories go from the last item of the user's
+            history straight to the target; default and on the retrieval track 0.
+        nll: [n] float64, NLL of the target's Semantic ID in nats, under the full vocabulary
+            (`gti.search.likelihood`); default NaN: not measured, as for references.
+        trie_nll: [n] float64, the same, normalised over what the trie allows; default NaN.
 
     Raises:
-        RanksError: arrays of unlike length, an unknown split, a negative count, a repeated row.
+        RanksError: arrays of unlike length, an unknown split, a negative count, a repeated row, an
+            NLL that is negative, infinite, or there for some rows alone.
     """
 
     split: npt.NDArray[np.str_]
@@ -125,6 +145,9 @@ class Ranks:
     num_tied: npt.NDArray[np.int32]
     target_popularity: npt.NDArray[np.int32]
     history_length: npt.NDArray[np.int32]
+    transitions: npt.NDArray[np.int32] = None  # type: ignore[assignment]
+    nll: npt.NDArray[np.float64] = None  # type: ignore[assignment]
+    trie_nll: npt.NDArray[np.float64] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         """Converts each array to its type and checks the table."""
@@ -132,6 +155,9 @@ class Ranks:
         object.__setattr__(self, "_coded", by_number)
         for name, dtype in _DTYPES.items():
             values = getattr(self, name)
+            if values is None:
+                empty = np.nan if name in LOSSES else 0
+                values = np.full(len(self.in_beam), empty)
             if isinstance(values, Coded):  # as `read_ranks` has them
                 by_number[name] = values
                 values = values.names[values.numbers]
@@ -142,6 +168,11 @@ class Ranks:
     def __len__(self) -> int:
         """The number of rows."""
         return len(self.user)
+
+    @property
+    def has_nll(self) -> bool:
+        """Whether the targets' NLL was measured."""
+        return bool(len(self)) and not np.isnan(self.nll).any()
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Ranks":
         """The rows at which `mask` [n] is true, in their order."""
@@ -181,6 +212,9 @@ _DTYPES: dict[str, Any] = {
     "num_tied": np.int32,
     "target_popularity": np.int32,
     "history_length": np.int32,
+    "transitions": np.int32,
+    "nll": np.float64,
+    "trie_nll": np.float64,
 }
 
 
@@ -210,6 +244,14 @@ def _problems(ranks: Ranks) -> Iterator[str]:
     outside = ~ranks.in_beam & ((ranks.num_better != 0) | (ranks.num_tied != 0))
     for row in np.flatnonzero(outside)[:1]:
         yield f"row {row}: a target outside the beam has counts; expected null"
+    unknown = [np.isnan(getattr(ranks, name)) for name in LOSSES]
+    if (unknown[0] != unknown[1]).any() or (unknown[0].any() and not unknown[0].all()):
+        row = int(np.flatnonzero(unknown[0] | unknown[1])[0])
+        yield f"row {row}: nll or trie_nll is missing where others are there; expected all or none"
+    for name in LOSSES:
+        values = getattr(ranks, name)
+        for row in np.flatnonzero((values < 0) | np.isinf(values))[:1]:
+            yield f"row {row}, column {name}: found {values[row]}, expected a finite NLL, 0 or more"
     keys = combined(*(ranks.coded(name).numbers for name in TEXTS), ranks.wording)
     in_order = np.sort(keys)
     if (in_order[1:] == in_order[:-1]).any():
@@ -231,7 +273,9 @@ def ranks_bytes(ranks: Ranks) -> bytes:
     columns = []
     for field in SCHEMA:
         values = getattr(ranks, field.name)
-        mask = ~ranks.in_beam if field.name in ("num_better", "num_tied") else None
+        mask = ~ranks.in_beam if field.name in NULLABLE[0] else None
+        if field.name in LOSSES:
+            mask = np.isnan(values)
         values = values.tolist() if pa.types.is_string(field.type) else values
         columns.append(pa.array(values, type=field.type, mask=mask))
     buffer = io.BytesIO()
@@ -280,7 +324,8 @@ def read_ranks(path: Path) -> Ranks:
         if pa.types.is_string(field.type):
             columns[field.name] = _texts(column)
         else:
-            columns[field.name] = column.fill_null(0).to_numpy()
+            empty = np.nan if field.name in LOSSES else 0
+            columns[field.name] = column.fill_null(empty).to_numpy()
     try:
         return Ranks(**columns)
     except RanksError as error:
@@ -309,7 +354,7 @@ def _check_schema(path: Path, table: pa.Table) -> None:
             raise RanksError(
                 f"{path}, column {field.name}: found type {found}, expected {field.type}"
             )
-        if column.null_count and field.name not in ("num_better", "num_tied"):
+        if column.null_count and not any(field.name in pair for pair in NULLABLE):
             raise RanksError(
                 f"{path}, column {field.name}: {column.null_count} null, expected none"
             )

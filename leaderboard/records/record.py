@@ -32,15 +32,17 @@ from leaderboard.records.parts import (
     Manifest,
     Metrics,
     ReferenceFit,
+    Retention,
     SidAccounting,
     Spectrum,
     StageProof,
+    Treatment,
 )
 from leaderboard.records.setting import MethodParameters, Setting
 from leaderboard.records.specs import Frozen, Name, Sha256
 
-SCHEMA_VERSION = 1
-PROTOCOL_VERSION = "1"
+SCHEMA_VERSION = 2
+PROTOCOL_VERSION = "2"
 """Version of split, prompts, beam and metric definitions; scores of two protocols never mix."""
 
 
@@ -61,7 +63,13 @@ class MethodCard(Frozen):
     settings: dict[str, bool | int | float | str] | None = None
     """Of a reference that another library computed, by the library's names; null for the rest."""
     facts: MethodFacts | None = None
-    """Null for references, and in records from before it was kept."""
+    """Null for references alone."""
+
+    @model_validator(mode="after")
+    def _facts_of_methods(self) -> Self:
+        if (self.group == "reference") != (self.facts is None):
+            raise ValueError("methods have facts, references have none")
+        return self
 
     @model_validator(mode="after")
     def _check_contrasts(self) -> Self:
@@ -72,12 +80,16 @@ class MethodCard(Frozen):
 
     @property
     def hash(self) -> str:
-        """sha256 of what can change a number: key, version, own parameters, and settings if any."""
-        content = {
+        """sha256 of what can change a number: all but the words and the looks of the method."""
+        content: dict[str, Any] = {
             "key": self.key,
             "version": self.version,
+            "group": self.group,
+            "spends": dict(sorted(self.spends.items())),
             "parameters": self.parameters.model_dump(mode="json"),
         }
+        if self.facts is not None:
+            content["stages"] = [*self.facts.stages, *self.facts.directions]
         if self.settings is not None:
             content["settings"] = self.settings
         return digest_of(content)
@@ -104,6 +116,8 @@ class Record(Frozen):
     manifest: Manifest | None
     proofs: tuple[StageProof, ...]
     diagnostics: dict[str, Spectrum]
+    treatment: Treatment | None = None
+    retention: Retention | None = None
     cost: dict[str, Cost]
     budget: Budget | None
     fits: tuple[ReferenceFit, ...] | None = None
@@ -168,13 +182,14 @@ def parse_record(content: dict[str, Any], source: str) -> Record:
     """Checks `content` against the schema; `source` names it in errors.
 
     Raises:
-        RecordError: a newer schema, or a field that is missing, unknown or of the wrong type.
+        RecordError: another schema, or a field that is missing, unknown or of the wrong type.
     """
     version = content.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        way_out = "update gti-bench" if newer else "run the cell again"
         raise RecordError(
-            f"{source}: schema version {version} is newer than this code's {SCHEMA_VERSION};"
-            " update gti-bench"
+            f"{source}: schema version {version}, this code reads {SCHEMA_VERSION}; {way_out}"
         )
     try:
         return Record.model_validate(content)

@@ -25,8 +25,9 @@ from leaderboard.records.specs import (
     EvaluationSpec,
     ExtraSpec,
     Frozen,
+    GroundingSpec,
     Name,
-    OptimizerSpec,
+    PrimarySpec,
     PromptsSpec,
     QueriesSpec,
     SemanticIdsSpec,
@@ -48,12 +49,13 @@ class Setting(Frozen):
     prompts: PromptsSpec
     sft: SftSpec
     extra: ExtraSpec
-    grounding: OptimizerSpec
+    grounding: GroundingSpec
     auxiliary: AuxiliarySpec
     decoding: DecodingSpec
     evaluation: EvaluationSpec
     queries: QueriesSpec | None = None
     tuning: TuningSpec | None = None
+    primary: PrimarySpec | None = None
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:
@@ -79,6 +81,17 @@ class Setting(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _primary_outcome_is_scored(self) -> Self:
+        if self.primary is not None and "@" in self.primary.outcome:
+            cutoff = int(self.primary.outcome.partition("@")[2])
+            if cutoff not in self.evaluation.cutoffs or cutoff > self.decoding.beam:
+                raise ValueError(
+                    f"primary.outcome {self.primary.outcome} is not scored: cutoffs are"
+                    f" {[*self.evaluation.cutoffs]}, the beam {self.decoding.beam}"
+                )
+        return self
+
     @property
     def asks(self) -> Literal["users", "queries"]:
         """Who is scored: users of next-item recommendation, or queries of the retrieval track."""
@@ -86,12 +99,14 @@ class Setting(Frozen):
 
     @property
     def hash(self) -> str:
-        """sha256 of what can change a number: all fields but prose, seeds and how rates were found.
+        """sha256 of what can change a number or what is said of it: all but prose and seeds.
 
-        Fields that are null are left out, so that an option added later, which a setting does not
-        use, leaves its records valid.
+        The number of seeds may grow while a board is run, and with them the draws of Semantic IDs,
+        which the quantiser's own fields decide and `verify` compares with each record's. Fields
+        that are null are left out, so that an option added later, which a setting does not use,
+        leaves its records valid.
         """
-        left_out = {"summary", "seeds", "evidence", "tuning"}
+        left_out: Any = {"summary": True, "seeds": True, "semantic_ids": {"draws"}}
         return digest_of(self.model_dump(mode="json", exclude=left_out, exclude_none=True))
 
 
@@ -108,6 +123,16 @@ class SettingFile(Frozen):
 
     setting: Setting
     methods: dict[str, MethodParameters]
+
+    @model_validator(mode="after")
+    def _one_rate_is_one(self) -> Self:
+        own = [key for key, table in self.methods.items() if table.sft_learning_rate is not None]
+        if self.setting.sft.rates == "shared" and own:
+            raise ValueError(
+                f'[method.{own[0]}] has an SFT rate of its own, but sft.rates = "shared": take it'
+                ' out, or say "own"'
+            )
+        return self
 
     def parameters(self, method: str) -> MethodParameters:
         """The own parameters of `method` (all null where the file has no table for it)."""

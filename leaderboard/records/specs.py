@@ -76,8 +76,11 @@ class RqVaeSpec(Frozen):
 
 
 class SemanticIdsSpec(Frozen):
-    """Which Semantic IDs; `seed` is the quantiser's own, apart from the seeds of training.
+    """Which Semantic IDs.
 
+    `seed`: the quantiser's; "cell": seed s of training uses draw s, so that the variance over seeds
+    holds the tokenizer's too. `sha256`: what the one draw must hash to; `draws`: seed → the same of
+    its own draw, under seed "cell", where a seed that is not in it is drawn unpinned.
     `pca_dim`: dimensions the embeddings are reduced to first; 0 takes them as they are. On raw
     embeddings the later levels of residual k-means use their codes unevenly.
     `encoder`: of the item texts; "none" for published indices that have none and so no codebooks.
@@ -89,8 +92,9 @@ class SemanticIdsSpec(Frozen):
     pca_dim: Annotated[int, Field(ge=0)]
     levels: Annotated[int, Field(ge=1, le=8)]
     codes: Annotated[int, Field(ge=2)]
-    seed: int
-    sha256: Pin
+    seed: int | Literal["cell"]
+    sha256: Pin | None = None
+    draws: dict[Annotated[str, Field(pattern=r"^(0|[1-9][0-9]*)$")], Sha256] | None = None
     encoder_max_tokens: Annotated[int, Field(ge=3)] | None = None
     rq_vae: RqVaeSpec | None = None
 
@@ -99,6 +103,27 @@ class SemanticIdsSpec(Frozen):
         if (self.quantiser == "rq_vae") != (self.rq_vae is not None):
             raise ValueError("quantiser 'rq_vae' and the table [semantic_ids.rq_vae] go together")
         return self
+
+    @model_validator(mode="after")
+    def _pins_of_the_seed(self) -> Self:
+        if self.seed == "cell" and self.quantiser == "published":
+            raise ValueError("published indices are one draw: give seed a number")
+        if (self.seed == "cell") != (self.draws is not None):
+            raise ValueError("seed 'cell' and the table [semantic_ids.draws] go together")
+        if (self.seed == "cell") == (self.sha256 is not None):
+            raise ValueError("sha256 pins the draw of one seed; under seed 'cell' draws does")
+        return self
+
+    def seed_at(self, seed: int) -> int:
+        """The quantiser's seed in a cell of `seed`."""
+        return seed if self.seed == "cell" else self.seed
+
+    def pin_at(self, seed: int) -> str:
+        """What the Semantic IDs of a cell of `seed` must hash to, or "unpinned"."""
+        if self.draws is None:
+            assert self.sha256 is not None  # the spec holds one of the two
+            return self.sha256
+        return self.draws.get(str(seed), "unpinned")
 
 
 class LoraSpec(Frozen):
@@ -139,7 +164,12 @@ class OptimizerSpec(Frozen):
 
 
 class SftSpec(OptimizerSpec):
-    """Fine-tuning on the retrieval stream R; its budget is `passes` over R or a number of steps."""
+    """Fine-tuning on the retrieval stream R; its budget is `passes` over R or a number of steps.
+
+    `rates`: "shared": one learning rate for all methods; "own": a method may have one of its own.
+    """
+
+    rates: Literal["shared", "own"]
 
     passes: Annotated[float, Field(gt=0)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
@@ -149,6 +179,16 @@ class SftSpec(OptimizerSpec):
         if (self.passes is None) == (self.steps is None):
             raise ValueError("give either passes or steps")
         return self
+
+
+class GroundingSpec(OptimizerSpec):
+    """The stage before SFT, with the new rows alone trainable.
+
+    `held_out_share`: of the items, drawn by a hash of their ids, whose texts no method is shown;
+    their pairs tell what grounding carries over, and which rate does it best. 0: none.
+    """
+
+    held_out_share: Annotated[float, Field(ge=0, le=0.5)]
 
 
 class ExtraSpec(Frozen):
@@ -311,4 +351,49 @@ class EvaluationSpec(Frozen):
             raise ValueError(f"cutoffs must rise, found {list(self.cutoffs)}")
         if 10 not in self.cutoffs:
             raise ValueError("cutoffs must hold 10: the main score is ndcg@10")
+        return self
+
+
+Outcome = Annotated[
+    str,
+    Field(pattern=r"^(nll|trie_nll|(recall|ndcg|mrr|precision_good|precision_any)@[1-9][0-9]*)$"),
+]
+
+
+class PrimaryContrastSpec(Frozen):
+    """One declared contrast: the claim that `a` does better than `b` by the outcome.
+
+    `on`: slices of the test split whose users (queries) alone count, together; none: all of them.
+    """
+
+    a: Name
+    b: Name
+    on: tuple[str, ...] = ()
+    claim: Annotated[str, Field(pattern=r"^[^|\n]+$")]
+
+    @model_validator(mode="after")
+    def _two_methods(self) -> Self:
+        if self.a == self.b:
+            raise ValueError(f"a contrast needs two methods, found {self.a} twice")
+        return self
+
+
+class PrimarySpec(Frozen):
+    """What the setting is to decide, declared before its seeds run.
+
+    `outcome`: the metric; `margin`: differences up to it are as good as none, in its units;
+    `rule`: "fixed order" tests one contrast after the other, each at the whole level, until one is
+    not shown; "holm" corrects over all of them. Everything else on a board stands behind them.
+    """
+
+    outcome: Outcome
+    margin: Annotated[float, Field(gt=0)]
+    rule: Literal["fixed order", "holm"]
+    contrasts: Annotated[tuple[PrimaryContrastSpec, ...], Field(min_length=1, max_length=4)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        named = [(frozenset((each.a, each.b)), frozenset(each.on)) for each in self.contrasts]
+        if len(set(named)) != len(named):
+            raise ValueError("a contrast is declared twice")
         return self

@@ -28,7 +28,7 @@ from leaderboard.records.record import (
 from leaderboard.records.setting import Setting
 from leaderboard.records.specs import Frozen, Sha256
 
-TRIAL_SCHEMA_VERSION = 1
+TRIAL_SCHEMA_VERSION = 2
 
 
 class Trial(Frozen):

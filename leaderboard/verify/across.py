@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from leaderboard.records.canonical import canonical_json
 from leaderboard.records.facts import MethodFacts
-from leaderboard.records.known_methods import facts_of, first_rows_of
+from leaderboard.records.known_methods import first_rows_of
 from leaderboard.records.ranks import TEXTS, Ranks, combined
 from leaderboard.records.record import MethodCard, Record
 from leaderboard.records.shipped import Shipped
@@ -155,7 +155,7 @@ def compare_records(checked: Sequence[Statement], findings: list[Finding]) -> No
         place = (statement.setting_hash, statement.method.key)
         known = methods.setdefault(place, statement.method_hash)
         report.equal("method_hash (within the setting)", statement.method_hash, known)
-        if (facts := facts_of(statement.method)) is not None:
+        if (facts := statement.method.facts) is not None:
             other = claimed.setdefault(place, facts)
             for name in CHECKED:
                 field = f"method.facts.{name} (within the setting)"

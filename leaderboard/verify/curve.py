@@ -4,7 +4,6 @@ import math
 from collections import Counter
 
 from leaderboard.metrics.metrics import metric_names, relevance_of
-from leaderboard.records.known_methods import facts_of
 from leaderboard.records.parts import CurvePoint
 from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
@@ -112,7 +111,7 @@ def _check_examples(
     possible = longer or not batches or any(_fits(count, steps, k, size) for k in short)
     if not possible or not steps <= count <= steps * size:
         report.error(task, count, wanted)
-    counts, facts = examples_of(record), facts_of(record.method)
+    counts, facts = examples_of(record), record.method.facts
     least = sum(
         cost.steps or 0 for stage, cost in record.cost.items() if stage.startswith("grounding")
     )
@@ -136,7 +135,7 @@ def check_tasks(report: Report, record: Record) -> None:
     for task, count in record.tasks.items():
         if count <= 0:
             report.error(f"tasks.{task}", count, "1 or more")
-    facts = facts_of(record.method)
+    facts = record.method.facts
     trained = facts.directions if facts is not None else ()
     wrong = {task for other in TASKS if trained and other not in trained for task in TASKS[other]}
     for task in sorted(wrong & record.tasks.keys()):

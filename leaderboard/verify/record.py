@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from leaderboard.records.known_methods import facts_of, shipped_facts
 from leaderboard.records.record import PROTOCOL_VERSION, SCHEMA_VERSION, Record, cell_hash
 from leaderboard.verify.findings import Report
 
@@ -25,18 +24,6 @@ def check_identity(report: Report, record: Record, path: Path) -> None:
     report.equal("kind", record.kind, "reference" if is_reference else "cell")
 
 
-def check_facts(report: Report, record: Record) -> None:
-    """A shipped method's card says what the method says as it is shipped."""
-    shipped = shipped_facts().get(record.method.key)
-    if shipped is None or record.method.facts is None:
-        return
-    found, expected = (each.model_dump() for each in (record.method.facts, shipped))
-    for name in found:
-        if found[name] != expected[name]:
-            tell = report.error if name in CHECKED else report.warn
-            tell(f"method.facts.{name}", found[name], expected[name])
-
-
 def check_inputs(report: Report, record: Record) -> None:
     """The inputs are those the setting names; where it pins none, there are some."""
     pinned = record.setting.dataset.sha256
@@ -50,7 +37,7 @@ def check_inputs(report: Report, record: Record) -> None:
     elif record.inputs.queries is None:
         report.error("inputs.queries", None, "a sha256")
     if record.kind == "cell":
-        pinned = record.setting.semantic_ids.sha256
+        pinned = record.setting.semantic_ids.pin_at(record.seed)
         if pinned != "unpinned":
             report.equal("inputs.semantic_ids", record.inputs.semantic_ids, pinned)
         for name in ("semantic_ids", "backbone", "tokenizer", "prompts"):
@@ -139,7 +126,7 @@ def check_proofs(report: Report, record: Record) -> None:
                 report.error(f"{place}.new_rows_sha256", proof.new_rows_sha256, expected)
     stages = [proof.stage for proof in record.proofs]
     report.equal("proofs (stages)", len(set(stages)), len(stages))
-    facts = facts_of(record.method)
+    facts = record.method.facts
     if facts is not None:
         report.equal("proofs (stages)", stages, [*facts.stages, "sft"])
     elif "before" in record.method.spends and stages == ["sft"]:

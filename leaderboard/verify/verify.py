@@ -41,7 +41,6 @@ from leaderboard.verify.plausible import (
 )
 from leaderboard.verify.record import (
     check_accounting,
-    check_facts,
     check_identity,
     check_inputs,
     check_parts,
@@ -201,7 +200,6 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None
         report.error("(schema)", str(error).removeprefix(f"{path}: "), "the record's schema")
         return None, None
     check_identity(report, record, path.resolve())
-    check_facts(report, record)
     check_inputs(report, record)
     check_code(report, record)
     check_parts(report, record)

@@ -88,9 +88,9 @@ def curve_by_hand(
 
 
 def card_by_hand(key: str, **facts: Any) -> MethodCard:
-    """The card of a method that claims nothing but `facts`; without any it has none."""
+    """The card of a method that claims nothing but `facts`."""
     nothing = {"first_rows": None, "stages": (), "directions": (), "look": None, "contrasts": ()}
-    own = MethodFacts.model_validate({**nothing, "order": 100, **facts}) if facts else None
+    own = MethodFacts.model_validate({**nothing, "order": 100, **facts})
     return MethodCard(
         key=key,
         summary="",

@@ -125,9 +125,9 @@ def setting_of(shape: Shape = USUAL, **changes: Any) -> Setting:
         },
         "backbone": {"name": "toy", "dtype": "float32"},
         "prompts": {"style": "sequence", "window": 10, "max_text_tokens": 16},
-        "sft": {**OPTIMIZER, "passes": 1.0},
+        "sft": {**OPTIMIZER, "rates": "own", "passes": 1.0},
         "extra": {"share_of_sft": 0.25},
-        "grounding": OPTIMIZER,
+        "grounding": {**OPTIMIZER, "held_out_share": 0.1},
         "auxiliary": {"mixture": {"item2index": 1.0}, "loss_weight": 1.0},
         "decoding": {"beam": 20},
         "evaluation": {

@@ -14,6 +14,7 @@ from benchmarks.perf.honest_records.cell import cell_parts
 from benchmarks.perf.honest_records.ranks import figures_of, ranks_of, targets_of
 from benchmarks.perf.honest_records.settings import USUAL, Shape, setting_of
 from benchmarks.perf.honest_records.sketches import SKETCHES, Sketch
+from leaderboard.records.facts import MethodFacts
 from leaderboard.records.ranks import write_ranks
 from leaderboard.records.record import (
     PROTOCOL_VERSION,
@@ -146,5 +147,22 @@ def _card(method: str, sketch: Sketch, changes: Mapping[str, Any]) -> MethodCard
         "group": "reference" if sketch.reference else "core",
         "spends": sketch.spends,
         "parameters": MethodParameters(),
+        "facts": None if sketch.reference else _facts(method, sketch),
     }
     return MethodCard.model_validate({**usual, **changes})
+
+
+def _facts(method: str, sketch: Sketch) -> MethodFacts:
+    """What a shipped method says of itself; of any other that it has the stages of `sketch`."""
+    from baselines.registry import methods
+    from benchmarks.cell.identity import method_facts
+
+    known = methods()
+    if method in known:
+        return method_facts(known[method])
+    return MethodFacts.model_validate(
+        {
+            **{"first_rows": None, "stages": sketch.stages[1:-1], "directions": ()},
+            **{"order": 100, "look": None, "contrasts": ()},
+        }
+    )
