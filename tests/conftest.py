@@ -50,6 +50,7 @@ window = 10
 max_text_tokens = 16
 
 [sft]
+rates = "own"
 passes = 1.0
 learning_rate = 3e-3
 batch_size = 8
@@ -63,6 +64,7 @@ clip_norm = 1.0
 share_of_sft = 0.5
 
 [grounding]
+held_out_share = 0.1
 learning_rate = 1e-2
 batch_size = 16
 schedule = "cosine"

@@ -154,7 +154,7 @@ def finetune(cell: InitializedCell) -> TrainedCell:
             numpy_stream(spec.seed, "auxiliary-wording"),
         )
         budget = prepared.budget.extra.flops * spec.method.spends["beside"]
-        steps = beside(batches, tasks, prepared.shape, budget, auxiliary.every or 1)
+        steps = beside(batches, tasks, prepared.shape, budget, auxiliary.every)
     stage = TrainingStage(cell, "sft")
     curve = LearningCurve(stage, len(steps))
     done = stage.train(

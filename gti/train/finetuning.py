@@ -30,7 +30,7 @@ from gti.train.training import (
     step_optimizer,
 )
 
-Pooling = Literal["token_mean"] | None
+Pooling = Literal["token_mean", "two_means"]
 
 
 @dataclass(frozen=True)
@@ -168,15 +168,15 @@ def weighted_parts(
     Let r be the mean NLL over the n retrieval targets, a that over the m auxiliary ones, and w the
     `auxiliary_weight`. The loss is
 
-    - r + w × a where `pooling` is null: a target weighs the more, the fewer stand in its batch;
     - (n × r + w × m × a) / (n + w × m) for "token_mean": one mean over all targets of the mixed
-      batch, where an auxiliary target counts w times. At w = 1 it is the loss that LC-Rec trains.
+      batch, where an auxiliary target counts w times. At w = 1 it is the loss that LC-Rec trains;
+    - r + w × a for "two_means": a target weighs the more, the fewer stand in its batch.
 
     A step with nothing beside it has the loss r.
     """
     if not step.auxiliary:
         return [(step.retrieval, 1.0)]
-    if pooling is None:
+    if pooling == "two_means":
         return [(step.retrieval, 1.0), (step.auxiliary, auxiliary_weight)]
     retrieval = sum(example.num_targets for example in step.retrieval)
     auxiliary = auxiliary_weight * sum(example.num_targets for example in step.auxiliary)
@@ -215,7 +215,7 @@ def finetune(
     *,
     seed: int,
     auxiliary_weight: float = 1.0,
-    pooling: Pooling = None,
+    pooling: Pooling = "token_mean",
     max_tokens: int = 8192,
     dtype: str = "float32",
     share_prefixes: bool = True,

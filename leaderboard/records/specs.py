@@ -219,16 +219,16 @@ class AuxiliarySpec(Frozen):
 
     `mixture`: task family → its share of the examples (weights; their sum does not matter);
     `pooling`: "token_mean" takes one mean over all answer tokens of a step, as LC-Rec does;
-    absent: the sum of two means, one of R's answer tokens and one of the alignment tasks';
+    "two_means" adds up two, one of R's answer tokens and one of the alignment tasks';
     `loss_weight`: of an alignment task's answer token, one of R's counting 1 (so 1.0 is LC-Rec's);
-    without pooling of the tasks' mean loss, beside R's, which has weight 1;
-    `every`: their examples come together beside every so many steps; absent: beside each.
+    under "two_means" of the tasks' mean loss, R's counting 1;
+    `every`: their examples come together beside every so many steps.
     """
 
     mixture: dict[str, Annotated[float, Field(gt=0)]]
     loss_weight: Annotated[float, Field(gt=0)]
-    pooling: Literal["token_mean"] | None = None
-    every: Annotated[int, Field(ge=1)] | None = None
+    pooling: Literal["token_mean", "two_means"]
+    every: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:

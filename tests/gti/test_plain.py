@@ -110,7 +110,7 @@ def test_plain_grounding_refuses_the_decay_that_would_move_text_rows(make_bench)
         plain_ground(bench.model, bench.vocabulary, pairs_of(bench), settings)
 
 
-@pytest.mark.parametrize("pooling", [None, "token_mean"])
+@pytest.mark.parametrize("pooling", ["two_means", "token_mean"])
 @pytest.mark.parametrize("kind", ["tied", "qwen3"])
 def test_fine_tuning_ends_at_the_same_weights(make_bench, kind, pooling):
     style = "chat" if kind == "qwen3" else "sequence"

@@ -83,6 +83,7 @@ OPTIMIZER: dict[str, Any] = {
     "weight_decay": 0.0,
     "betas": (0.9, 0.95),
 }
+POOLED: dict[str, Any] = {"pooling": "token_mean", "every": 2}
 DATASET: dict[str, Any] = {
     "name": "toy",
     "sha256": digest_of("dataset"),
@@ -128,7 +129,7 @@ def setting_of(shape: Shape = USUAL, **changes: Any) -> Setting:
         "sft": {**OPTIMIZER, "rates": "own", "passes": 1.0},
         "extra": {"share_of_sft": 0.25},
         "grounding": {**OPTIMIZER, "held_out_share": 0.1},
-        "auxiliary": {"mixture": {"item2index": 1.0}, "loss_weight": 1.0},
+        "auxiliary": {"mixture": {"item2index": 1.0}, "loss_weight": 1.0, **POOLED},
         "decoding": {"beam": 20},
         "evaluation": {
             "cutoffs": (1, 5, 10, 20),

@@ -9,11 +9,12 @@ from benchmarks.cell.train import finetune, initialize
 from gti.train.training import StageReport
 
 TOKEN_MEAN = 'loss_weight = 1.0\npooling = "token_mean"\nevery = 2\n'
+TWO_MEANS = 'loss_weight = 1.0\npooling = "two_means"\nevery = 1\n'
 
 
 @pytest.mark.parametrize(
     ("options", "pooling", "every"),
-    [(TOKEN_MEAN, "token_mean", 2), ("loss_weight = 1.0\n", None, 1)],
+    [(TOKEN_MEAN, "token_mean", 2), (TWO_MEANS, "two_means", 1)],
     ids=["token mean", "two means"],
 )
 def test_alignment_tasks_are_pooled_and_gathered_as_the_setting_says(

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks.perf.honest_records.settings import OPTIMIZER, QUERIES, USUAL, Shape, setting_of
+from benchmarks.perf.honest_records.settings import (
+    OPTIMIZER,
+    POOLED,
+    QUERIES,
+    USUAL,
+    Shape,
+    setting_of,
+)
 from benchmarks.perf.honest_records.sketches import SKETCHES, Sketch
 from benchmarks.perf.honest_records.writer import RecordWriter
 from gti.data.semantic_ids import SemanticIds
@@ -18,7 +25,13 @@ CHANGES: list[dict[str, Any]] = [
     {},
     {"sft": {**OPTIMIZER, "passes": 2.5}, "extra": {"share_of_sft": 0.6}},
     {"sft": {**OPTIMIZER, "steps": 33}, "evaluation": EVALUATION, "decoding": {"beam": 30}},
-    {"auxiliary": {"mixture": {"item2index": 1.0, "fusionseqrec": 2.0}, "loss_weight": 1.0}},
+    {
+        "auxiliary": {
+            "mixture": {"item2index": 1.0, "fusionseqrec": 2.0},
+            "loss_weight": 1.0,
+            **POOLED,
+        }
+    },
 ]
 
 

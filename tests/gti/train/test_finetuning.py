@@ -250,7 +250,7 @@ def test_token_mean_trains_on_the_mean_over_the_mixed_batch(make_bench, exact, w
 def test_a_step_with_nothing_beside_it_has_its_own_mean_for_a_loss(make_bench):
     bench = make_bench()
     step = stream(bench)[0]
-    for pooling in (None, "token_mean"):
+    for pooling in ("two_means", "token_mean"):
         assert weighted_parts(step, 0.4, pooling) == [(step.retrieval, 1.0)]
 
 
@@ -261,7 +261,7 @@ def test_a_token_beside_many_counts_no_more_than_they_do(make_bench):
     few = sum(len(e.targets) for e in auxiliary)
     parts = weighted_parts(Step(retrieval, auxiliary), 1.0, "token_mean")
     assert [weight for _, weight in parts] == [many / (many + few), few / (many + few)]
-    parts = weighted_parts(Step(retrieval, auxiliary), 0.5, None)
+    parts = weighted_parts(Step(retrieval, auxiliary), 0.5, "two_means")
     assert [weight for _, weight in parts] == [1.0, 0.5]
 
 
