@@ -128,7 +128,7 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     prompter = _prompter(spec, tokenizer, vocabulary, model, shown)
     if spec.method.alignment:
         check_setting_mixture(spec.setting, spec.inputs)
-    ledger.warnings += notes_on(spec.setting, spec.inputs, prompter, spec.method)
+    ledger.warnings += notes_on(spec.setting, spec.inputs, shown, prompter, spec.method)
     shape, forms = ModelShape.of(model), PLAIN if spec.plain else FAST
     asked = (spec.setting, spec.inputs, prompter, vocabulary, spec.device)
     scorer = Scorer(*asked, forms, dtype)
