@@ -125,7 +125,7 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     attention, no_flash = describe_attention(model, dtype)
     ledger.warn(no_flash, None if spec.plain else reading_note(model))
     shown = shown_to_methods(spec.setting, spec.inputs)
-    prompter = _prompter(spec, tokenizer, vocabulary, model, shown)
+    prompter = prompter_of(spec, tokenizer, vocabulary, model, shown.texts)
     if spec.method.alignment:
         check_setting_mixture(spec.setting, spec.inputs)
     ledger.warnings += notes_on(spec.setting, spec.inputs, shown, prompter, spec.method)
@@ -155,16 +155,20 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     )
 
 
-def _prompter(
-    spec: CellSpec, tokenizer: Any, vocabulary: Vocabulary, model: Any, shown: Shown
+def prompter_of(
+    spec: CellSpec,
+    tokenizer: Any,
+    vocabulary: Vocabulary,
+    model: Any,
+    texts: tuple[dict[str, str], ...],
 ) -> Prompter:
-    """Builds prompts as the setting has them, for the context of `model`."""
+    """Builds prompts of `texts` [num_items] as the setting has them, for the context of `model`."""
     dataset, prompts = spec.setting.dataset, spec.setting.prompts
     return Prompter(
         tokenizer,
         vocabulary,
         spec.inputs.semantic_ids,
-        shown.texts,
+        texts,
         title_field=dataset.title_field,
         detail_fields=dataset.detail_fields,
         style=prompts.style,

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.inputs.inputs import Inputs
 from gti.data.dataset import IntArray, Split
@@ -47,7 +48,7 @@ def as_ranks(
     )
 
 
-def seen_transitions(split: Split, num_items: int, rows: IntArray, part: str) -> IntArray:
+def seen_transitions(split: Split, num_items: int, rows: IntArray, part: str) -> NDArray[np.int32]:
     """[rows] how often training histories go from the user's last item straight to the target.
 
     Args:
@@ -64,7 +65,7 @@ def seen_transitions(split: Split, num_items: int, rows: IntArray, part: str) ->
     places = np.searchsorted(pairs, asked)
     # One more than there are, so that a pair behind the last one finds something to differ from.
     known = np.append(pairs, -1)[places] == asked
-    return np.where(known, np.append(times, 0)[places], 0)
+    return np.where(known, np.append(times, 0)[places], 0).astype(np.int32)
 
 
 def _counts(num_better: IntArray, num_tied: IntArray, losses: "TargetNll | None") -> dict[str, Any]:

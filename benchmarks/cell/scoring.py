@@ -1,6 +1,6 @@
 """Scores a model on held-out items: prompts, beam search, counts, accounting."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,17 @@ class Scorer:
     def counts(self, model: Any, part: str, rows: IntArray, wording: int = 0) -> ItemRanks:
         """Better and tied items for the relevant items of `rows`, asked in one wording."""
         prompts = self.track.prompts(part, rows, wording)
+        relevant = self.track.relevant(part, rows)
+        return self.find(model, prompts, relevant, self.track.removed(part, rows))
+
+    def find(
+        self,
+        model: Any,
+        prompts: list[IntArray],
+        relevant: Sequence[IntArray] | IntArray,
+        removed: Sequence[IntArray] | None = None,
+    ) -> ItemRanks:
+        """Better and tied items for the `relevant` items of each of `prompts`; see `counts`."""
         beams = self.search(
             model,
             self.trie,
@@ -78,8 +89,7 @@ class Scorer:
             dtype=self.dtype,
         )
         self._note(prompts, beams.cut_to)
-        relevant = self.track.relevant(part, rows)
-        return rank_relevant(beams, self.trie, relevant, self.track.removed(part, rows))
+        return rank_relevant(beams, self.trie, relevant, removed)
 
     def nll(self, model: Any, part: str, rows: IntArray, wording: int = 0) -> TargetNll:
         """NLL of the relevant items of `rows`, asked in one wording, in the order of `counts`.

@@ -7,7 +7,6 @@ from benchmarks.cell.identity import method_card, method_facts
 from leaderboard.records.facts import Look
 from leaderboard.records.setting import MethodParameters
 
-
 STAGES = {
     "mean": ((), ()),
     "lc_rec": ((), ()),
