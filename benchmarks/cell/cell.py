@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.cell.finished import FinishedCell, Scores
 from benchmarks.cell.prepare import prepare_cell
+from benchmarks.cell.retention import bits_per_character
 from benchmarks.cell.saving import save_cell
 from benchmarks.cell.spec import CellSpec
 from benchmarks.cell.train import TrainedCell, train_cell
@@ -31,9 +32,21 @@ def score(cell: TrainedCell, parts: Sequence[Part] = HELD_OUT) -> Scores:
     return scores
 
 
+def measure_retention(cell: TrainedCell) -> None:
+    """Notes down what the model knows of plain English after SFT, and what it knew before."""
+    prepared = cell.prepared
+    spec, english, ledger = prepared.spec, prepared.english, prepared.ledger
+    began = prepared.enter("retention")
+    asked = (cell.model, english.examples, prepared.forms, spec.device, prepared.dtype)
+    ledger.retention = english.record(bits_per_character(*asked))
+    seconds = time.perf_counter() - began
+    ledger.note_cost("retention", ledger.cost["retention"]["seconds"] + seconds)
+
+
 def finish(cell: TrainedCell) -> FinishedCell:
     """Scores both held-out parts; what is left is to be saved."""
     prepared = cell.prepared
+    measure_retention(cell)
     return FinishedCell(
         spec=prepared.spec,
         read=prepared.read,

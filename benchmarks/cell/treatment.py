@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cell.prepare import prompter_of
-from benchmarks.cell.train import MAX_TOKENS, InitializedCell
+from benchmarks.cell.scoring import MAX_TOKENS
+from benchmarks.cell.train import InitializedCell
 from gti.data.dataset import IntArray
 from gti.data.queries import hashed_number
 from gti.data.streams import numpy_stream
