@@ -137,8 +137,7 @@ def test_measuring_changes_nothing_that_is_trained_afterwards(cells):
     cell = cells["gti"]
     before = {name: value.clone() for name, value in cell.model.state_dict().items()}
     draws, noted = torch.get_rng_state(), cell.prepared.ledger.treatment
-    measure_treatment(cell)
-    assert cell.prepared.ledger.treatment == noted
+    assert measure_treatment(cell) == cell.prepared.ledger.treatment == noted
     assert torch.equal(torch.get_rng_state(), draws)
     assert all(torch.equal(value, before[name]) for name, value in cell.model.state_dict().items())
 
