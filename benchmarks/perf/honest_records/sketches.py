@@ -13,6 +13,7 @@ class Sketch:
         drawn: whether its first rows are drawn one by one; else all are alike.
         spends: share of the extra budget before, beside and after SFT.
         pairs: tasks of grounding, which is what is spent before.
+        shuffled: whether it shows texts beside other items' Semantic IDs.
         reference: whether it has no rows at all.
     """
 
@@ -20,6 +21,7 @@ class Sketch:
     drawn: bool = False
     spends: Mapping[str, float] = field(default_factory=dict)
     pairs: tuple[str, ...] = ("title_to_sid", "sid_to_title")
+    shuffled: bool = False
     reference: bool = False
 
     @property
@@ -34,7 +36,7 @@ SKETCHES = {
     "random": Sketch(0.28, drawn=True),
     "gaussian": Sketch(drawn=True),
     "gti": Sketch(0.33, spends=BEFORE),
-    "gti_shuffled": Sketch(spends=BEFORE),
+    "gti_shuffled": Sketch(spends=BEFORE, shuffled=True),
     "gti_text_to_sid": Sketch(spends=BEFORE, pairs=("title_to_sid",)),
     "gti_sid_to_text": Sketch(spends=BEFORE, pairs=("sid_to_title",)),
     "lc_rec": Sketch(0.31, spends=BESIDE),
