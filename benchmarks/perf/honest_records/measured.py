@@ -45,23 +45,24 @@ def _treatment(
         for direction, tokens in (("text_to_sid", shape.levels), ("sid_to_text", TOKENS_OF_TEXT)):
             shown = RIGHT + 0.1 * generator.random()
             others = [WRONG + 0.1 * generator.random() for _ in range(2)]
-            true = others[0] if sketch.shuffled else shown
+            showing = share == "seen" and sketch.shows_texts
+            true = shown if showing and not sketch.shuffled else others[0]
             pairs.append(
                 {
                     "direction": direction,
                     "share": share,
                     "pairs": count,
                     "tokens": tokens * count,
-                    "true": true if share == "seen" else OF_OTHERS * others[0],
+                    "true": OF_OTHERS * true if share == "held_out" else true,
                     "permuted": others[1],
-                    "shown": shown if share == "seen" else None,
+                    "shown": shown if showing else None,
                 }
             )
-        recall = 0.75 if share == "seen" else 2 * chance
+        recall = 0.75 if showing else min(1.0, 2 * chance)
         found[share] = {
             "asked": count,
             "recall": chance if sketch.shuffled else recall,
-            "recall_shown": recall if share == "seen" else None,
+            "recall_shown": recall if showing else None,
             "chance": chance,
         }
     return {"pairs": pairs, "found": found}

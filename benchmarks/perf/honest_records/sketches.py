@@ -12,7 +12,7 @@ class Sketch:
         skill: the mean share of targets that it finds: its effect.
         drawn: whether its first rows are drawn one by one; else all are alike.
         spends: share of the extra budget before, beside and after SFT.
-        pairs: tasks of grounding, which is what is spent before.
+        pairs: tasks of grounding, which is what is spent before; those of texts name a title.
         shuffled: whether it shows texts beside other items' Semantic IDs.
         reference: whether it has no rows at all.
     """
@@ -23,6 +23,11 @@ class Sketch:
     pairs: tuple[str, ...] = ("title_to_sid", "sid_to_title")
     shuffled: bool = False
     reference: bool = False
+
+    @property
+    def shows_texts(self) -> bool:
+        """Whether grounding shows texts."""
+        return any("title" in task for task in self.pairs)
 
     @property
     def stages(self) -> list[str]:
@@ -39,6 +44,7 @@ SKETCHES = {
     "gti_shuffled": Sketch(spends=BEFORE, shuffled=True),
     "gti_text_to_sid": Sketch(spends=BEFORE, pairs=("title_to_sid",)),
     "gti_sid_to_text": Sketch(spends=BEFORE, pairs=("sid_to_title",)),
+    "sid_only": Sketch(spends=BEFORE, pairs=("prefix_to_code",)),
     "lc_rec": Sketch(0.31, spends=BESIDE),
     "mean_matched": Sketch(spends=AFTER),
     "popularity": Sketch(0.15, reference=True),
