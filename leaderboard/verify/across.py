@@ -20,7 +20,8 @@ from leaderboard.verify.targets import TargetsHash
 from leaderboard.verify.training import track_task
 from leaderboard.verify.treatment import shuffled
 
-INPUTS = ("dataset", "semantic_ids", "backbone", "tokenizer", "prompts", "queries")
+INPUTS = ("dataset", "backbone", "tokenizer", "prompts", "queries")
+"""What all cells of a setting read alike, beside the Semantic IDs."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Statement:
         targets: `TargetsHash`; empty where the ranks cannot be read.
         num_items: of a cell, how many there are.
         last_position: the last that a target may stand on; 0 where none is ranked.
-        inputs: of a cell, what it read: name → sha256.
+        semantic_ids: of a cell, the sha256 of those it read.
+        inputs: of a cell, what else it read: name → sha256.
         shared: of a cell, (field, what it may depend on beside the setting) → value.
         fingerprint: of a cell, what no other has.
     """
@@ -53,6 +55,7 @@ class Statement:
     targets: str
     num_items: int | None
     last_position: int
+    semantic_ids: str | None
     inputs: dict[str, str | None]
     shared: dict[tuple[Any, ...], Any]
     fingerprint: Fingerprint
@@ -81,6 +84,7 @@ def statement_of(
         targets="" if ranks is None else targets.of(ranks),
         num_items=None if record.accounting is None else record.accounting.num_items,
         last_position=last_position(ranks) if ranks is not None and ranked else 0,
+        semantic_ids=record.inputs.semantic_ids,
         inputs={name: getattr(record.inputs, name) for name in INPUTS} if is_cell else {},
         shared=_shared(record) if is_cell else {},
         fingerprint=fingerprint_of(record, blocks),
@@ -157,23 +161,19 @@ def compare_with_shipped(
     """Tells of records whose setting or method has a shipped name, but is not as shipped."""
     for statement in checked:
         report = Report(str(statement.path), findings)
-        own = statement.inputs.get("semantic_ids")
-        for each in shipped.differences(statement.setting, statement.method, statement.seed, own):
+        for each in shipped.differences(
+            statement.setting, statement.method, statement.seed, statement.semantic_ids
+        ):
             tell = report.error if each.weight == "error" else report.warn
             tell(each.field, each.found, each.wanted)
 
 
 def _compare_inputs(cells: Sequence[Statement], findings: list[Finding]) -> None:
-    """The cells of a setting read the same inputs, those without a pin in the setting too.
-
-    Where each seed has a draw of Semantic IDs of its own, those of a seed read the same.
-    """
-    first: dict[tuple[str, str, int | None], Statement] = {}
+    """The cells of a setting read the same inputs, those without a pin in the setting too."""
+    first: dict[str, Statement] = {}
     for statement in cells:
-        drawn = statement.setting.semantic_ids.seed == "cell"
+        other = first.setdefault(statement.setting_hash, statement)
         for name, value in statement.inputs.items():
-            seed = statement.seed if drawn and name == "semantic_ids" else None
-            other = first.setdefault((statement.setting_hash, name, seed), statement)
             if value != other.inputs[name]:
                 wanted = f"{other.inputs[name]}, as in {other.path}"
                 Report(str(statement.path), findings).error(f"inputs.{name}", value, wanted)
@@ -190,6 +190,8 @@ SEEDLESS = ("mean", "words")
 def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
     """(field, what it may depend on beside the setting) → value that other cells must have."""
     shared: dict[tuple[Any, ...], Any] = {}
+    drawn = record.seed if record.setting.semantic_ids.seed == "cell" else None
+    shared["inputs.semantic_ids", drawn] = record.inputs.semantic_ids
     if record.manifest is not None:
         for name in (*MANIFEST, "text_rows_sha256_before", "text_norm_mean"):
             shared[f"manifest.{name}", None] = getattr(record.manifest, name)

@@ -136,7 +136,7 @@ def _check_rows(
         row, rows = int(short.argmax()), int((short > 0).sum())
         many = f", and {rows - 1} other rows" if rows > 1 else ""
         place = f"files.ranks (row {row}, {name})"
-        report.error(place, f"{values[row]!r}{many}", f"{wanted}: {bound[row]:.6g}")
+        report.error(place, f"{float(values[row])!r}{many}", f"{wanted}: {bound[row]:.6g}")
 
 
 def _check_order(report: Report, ranks: Ranks, slack: float) -> None:
@@ -150,8 +150,8 @@ def _check_order(report: Report, ranks: Ranks, slack: float) -> None:
     less = ranks.nll[rows][1:] < ranks.nll[rows][:-1] - slack
     for place in np.flatnonzero(same & less)[:1]:
         row, other = int(rows[place + 1]), int(rows[place])
-        wanted = f"at least {ranks.nll[other]!r}, of row {other} of the same prompt and above it"
-        report.error(f"files.ranks (row {row}, nll)", repr(ranks.nll[row]), wanted)
+        above = f"{float(ranks.nll[other])!r}, of row {other} of the same prompt and above it"
+        report.error(f"files.ranks (row {row}, nll)", float(ranks.nll[row]), f"at least {above}")
 
 
 def _check_association(report: Report, record: Record, ranks: Ranks) -> None:
@@ -164,10 +164,11 @@ def _check_association(report: Report, record: Record, ranks: Ranks) -> None:
     )
     if users < FEWEST_USERS or not np.ptp(place):
         return
+    ranked = rankdata(place)
     for name in LOSSES:
         values = getattr(rows, name)
         if np.ptp(values):
-            found = float(np.corrcoef(rankdata(values), rankdata(place))[0, 1])
+            found = float(np.corrcoef(rankdata(values), ranked)[0, 1])
             if found * math.sqrt(users - 1) < AGAINST:
                 wanted = "above 0: targets with a lower NLL stand higher"
                 report.error(f"files.ranks ({name})", f"rank correlation {found:.3f}", wanted)

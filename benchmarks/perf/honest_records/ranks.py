@@ -123,11 +123,15 @@ def _losses(
 ) -> dict[str, NDArray[np.float64]]:
     """NLL of targets beside or below so many items, no better than such a place allows.
 
+    What lies off the trie goes to all items in part: those above a target have its probability at
+    least, also when normalised.
+
     Each user or query adds a part of its own, so that its own targets stay in order.
     """
     own = generator.exponential(1.0, len(user.names))[user.numbers]
     nll = np.log1p(above) + 0.1 + own
-    return {"nll": nll, "trie_nll": nll * generator.uniform(0.7, 1.0, len(nll))}
+    least = -np.log1p(-above * np.exp(-nll))
+    return {"nll": nll, "trie_nll": least + (nll - least) * generator.uniform(0.7, 1.0, len(nll))}
 
 
 def figures_of(ranks: Ranks, setting: Setting, beam: int | None) -> dict[str, Any]:

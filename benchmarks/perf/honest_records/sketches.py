@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+DIRECTIONS = {
+    "title_to_sid": "text_to_sid",
+    "sid_to_title": "sid_to_text",
+    "prefix_to_code": "codes",
+}
+"""Task of grounding → what a method that has it trains on."""
+
 
 @dataclass(frozen=True)
 class Sketch:
@@ -12,7 +19,7 @@ class Sketch:
         skill: the mean share of targets that it finds: its effect.
         drawn: whether its first rows are drawn one by one; else all are alike.
         spends: share of the extra budget before, beside and after SFT.
-        pairs: tasks of grounding, which is what is spent before; those of texts name a title.
+        pairs: tasks of grounding, which is what is spent before.
         shuffled: whether it shows texts beside other items' Semantic IDs.
         reference: whether it has no rows at all.
     """
@@ -25,9 +32,14 @@ class Sketch:
     reference: bool = False
 
     @property
+    def directions(self) -> list[str]:
+        """What its grounding trains on."""
+        return [DIRECTIONS[task] for task in self.pairs if "before" in self.spends]
+
+    @property
     def shows_texts(self) -> bool:
-        """Whether grounding shows texts."""
-        return any("title" in task for task in self.pairs)
+        """Whether its grounding shows texts."""
+        return any(direction != "codes" for direction in self.directions)
 
     @property
     def stages(self) -> list[str]:

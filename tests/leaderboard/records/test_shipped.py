@@ -166,7 +166,7 @@ def test_what_a_methods_hash_covers_is_told_with_both(
         ("contrasts", (), "warning"),
     ],
 )
-def test_a_shipped_methods_card_claims_the_shipped_facts(
+def test_a_shipped_methods_card_claims_what_the_shipped_one_does(
     factory: Any, name: str, value: object, weight: str
 ) -> None:
     path = factory.write("gti")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.perf.honest_records.edits import Content, edit
-from benchmarks.perf.honest_records.settings import OPTIMIZER, Shape, setting_of
+from benchmarks.perf.honest_records.settings import OPTIMIZER, QUERIES, Shape, setting_of
 from benchmarks.perf.honest_records.writer import RecordWriter
 from leaderboard.records.record import read_record
 from leaderboard.verify.verify import verify
@@ -152,6 +152,23 @@ def test_items_that_are_not_found_cannot_be_likely(tmp_path: Path) -> None:
     assert verify(path) == []
     edit(path, pair(0, true=0.118, shown=0.118))
     assert fields(path) == {"treatment.pairs.0.true", "treatment.pairs.0.shown"}
+
+
+def test_where_items_are_of_kinds_queries_for_each_may_be_found(factory: Any) -> None:
+    kinds = {"shares": (0.5, 0.3, 0.2), "ways": ("title",)}
+    counts = {"train_per_item": 1, "held_out_per_item": 1}
+    queries = {
+        **{name: value for name, value in QUERIES["queries"].items() if name != "per_item"},
+        "rule": "warm_cold_new",
+        "warm_cold_new": kinds | counts,
+    }
+    path = factory.write("gti", setting=setting_of(**{**QUERIES, "queries": queries}))
+    assert verify(path) == []
+    new = {"asked": 30, "recall": 0.2, "recall_shown": None, "chance": 10 / 97}
+    edit(path, lambda content: content["treatment"]["found"].update(new=new))
+    assert verify(path) == []
+    edit(path, found("new", recall_shown=0.2))
+    assert fields(path) == {"treatment.found.new.recall_shown"}
 
 
 def test_a_method_shuffles_at_every_seed_or_at_none(factory: Any) -> None:
