@@ -9,7 +9,7 @@ which two cells have none alike.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -37,11 +37,13 @@ TELLING_IN_ALL = 24
 """Such rows that blocks alike must hold together: a few dozen users prove no copy."""
 NEARLY_ALIKE = {"mean", "library"}
 """First rows that differ by next to nothing: at one seed, short trainings on the same examples may
-end with the same ranks. All else of them differs."""
+have the same ranks. All else of them differs."""
 TELLING_HITS = 8
 """Hits that a learning curve must hold to tell two cells apart."""
 ROWS = {"counts": ("files.ranks (rows)", "ranks"), "nll": ("files.ranks (nll)", "NLLs")}
 """What of the rows is compared → the field of a finding, and what it is called there."""
+CURVE = "learning_curve.*.metrics"
+"""Rank metrics of a curve's points, without the losses."""
 FIGURES = ("effective_rank", "effective_rank_centred", "stable_rank", "norm_mean")
 
 
@@ -81,7 +83,7 @@ def fingerprint_of(record: Record, blocks: dict[str, dict[int, Block]]) -> Finge
         single |= _of_rows(record, proof)
     curve = record.learning_curve[1:]
     if _hits(record) >= TELLING_HITS:
-        single["learning_curve.*.metrics"] = tuple(
+        single[CURVE] = tuple(
             tuple(sorted(item for item in point.metrics.items() if not is_loss(item[0])))
             for point in curve
         )
@@ -160,7 +162,7 @@ def _block(columns: Sequence[npt.NDArray[np.integer[Any]]]) -> Block:
 def find_copies(cells: Sequence[tuple[Path, str, Fingerprint]], findings: list[Finding]) -> None:
     """No two `cells`, each a file, its setting's hash and its fingerprint, have them alike."""
     seen: dict[tuple[str, str, int, str], list[int]] = {}
-    first: dict[tuple[str, str, Any], Path] = {}
+    first: dict[tuple[str, str, Any], int] = {}
     for number, (path, setting, fingerprint) in enumerate(cells):
         report = Report(str(path), findings)
         for name, (field, which) in ROWS.items():
@@ -179,15 +181,9 @@ def find_copies(cells: Sequence[tuple[Path, str, Fingerprint]], findings: list[F
                     found = f"{same} of {len(blocks)} blocks of rows with the {which} of {place_of}"
                     report.error(field, found, f"other {which} than {place_of}'s")
                     break
-        for field, other_path, value in _same(first, path, setting, fingerprint.single):
-            report.error(field, value, f"another than {other_path}'s: no two cells have it alike")
-
-
-def _same(
-    first: dict[tuple[str, str, Any], Path], path: Path, setting: str, single: Mapping[str, Any]
-) -> Iterator[tuple[str, Path, Any]]:
-    """Fields whose value an earlier cell of the setting has too: field, its file, value."""
-    for field, value in single.items():
-        other = first.setdefault((setting, field, value), path)
-        if other != path:
-            yield field, other, value
+        for field, value in fingerprint.single.items():
+            other = first.setdefault((setting, field, value), number)
+            near = field == CURVE and fingerprint.nearly(cells[other][2])
+            if other != number and not near:
+                wanted = f"another than {cells[other][0]}'s: no two cells have it alike"
+                report.error(field, value, wanted)

@@ -112,6 +112,26 @@ def test_only_methods_that_start_nearly_alike_may_end_alike_at_one_seed(
     assert (ROWS in named) == ((key, seed) != ("hf_default", 0))
 
 
+@pytest.mark.parametrize(("key", "named"), [("hf_default", False), ("random", True)])
+def test_so_may_the_ranks_of_their_curves_but_not_the_nlls(
+    factory: Any, key: str, named: bool
+) -> None:
+    mean, other = factory.write("mean", skill=0.6), factory.write(key, skill=0.6)
+    theirs = json.loads(mean.read_text())["learning_curve"]
+
+    def change(content: Content) -> None:
+        for own, copied in zip(content["learning_curve"], theirs, strict=True):
+            losses = {name: own["metrics"][name] for name in ("nll", "trie_nll")}
+            own["metrics"] = {**copied["metrics"], **losses}
+
+    edit(other, change)
+    fields = {field for _, field in errors(factory.root)}
+    assert ("learning_curve.*.metrics" in fields) == named
+    copy_losses_of_curve(mean, other)
+    fields = {field for _, field in errors(factory.root)}
+    assert "learning_curve.*.metrics.*nll" in fields
+
+
 def test_few_users_prove_no_copy(factory: Any) -> None:
     factory.users = 30
     mean, other = factory.write("mean"), factory.write("random")
