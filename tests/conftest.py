@@ -182,7 +182,7 @@ def spec_of() -> Callable[..., Any]:
             parameters=file.parameters(method),
             method=methods()[method],
             seed=seed,
-            inputs=load_inputs(file.setting, offline=True),
+            inputs=load_inputs(file.setting, seed, offline=True),
             device=torch.device("cpu"),
             offline=True,
             **others,

@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.cell.budget import ExtraBudget, extra_budget, flops_of, sft_passes
 from benchmarks.cell.finished import LoadedCell
 from benchmarks.cell.ledger import Ledger
-from benchmarks.cell.notes import notes_on, reading_note
+from benchmarks.cell.notes import draw_note, notes_on, reading_note
 from benchmarks.cell.scoring import Scorer
 from benchmarks.cell.spec import CellSpec
 from benchmarks.inputs.backbones import Backbone, load_backbone
@@ -128,6 +128,7 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     prompter = _prompter(spec, tokenizer, vocabulary, model, shown)
     if spec.method.alignment:
         check_setting_mixture(spec.setting, spec.inputs)
+    ledger.warn(draw_note(spec.setting, spec.seed))
     ledger.warnings += notes_on(spec.setting, spec.inputs, prompter, spec.method)
     shape, forms = ModelShape.of(model), PLAIN if spec.plain else FAST
     asked = (spec.setting, spec.inputs, prompter, vocabulary, spec.device)

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from benchmarks.inputs.inputs import Inputs
+from benchmarks.inputs.inputs import ReadData
 from gti.data.dataset import IntArray
 from gti.data.queries import QuerySet
 from leaderboard.records.ranks import Ranks
 
 
 def as_ranks(
-    inputs: Inputs,
+    inputs: ReadData,
     rows: IntArray,
     part: str,
     num_better: IntArray,
@@ -42,7 +42,7 @@ def as_ranks(
 
 
 def _query_ranks(
-    inputs: Inputs,
+    inputs: ReadData,
     queries: QuerySet,
     rows: IntArray,
     part: str,

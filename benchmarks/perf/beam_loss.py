@@ -151,7 +151,7 @@ def main() -> None:
         parameters=file.parameters(asked.method),
         method=methods()[asked.method],
         seed=asked.seed,
-        inputs=load_inputs(file.setting),
+        inputs=load_inputs(file.setting, asked.seed),
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
     )
     cell = train_cell(prepare_cell(spec))
