@@ -23,7 +23,8 @@ from leaderboard.verify.plausible import last_position
 from leaderboard.verify.record import CHECKED
 from leaderboard.verify.training import track_task
 
-INPUTS = ("dataset", "semantic_ids", "backbone", "tokenizer", "prompts", "queries")
+INPUTS = ("dataset", "backbone", "tokenizer", "prompts", "queries")
+"""What all cells of a setting read alike, beside the Semantic IDs."""
 
 
 class TargetsHash:
@@ -239,13 +240,16 @@ SEEDLESS = ("mean", "words")
 def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
     """(field, what it may depend on beside the setting) → value that other cells must have."""
     shared: dict[tuple[Any, ...], Any] = {}
+    drawn = record.seed if record.setting.semantic_ids.seed == "cell" else None
+    shared["inputs.semantic_ids", drawn] = record.inputs.semantic_ids
     if record.manifest is not None:
         for name in (*MANIFEST, "text_rows_sha256_before", "text_norm_mean"):
             shared[f"manifest.{name}", None] = getattr(record.manifest, name)
         start, environment = first_rows_of(record.method), record.environment
         if start in SEEDLESS:  # sums of rows are rounded as the machine and torch add them
             torch = environment.packages.get("torch")
-            place = (start, environment.device, environment.instruction_set, torch)
+            words = record.inputs.semantic_ids if start == "words" else None  # of a code's items
+            place = (start, words, environment.device, environment.instruction_set, torch)
             shared["manifest.new_rows_sha256_after", place] = record.manifest.new_rows_sha256_after
     for index, proof in enumerate(record.proofs):
         if proof.stage == "sft":
