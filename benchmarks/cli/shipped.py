@@ -37,7 +37,9 @@ def _method(setting: str, key: str) -> MethodCard | None:
     from benchmarks.cell.identity import method_card, parameters_of
 
     method = methods().get(key)
-    return method and method_card(method, parameters_of(find_setting(setting), method))
+    if method is None:
+        return None
+    return method_card(method, parameters_of(find_setting(setting), method))
 
 
 def _reference(setting: str, key: str) -> MethodCard | None:
