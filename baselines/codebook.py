@@ -13,7 +13,7 @@ class Codebook(Method):
     A random orthonormal map keeps every cosine, so RSA against the codebooks is 1 by construction.
     Every row gets the mean norm of the text rows: residual vectors shrink from level to level,
     which says how well the quantiser did, not how long a row should be. The mean text row is not
-    added, so that `random_matched` differs in structure alone; an unused code's zero vector gets it.
+    added, so that `random_matched` differs in structure alone; a zero vector (no items) gets it.
     """
 
     key = "codebook"
