@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -23,6 +24,7 @@ from gti.search.decoding import Beams, Trie, beam_search
 from gti.search.exact_scoring import exact_search
 from gti.search.likelihood import TargetNll, target_nll
 from gti.train.batches import Batch, MicroBatcher
+from gti.train.example_nll import example_nll
 from gti.train.finetuning import Step, finetune
 from gti.train.grounding import ground
 from gti.train.training import (
@@ -318,6 +320,25 @@ def plain_target_nll(
     return TargetNll(*np.array(found, dtype=np.float64).reshape(-1, 2).T)
 
 
+@torch.inference_mode()
+def plain_example_nll(
+    model: Any,
+    examples: Sequence[Example],
+    *,
+    max_tokens: int | None = None,
+    dtype: str = "float32",
+) -> tuple[NDArray[np.float64], IntArray]:
+    """As `gti.train.example_nll.example_nll`, one at a time; `max_tokens` is not needed."""
+    device = model.get_input_embeddings().weight.device
+    found = []
+    for example in examples:
+        ids = torch.from_numpy(example.ids).to(device)
+        with autocast(device, dtype):
+            scores = _log_softmax(model(input_ids=ids[None], use_cache=False).logits[0]).double()
+        found.append(-float(sum(scores[place - 1, ids[place]] for place in example.targets)))
+    return np.array(found), np.array([example.num_targets for example in examples], dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Forms:
     """How each stage is done; both sets take the same arguments and give the same results."""
@@ -327,7 +348,15 @@ class Forms:
     beam_search: Callable[..., Beams]
     exact_search: Callable[..., Beams]
     target_nll: Callable[..., TargetNll]
+    example_nll: Callable[..., tuple[NDArray[np.float64], IntArray]]
 
 
-FAST = Forms(ground, finetune, beam_search, exact_search, target_nll)
-PLAIN = Forms(plain_ground, plain_finetune, plain_search, plain_exact_search, plain_target_nll)
+FAST = Forms(ground, finetune, beam_search, exact_search, target_nll, example_nll)
+PLAIN = Forms(
+    plain_ground,
+    plain_finetune,
+    plain_search,
+    plain_exact_search,
+    plain_target_nll,
+    plain_example_nll,
+)

@@ -13,13 +13,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_THE_WHEEL = {
+    "benchmarks/cell/plain_english.txt",
     "benchmarks/settings/ml-100k-nano.toml",
     "benchmarks/nano/README.md",
     "benchmarks/nano/config.json",
     "benchmarks/nano/model.safetensors",
     "benchmarks/nano/tokenizer.json",
     "benchmarks/nano/tokenizer_config.json",
-    "leaderboard/records/shipped_facts.json",
     "leaderboard/site/static/site.css",
     "leaderboard/site/static/site.js",
     "leaderboard/site/templates/base.html",
@@ -132,6 +132,7 @@ def test_the_installed_code_is_the_wheels(scripts: Path, tmp_path: Path) -> None
         "assert load_backbone('nano', offline=True).weights_sha256",
         "from benchmarks.machine.environment import describe_code\n"
         "assert describe_code()['commit'] is None, describe_code()",
+        "from benchmarks.cell.retention import pages\nassert len(pages()) > 5000",
         "from benchmarks.recbole.exchange import DRIVER\n"
         "from benchmarks.recbole.install import REQUIREMENTS\n"
         "assert DRIVER.is_file() and REQUIREMENTS.is_file()",

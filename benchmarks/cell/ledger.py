@@ -1,4 +1,4 @@
-"""What a cell notes down while it runs: costs, proofs, diagnostics, curve, tasks, warnings."""
+"""What a cell notes down while it runs: costs, proofs, diagnostics, curve, checks, warnings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +31,8 @@ class Ledger:
         self.arrays: dict[str, np.ndarray[Any, Any]] = {}
         self.curve: list[dict[str, Any]] = []
         self.tasks: dict[str, int] = {}
+        self.treatment: dict[str, Any] | None = None
+        self.retention: dict[str, Any] | None = None
         self.warnings: list[str] = []
         self.extra_spent = 0.0
         self._stage = "load"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.inputs.inputs import Inputs
+from benchmarks.inputs.shown import Shown
 from gti.data.semantic_ids import SemanticIds
 from gti.method import Method
 from gti.prompts.mixture import user_text_note
@@ -15,7 +16,9 @@ from gti.search.reading import why_not_layerwise
 from leaderboard.records.setting import Setting
 
 
-def notes_on(setting: Setting, inputs: Inputs, prompter: Prompter, method: Method) -> list[str]:
+def notes_on(
+    setting: Setting, inputs: Inputs, shown: Shown, prompter: Prompter, method: Method
+) -> list[str]:
     """One sentence each: missing templates and texts, what was shown, collapsed levels, tasks."""
     notes = []
     if setting.prompts.style == "chat" and not prompter.has_template:
@@ -24,9 +27,14 @@ def notes_on(setting: Setting, inputs: Inputs, prompter: Prompter, method: Metho
         )
     kinds = None if inputs.queries is None else inputs.queries.kinds
     if kinds is not None:
-        notes += shown_notes(kinds, inputs.semantic_ids, method)
+        notes += shown_notes(kinds, len(shown.held_out), inputs.semantic_ids, method)
+    elif len(shown.held_out):
+        notes.append(
+            f"held out of all texts: {len(shown.held_out)} items; they are in no grounding pair,"
+            " alignment task or first row, and in histories and queries as all others are"
+        )
     texts = zip(prompter.titles, prompter.details, strict=True)
-    without = sum(not title and not detail for title, detail in texts)
+    without = sum(not title and not detail for title, detail in texts) - len(shown.held_out)
     if without and kinds is None:
         notes.append(f"items without text: {without}; no grounding or alignment pairs of these")
     dropped = inputs.split.dropped_users
@@ -46,7 +54,10 @@ def draw_note(setting: Setting, seed: int) -> str | None:
 
 
 def shown_of(method: Method) -> dict[str, tuple[str, ...]]:
-    """Kind of item → what `method` was trained on of it: queries, pairs, alignment tasks."""
+    """Kind of item → what `method` was trained on of it: queries, pairs, alignment tasks.
+
+    "held-out" items are the warm ones of which no method is shown a text.
+    """
     plan = method.grounding()
     titles: tuple[str, ...] = ()
     if plan is not None and plan.on == "texts":
@@ -55,20 +66,33 @@ def shown_of(method: Method) -> dict[str, tuple[str, ...]]:
         titles = ("Semantic IDs without text",)
     if method.alignment:
         titles = (*titles, "alignment tasks")
-    return {"warm": ("queries", *titles), "cold": titles, "new": ()}
+    queries = ("queries",)
+    return {"warm": (*queries, *titles), "held-out": queries, "cold": titles, "new": ()}
 
 
-def shown_notes(kinds: Sequence[str], sids: SemanticIds, method: Method) -> list[str]:
-    """What `method` was shown of each kind of item, and what the Semantic IDs are made of."""
+def shown_notes(
+    kinds: Sequence[str], held_out: int, sids: SemanticIds, method: Method
+) -> list[str]:
+    """What `method` was shown of each kind of item, and what the Semantic IDs are made of.
+
+    Args:
+        kinds: [num_items] of the items.
+        held_out: how many of the warm ones are held out of all texts.
+        sids: the Semantic IDs.
+        method: who was shown it.
+    """
     counts = Counter(kinds)
+    counts.update({"held-out": held_out, "warm": -held_out})
     trained = "; ".join(
         f"of {counts[kind]} {kind} items {' and '.join(what) or 'nothing'}"
+        + (", no text" if kind == "held-out" else "")
         for kind, what in shown_of(method).items()
+        if counts[kind] or kind != "held-out"
     )
     made = sids.description.get("text")
     return [
         f"shown to {method.key} in training: {trained}; texts that it may read are titles of warm"
-        " and cold items",
+        " and cold items that are not held out",
         f"Semantic IDs are made of {made} of all items, new ones included"
         if made
         else "Semantic IDs are published: what they are made of is not known here",

@@ -2,12 +2,13 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.cell.budget import ExtraBudget, extra_budget, flops_of, sft_passes
 from benchmarks.cell.finished import LoadedCell
 from benchmarks.cell.ledger import Ledger
 from benchmarks.cell.notes import draw_note, notes_on, reading_note
+from benchmarks.cell.retention import PlainEnglish, bits_per_character, windows
 from benchmarks.cell.scoring import Scorer
 from benchmarks.cell.spec import CellSpec
 from benchmarks.inputs.backbones import Backbone, load_backbone
@@ -79,6 +80,7 @@ class PreparedCell(LoadedCell):
         shape: the sizes that FLOPs depend on.
         scorer: scores the model on held-out items.
         budget: what it trains on and may spend.
+        english: how well the backbone knew plain English before all this.
     """
 
     forms: Forms
@@ -91,6 +93,7 @@ class PreparedCell(LoadedCell):
     shape: ModelShape
     scorer: Scorer
     budget: CellBudget
+    english: PlainEnglish
 
     def enter(self, stage: str) -> float:
         """Begins `stage`, for those who watch and for the ledger; returns the time."""
@@ -117,6 +120,8 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     backbone = load_backbone(spec.setting.backbone.name, offline=spec.offline)
     tokenizer: Any = backbone.tokenizer
     before = tokenizer.backend_tokenizer.to_str()
+    forms = PLAIN if spec.plain else FAST
+    english, spoken = _read_plain_english(spec, ledger, backbone, forms)
     # Grown on the CPU: what the library draws for the fresh rows is the same for every device.
     tokens, key = spec.inputs.semantic_ids.tokens, stream_key(spec.seed, "resize")
     vocabulary = extend_vocabulary(tokenizer, backbone.model, tokens, key)
@@ -125,18 +130,18 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     attention, no_flash = describe_attention(model, dtype)
     ledger.warn(no_flash, None if spec.plain else reading_note(model))
     shown = shown_to_methods(spec.setting, spec.inputs)
-    prompter = _prompter(spec, tokenizer, vocabulary, model, shown)
+    prompter = prompter_of(spec, tokenizer, vocabulary, model, shown.texts)
     if spec.method.alignment:
         check_setting_mixture(spec.setting, spec.inputs)
     ledger.warn(draw_note(spec.setting, spec.seed))
-    ledger.warnings += notes_on(spec.setting, spec.inputs, prompter, spec.method)
-    shape, forms = ModelShape.of(model), PLAIN if spec.plain else FAST
+    ledger.warnings += notes_on(spec.setting, spec.inputs, shown, prompter, spec.method)
+    shape = ModelShape.of(model)
     asked = (spec.setting, spec.inputs, prompter, vocabulary, spec.device)
     scorer = Scorer(*asked, forms, dtype)
     retrieval = scorer.track.examples(numpy_stream(spec.seed, "wording"))
     budget = plan_budget(spec, prompter, shown, shape, retrieval)
     ledger.extra_spent += budget.after_flops
-    ledger.note_cost("load", time.perf_counter() - began)
+    ledger.note_cost("load", time.perf_counter() - began - spoken)
     return PreparedCell(
         spec=spec,
         read=read_by(spec.inputs, backbone),
@@ -153,19 +158,43 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
         shape=shape,
         scorer=scorer,
         budget=budget,
+        english=english,
     )
 
 
-def _prompter(
-    spec: CellSpec, tokenizer: Any, vocabulary: Vocabulary, model: Any, shown: Shown
+def _read_plain_english(
+    spec: CellSpec, ledger: Ledger, backbone: Backbone, forms: Forms
+) -> tuple[PlainEnglish, float]:
+    """How well the backbone knows plain English before it is changed; the seconds this took."""
+    spec.report({"event": "stage", "stage": "retention"})
+    ledger.enter("retention")
+    began, whole = time.perf_counter(), cast(Any, backbone.model)
+    context = getattr(whole.config, "max_position_embeddings", None)
+    examples = windows(backbone.tokenizer, context)
+    whole.to(spec.device)
+    bits = bits_per_character(whole, examples, forms, spec.device, ledger.dtype)
+    whole.to("cpu")
+    seconds = time.perf_counter() - began
+    ledger.note_cost("retention", seconds)
+    spec.report({"event": "stage", "stage": "load"})
+    ledger.enter("load")
+    return PlainEnglish(examples, bits), seconds
+
+
+def prompter_of(
+    spec: CellSpec,
+    tokenizer: Any,
+    vocabulary: Vocabulary,
+    model: Any,
+    texts: tuple[dict[str, str], ...],
 ) -> Prompter:
-    """Builds prompts as the setting has them, for the context of `model`."""
+    """Builds prompts of `texts` [num_items] as the setting has them, for the context of `model`."""
     dataset, prompts = spec.setting.dataset, spec.setting.prompts
     return Prompter(
         tokenizer,
         vocabulary,
         spec.inputs.semantic_ids,
-        shown.texts,
+        texts,
         title_field=dataset.title_field,
         detail_fields=dataset.detail_fields,
         style=prompts.style,

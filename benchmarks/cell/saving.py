@@ -97,6 +97,8 @@ def save_cell(cell: FinishedCell, results: Path) -> Path:
         "manifest": cell.manifest,
         "proofs": ledger.proofs,
         "diagnostics": ledger.diagnostics,
+        "treatment": ledger.treatment,
+        "retention": ledger.retention,
         "budget": {
             "sft_flops": cell.sft_flops,
             "extra_flops": cell.extra_flops,
@@ -159,6 +161,8 @@ def save_reference(
         "manifest": None,
         "proofs": [],
         "diagnostics": {},
+        "treatment": None,
+        "retention": None,
         "cost": {"score": {"seconds": seconds}},
         "budget": None,
         "environment": plain_environment(),

@@ -1,6 +1,6 @@
 """Scores a model on held-out items: prompts, beam search, counts, accounting."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from gti.search.decoding import build_trie
 from gti.search.likelihood import TargetNll
 from gti.search.target_ranks import ItemRanks, rank_relevant
 from leaderboard.metrics.metrics import metrics, relevance_of
+from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import Ranks, concatenate
 from leaderboard.records.setting import Setting
 
@@ -68,6 +69,17 @@ class Scorer:
     def counts(self, model: Any, part: str, rows: IntArray, wording: int = 0) -> ItemRanks:
         """Better and tied items for the relevant items of `rows`, asked in one wording."""
         prompts = self.track.prompts(part, rows, wording)
+        relevant = self.track.relevant(part, rows)
+        return self.find(model, prompts, relevant, self.track.removed(part, rows))
+
+    def find(
+        self,
+        model: Any,
+        prompts: list[IntArray],
+        relevant: Sequence[IntArray] | IntArray,
+        removed: Sequence[IntArray] | None = None,
+    ) -> ItemRanks:
+        """Better and tied items for the `relevant` items of each of `prompts`; see `counts`."""
         beams = self.search(
             model,
             self.trie,
@@ -77,8 +89,7 @@ class Scorer:
             dtype=self.dtype,
         )
         self._note(prompts, beams.cut_to)
-        relevant = self.track.relevant(part, rows)
-        return rank_relevant(beams, self.trie, relevant, self.track.removed(part, rows))
+        return rank_relevant(beams, self.trie, relevant, removed)
 
     def nll(self, model: Any, part: str, rows: IntArray, wording: int = 0) -> TargetNll:
         """NLL of the relevant items of `rows`, asked in one wording, in the order of `counts`.
@@ -99,15 +110,27 @@ class Scorer:
             self.max_tokens = self.cut_to = cut_to
         self.tokens += sum(len(prompt) for prompt in prompts)
 
-    def sample_metrics(self, model: Any) -> dict[str, float | None]:
-        """Metrics on the fixed validation sample."""
-        parts = []
+    def sample_metrics(self, model: Any) -> Metrics:
+        """Rank metrics on the fixed validation sample; `nll` and `trie_nll` of all of validation.
+
+        The losses are those that `ranks` gives the same model, to the last digit.
+        """
+        asked, everyone = self.sample, np.arange(len(self.track.sizes("validation")))
+        sampled, whole = [], []
         for wording in range(self.setting.evaluation.wordings):
-            found = self.counts(model, "validation", self.sample, wording)
+            found = self.counts(model, "validation", asked, wording)
             counts = (found.num_better, found.num_tied)
-            parts.append(as_ranks(self.inputs, self.sample, "validation", *counts, wording))
+            sampled.append(as_ranks(self.inputs, asked, "validation", *counts, wording))
+            losses = self.losses(model, "validation", wording)
+            unranked = np.full(len(losses.nll), -1)
+            table = (everyone, "validation", unranked, unranked, wording, losses)
+            whole.append(as_ranks(self.inputs, *table))
         cutoffs, beam = self.setting.evaluation.cutoffs, self.setting.decoding.beam
-        return metrics(concatenate(parts), cutoffs, beam, relevance_of(self.setting))
+        relevance = relevance_of(self.setting)
+        return {
+            **metrics(concatenate(sampled), cutoffs, beam, relevance),
+            **metrics(concatenate(whole), (), beam, relevance),
+        }
 
     def ranks(
         self, model: Any, part: str, progress: Callable[[int, int], None] | None = None
@@ -127,27 +150,44 @@ class Scorer:
         wording: int,
         progress: Callable[[int, int], None] | None,
     ) -> tuple[Ranks, ItemRanks]:
-        """Ranks of `part` in one wording: prompts run shortest first, results keep track order.
-
-        A batch then holds equal lengths.
-        """
-        shown = self.track.sizes(part)
-        count = len(shown)
-        order = np.argsort(shown, kind="stable")
-        everyone = np.arange(count)
-        targets = np.array([len(items) for items in self.track.relevant(part, everyone)])
-        first = np.cumsum(targets) - targets
-        levels = self.inputs.semantic_ids.num_levels
+        """Ranks of `part` in one wording: prompts run shortest first, results keep track order."""
+        targets = self._num_targets(part)
+        count, levels = len(targets), self.inputs.semantic_ids.num_levels
         better, tied = (np.zeros(targets.sum(), dtype=np.int64) for _ in range(2))
         used, mass = np.zeros(count, dtype=np.int64), np.zeros((count, levels))
-        for start in range(0, count, USERS_PER_CALL):
-            rows = order[start : start + USERS_PER_CALL]
+        done = wording * count
+        for rows, places in self._calls(part):
             found = self.counts(model, part, rows, wording)
-            places = np.concatenate([np.arange(first[r], first[r] + targets[r]) for r in rows])
             better[places], tied[places] = found.num_better, found.num_tied
             used[rows], mass[rows] = found.beam_used, found.trie_mass
+            done += len(rows)
             if progress is not None:
-                done = wording * count + min(count, start + USERS_PER_CALL)
                 progress(done, count * self.setting.evaluation.wordings)
-        ranks = as_ranks(self.inputs, everyone, part, better, tied, wording)
+        losses = self.losses(model, part, wording)
+        ranks = as_ranks(self.inputs, np.arange(count), part, better, tied, wording, losses)
         return ranks, ItemRanks(better, tied, used, mass)
+
+    def losses(self, model: Any, part: str, wording: int = 0) -> TargetNll:
+        """NLL of all targets of `part` in one wording, in the order of the ranks table."""
+        nll, trie_nll = np.empty((2, self._num_targets(part).sum()))
+        for rows, places in self._calls(part):
+            found = self.nll(model, part, rows, wording)
+            nll[places], trie_nll[places] = found.nll, found.trie_nll
+        return TargetNll(nll, trie_nll)
+
+    def _num_targets(self, part: str) -> IntArray:
+        """[asked] relevant items of each user or query of `part`."""
+        relevant = self.track.relevant(part, np.arange(len(self.track.sizes(part))))
+        return np.array([len(items) for items in relevant])
+
+    def _calls(self, part: str) -> Iterator[tuple[IntArray, IntArray]]:
+        """Users or queries that are asked together, and the places of their targets in the table.
+
+        Those whose prompts show as much stand together: a batch then holds equal lengths.
+        """
+        order, targets = np.argsort(self.track.sizes(part), kind="stable"), self._num_targets(part)
+        first = np.cumsum(targets) - targets
+        for start in range(0, len(order), USERS_PER_CALL):
+            rows = order[start : start + USERS_PER_CALL]
+            places = [np.arange(first[row], first[row] + targets[row]) for row in rows]
+            yield rows, np.concatenate(places)

@@ -61,8 +61,14 @@ class TrainedCell:
     manifest: dict[str, Any]
 
 
-def train_cell(prepared: PreparedCell) -> TrainedCell:
+def train_cell(
+    prepared: PreparedCell, before_sft: Callable[[InitializedCell], None] = lambda cell: None
+) -> TrainedCell:
     """All stages from the first rows to the end of SFT.
+
+    Args:
+        prepared: the cell.
+        before_sft: called with it between the stage before SFT, if there is one, and SFT.
 
     Raises:
         CellError: there is nothing to ground in.
@@ -70,6 +76,7 @@ def train_cell(prepared: PreparedCell) -> TrainedCell:
     """
     initialized = initialize(prepared)
     ground(initialized)
+    before_sft(initialized)
     return finetune(initialized)
 
 

@@ -11,5 +11,6 @@ ROOT = PACKAGE.parent
 SETTINGS = PACKAGE / "settings"
 SEMANTIC_IDS = PACKAGE / "semantic_ids"
 NANO = PACKAGE / "nano"
+PLAIN_ENGLISH = PACKAGE / "cell" / "plain_english.txt"
 COMMITTED_RESULTS = ROOT / "leaderboard" / "results"
 """The committed board; part of the clone alone."""

@@ -13,9 +13,11 @@ NAMES = {
     "init": "initialization",
     "grounding": "grounding",
     "grounding_free": "grounding, all weights",
+    "treatment": "checks of grounding",
     "sft": "SFT",
     "curve": "validation in SFT",
     "score": "scoring",
+    "retention": "plain English, before and after",
     "diagnose": "diagnostics",
     "save": "saving",
 }

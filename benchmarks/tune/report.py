@@ -1,4 +1,4 @@
-"""What `gti-bench tune` prints: the trials of both stages, the rates found, and how sure they are."""
+"""What `gti-bench tune` prints: the trials of both stages, the rates found, how sure they are."""
 
 import textwrap
 from collections.abc import Sequence

@@ -18,6 +18,7 @@ Purpose = Literal[
     "shuffle",
     "dropout",
     "validation-sample",
+    "treatment",
     "rq-vae-init",
     "rq-vae-order",
     "rq-vae-dropout",

@@ -55,6 +55,22 @@ def derangement(count: int, generator: np.random.Generator) -> IntArray:
     return order
 
 
+def shown_items(prompter: Prompter, items: IntArray | None) -> IntArray:
+    """The items that may be shown, ascending; `items` null: all."""
+    return np.arange(prompter.semantic_ids.num_items) if items is None else items
+
+
+def coded_items(plan: GroundingPlan, items: IntArray, shuffle: np.random.Generator) -> IntArray:
+    """[items] whose Semantic ID stands beside the text of each of `items` in pairs of `plan`.
+
+    Args:
+        plan: what the stage sees.
+        items: those that may be shown, ascending.
+        shuffle: stream "shuffle", fresh; used only for a shuffled plan.
+    """
+    return items[derangement(len(items), shuffle)] if plan.shuffled else items
+
+
 def grounding_examples(
     prompter: Prompter,
     plan: GroundingPlan,
@@ -77,12 +93,12 @@ def grounding_examples(
     """
     if plan.on == "retrieval":
         return [replace(each, task=f"{each.task}_before_sft") for each in retrieval]
-    shown = np.arange(prompter.semantic_ids.num_items) if items is None else items
+    shown = shown_items(prompter, items)
     if plan.on == "codes":
         return [prompter.codes_example(item) for item in shown.tolist()]
     directions = {"text_to_sid": plan.text_to_sid, "sid_to_text": plan.sid_to_text}
     tasks = [task for name, on in directions.items() if on for task in GROUNDING_TASKS[name]]
-    coded = shown[derangement(len(shown), shuffle)] if plan.shuffled else shown
+    coded = coded_items(plan, shown, shuffle)
     return [
         prompter.example(task, item, sid_of=sid_of)
         for item, sid_of in zip(shown.tolist(), coded.tolist(), strict=True)

@@ -231,7 +231,7 @@ def ranks_sha256(ranks: Ranks) -> str:
         if column.dtype.kind == "U":
             content = "\n".join(column.tolist()).encode()
         else:
-            content = column.astype("<i4").tobytes()
+            content = column.astype("<f8" if column.dtype.kind == "f" else "<i4").tobytes()
         digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 

@@ -75,7 +75,7 @@ def _check_identity(report: Report, trial: Trial, path: Path) -> None:
 
 
 def _check_rates(report: Report, trial: Trial) -> None:
-    """The rate tried stands in the setting's list, and the trial's seed is one of those to tune at."""
+    """The rate tried stands in the setting's list, and the seed among those to tune at."""
     tuning, rates = trial.setting.tuning, trial.method.parameters
     if tuning is None:
         report.error("setting.tuning", None, "a table of the rates to try")

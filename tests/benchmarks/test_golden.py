@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 from tabulate import tabulate
 
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path, read_record
 from leaderboard.statistics.agreement import ranks_sha256
@@ -60,7 +61,7 @@ def content_of(path):
         },
     }
     metrics = {
-        f"{part} {name}": value
+        f"loss {part} {name}" if is_loss(name) else f"{part} {name}": value
         for part, values in record.metrics.items()
         for name, value in values.items()
     }
@@ -77,6 +78,14 @@ def content_of(path):
             figures[f"loss of {stage}, last"] = cost.last_loss
     for point in record.learning_curve:
         figures[f"curve {point.step} ndcg@10"] = point.metrics["ndcg@10"]
+        figures[f"loss curve {point.step} trie_nll"] = point.metrics["trie_nll"]
+    for row in record.treatment.pairs if record.treatment else ():
+        for name in ("true", "permuted", "shown"):
+            figures[f"loss {row.direction} {row.share} {name}"] = getattr(row, name)
+    for name, found in record.treatment.found.items() if record.treatment else ():
+        figures[f"found {name}"] = found.recall
+    figures["loss plain English before"] = record.retention.before
+    figures["loss plain English after"] = record.retention.after
     environment = record.environment
     key = (
         f"{environment.instruction_set}, {environment.processor.split()[0]},"

@@ -38,7 +38,8 @@ def test_pairs_that_set_the_budget_are_those_that_are_trained_on(
     forms = replace(cell.forms, ground=kept, finetune=kept)
     train.ground(train.initialize(replace(cell, forms=forms)))
     assert len(calls) == made
-    expected = plain(cell.prompter, cell.spec.method.grounding(), numpy_stream(0, "shuffle"))
+    plan, shuffle = cell.spec.method.grounding(), numpy_stream(0, "shuffle")
+    expected = plain(cell.prompter, plan, shuffle, cell.shown.items)
     assert {id(example) for example in trained} == {id(example) for example in calls[-1]}
     for ours, theirs in zip(calls[-1], expected, strict=True):
         assert (ours.task, ours.ids.tolist()) == (theirs.task, theirs.ids.tolist())

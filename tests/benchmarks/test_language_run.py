@@ -98,7 +98,10 @@ def test_pairs_show_titles_only_and_records_say_what_was_shown(finished):
     said = {name: " ".join(read_record(cell(results, name)).warnings) for name in METHODS}
     counts = [inputs.queries.kinds.count(kind) for kind in ("warm", "cold", "new")]
     assert counts == [30, 15, 15]
-    shown = "of 30 warm items queries{}; of 15 cold items {}; of 15 new items nothing"
+    shown = (
+        "of 27 warm items queries{}; of 3 held-out items queries, no text; of 15 cold items {};"
+        " of 15 new items nothing"
+    )
     assert shown.format("", "nothing") in said["mean"]
     assert shown.format(" and right pairs", "right pairs") in said["gti"]
     assert shown.format(" and wrong pairs", "wrong pairs") in said["gti_shuffled"]
@@ -110,6 +113,7 @@ def test_what_was_shown_is_known_of_every_method():
         found = shown_of(method)
         assert found["new"] == ()
         assert found["warm"] == ("queries", *found["cold"])
+        assert found["held-out"] == ("queries",)
         asks_cold = bool({"before", "beside"} & set(method.spends)) and key != "mean_rows_first"
         assert bool(found["cold"]) == asks_cold, key
     assert shown_of(methods()["sid_only"])["cold"] == ("Semantic IDs without text",)
@@ -138,6 +142,7 @@ def test_no_new_item_stands_in_any_pair_or_task(write_setting, spec_of, tmp_path
     kinds = np.array(inputs.queries.kinds)
     sids = prompter.sid_ids
     old = {tuple(sids[item].tolist()) for item in shown.items}
+    assert set(kinds[shown.held_out]) == {"warm"}
     unseen = [sids[item] for item in np.flatnonzero(kinds == "new")]
     unseen = [sid for sid in unseen if tuple(sid.tolist()) not in old]  # some are shared
     assert unseen
@@ -161,10 +166,17 @@ def test_no_new_item_stands_in_any_pair_or_task(write_setting, spec_of, tmp_path
 
 def test_other_rules_show_methods_all_texts_and_histories(write_setting, spec_of, tmp_path):
     spec = spec_of(write_setting(tmp_path), "mean")
-    shown = shown_to_methods(spec.setting, spec.inputs)
+    setting = with_share(spec.setting, 0.0)
+    shown = shown_to_methods(setting, spec.inputs)
     assert shown.items is None
     assert shown.train is spec.inputs.split.train
     assert shown.texts == spec.inputs.dataset.texts  # title and description are all there is
+    assert not len(shown.held_out)
+
+
+def with_share(setting, share):
+    grounding = setting.grounding.model_copy(update={"held_out_share": share})
+    return setting.model_copy(update={"grounding": grounding})
 
 
 def changed(setting, **rule):

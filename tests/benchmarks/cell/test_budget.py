@@ -17,6 +17,7 @@ def example(length: int) -> Example:
 
 def sft(**budget: float) -> SftSpec:
     return SftSpec(
+        rates="shared",
         learning_rate=1e-3,
         batch_size=4,
         schedule="constant",

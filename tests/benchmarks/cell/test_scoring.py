@@ -1,5 +1,6 @@
 """What a cell's scorer gives for its track, beside single passes of the whole model."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 import torch
 
 from benchmarks.cell.prepare import prepare_cell
+from benchmarks.cell.ranks_table import as_ranks
 from benchmarks.cell.scoring import Scorer
 from gti.data.dataset import HELD_OUT
 from gti.plain import PLAIN
+from leaderboard.metrics.metrics import metrics, relevance_of
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 QUERIES = """
@@ -79,6 +82,52 @@ def test_each_query_has_the_nll_of_every_relevant_item_good_ones_first(search):
         assert len(expected) > len(rows)
         values = np.stack([found.nll, found.trie_nll], axis=1)
         np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+def test_ranks_hold_each_targets_nll_and_the_sample_is_measured_with_all_of_validation(golden):
+    scorer, users = golden.scorer, np.arange(len(golden.scorer.track.sizes("validation")))
+    assert len(scorer.sample) < len(users)
+    ranks, _ = scorer.ranks(golden.model, "validation")
+    prompts = scorer.track.prompts("validation", users, 0)
+    targets = golden.spec.inputs.split.targets("validation")
+    expected = [by_hand(golden, *pair) for pair in zip(prompts, targets, strict=True)]
+    found = np.stack([ranks.nll, ranks.trie_nll], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    sample, whole = scorer.sample_metrics(golden.model), metrics(ranks, (10,), 12)
+    assert (sample["nll"], sample["trie_nll"]) == (whole["nll"], whole["trie_nll"])
+    asked = np.zeros(len(users), dtype=bool)
+    asked[scorer.sample] = True
+    assert sample["ndcg@10"] == metrics(ranks.where(asked), (10,), 12)["ndcg@10"]
+
+
+def test_a_query_counts_by_its_good_items_in_every_wording(search):
+    scorer, queries = search.scorer, search.spec.inputs.queries.validation
+    expected = []
+    for wording in (0, 1):
+        prompts = scorer.track.prompts("validation", np.arange(len(queries)), wording)
+        for prompt, query in zip(prompts, queries, strict=True):
+            expected.append(np.mean([by_hand(search, prompt, item) for item in query.good], axis=0))
+    found = scorer.sample_metrics(search.model)
+    whole = np.mean(expected, axis=0)
+    np.testing.assert_allclose([found["nll"], found["trie_nll"]], whole, rtol=1e-5)
+    ranks, _ = scorer.ranks(search.model, "validation")
+    assert not ranks.transitions.any()
+    exact = metrics(ranks, (10,), 20, relevance_of(search.spec.setting))
+    assert (found["nll"], found["trie_nll"]) == (exact["nll"], exact["trie_nll"])
+
+
+@pytest.mark.parametrize("part", HELD_OUT)
+def test_transitions_are_those_of_training_histories(golden, part):
+    inputs = golden.spec.inputs
+    users = np.arange(len(inputs.split.users))[::-1]
+    counts = np.zeros(len(users), dtype=np.int64)
+    ranks = as_ranks(inputs, users, part, counts, counts)
+    for row, user in enumerate(users):
+        pair = (inputs.split.history(user, part)[-1], inputs.split.targets(part)[user])
+        pairs = [step for history in inputs.split.train for step in pairwise(history.tolist())]
+        assert ranks.transitions[row] == pairs.count(pair)
+    assert ranks.transitions.any()
+    assert not ranks.has_nll
 
 
 def test_the_plain_scorer_gives_the_same(golden):
