@@ -21,7 +21,8 @@ def with_mixture(setting, **mixture):
 
 def without_texts(setting):
     dataset = setting.dataset.model_copy(update={"title_field": "name", "detail_fields": ()})
-    return setting.model_copy(update={"dataset": dataset})
+    grounding = setting.grounding.model_copy(update={"held_out_share": 0.0})
+    return setting.model_copy(update={"dataset": dataset, "grounding": grounding})
 
 
 def test_an_unknown_family_is_refused_when_the_setting_is_read(write_setting, tmp_path):
