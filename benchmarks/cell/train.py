@@ -62,7 +62,7 @@ class TrainedCell:
 
 
 def train_cell(
-    prepared: PreparedCell, before_sft: Callable[[InitializedCell], None] = lambda cell: None
+    prepared: PreparedCell, before_sft: Callable[[InitializedCell], object] = lambda cell: None
 ) -> TrainedCell:
     """All stages from the first rows to the end of SFT.
 

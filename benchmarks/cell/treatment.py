@@ -61,11 +61,11 @@ class Share:
     permuted: IntArray | None
 
 
-def measure_treatment(cell: InitializedCell) -> None:
-    """Notes down the treatment and its cost; nothing where the method has no stage before SFT."""
+def measure_treatment(cell: InitializedCell) -> dict[str, Any] | None:
+    """The record's `Treatment`, noted down with its cost; null without a stage before SFT."""
     prepared = cell.prepared
     if prepared.spec.method.grounding() is None:
-        return
+        return None
     began = prepared.enter("treatment")
     training = cell.model.training
     cell.model.eval()
@@ -73,10 +73,12 @@ def measure_treatment(cell: InitializedCell) -> None:
     before = scorer.tokens
     checks = _Checks(cell)
     pairs = [row for share in checks.shares for row in checks.pairs(share)]
-    prepared.ledger.treatment = {"pairs": pairs, "found": checks.found()}
+    treatment = {"pairs": pairs, "found": checks.found()}
     cell.model.train(training)
     tokens = checks.tokens + scorer.tokens - before
+    prepared.ledger.treatment = treatment
     prepared.ledger.note_cost("treatment", time.perf_counter() - began, tokens=tokens)
+    return treatment
 
 
 class _Checks:

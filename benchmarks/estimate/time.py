@@ -19,6 +19,10 @@ RQ_VAE_STEP_SECONDS = 0.01
 """What a step of an RQ-VAE takes beside its matrix products (optimiser, groups, small kernels)."""
 SINKHORN_FLOPS = 10
 """Operations that one iteration on one entry is worth: exponentials, bound by memory."""
+SAMPLE = 256
+"""`benchmarks.cell.treatment.SAMPLE`, which imports torch; a test holds them equal."""
+ENGLISH_TOKENS = 2 * 1500
+"""Tokens of the pages of plain English, read before and after."""
 KMEANS_ITERATIONS = 150
 """Lloyd iterations of a level: 50 in each of three runs (`gti.quantise.kmeans`)."""
 
@@ -83,18 +87,53 @@ def tokens_per_pass(setting: Setting, work: Workload) -> tuple[int, int]:
     exact.
     """
     levels, shown = setting.semantic_ids.levels, setting.dataset.max_history
-    exact = setting.decoding.method == "exact"
-    beams = work.prefixes if exact else setting.decoding.beam * (levels - 1)
+    prompts, rows, _ = _asked(setting, work)
+    score = (prompts + rows * _beams(setting, work)) * setting.evaluation.wordings
     if work.queries is not None:
-        train = work.queries.train * (25 + levels)
-        return train, work.queries.scored * (25 + beams) * setting.evaluation.wordings
+        return work.queries.train * (25 + levels), score
     lengths = work.train_lengths
     if setting.prompts.style == "sequence":
         train = levels * sum(lengths) + 10 * sum(-(-n // setting.prompts.window) for n in lengths)
     else:
         train = sum(chat_tokens(n, shown, levels) for n in lengths)
-    score = 2 * sum(levels * min(n + 1, shown) + 30 + beams for n in lengths)
-    return train, score * setting.evaluation.wordings
+    return train, score
+
+
+def _beams(setting: Setting, work: Workload) -> int:
+    """Tokens that are scored behind one prompt."""
+    exact = setting.decoding.method == "exact"
+    return work.prefixes if exact else setting.decoding.beam * (setting.semantic_ids.levels - 1)
+
+
+def _asked(setting: Setting, work: Workload) -> tuple[int, int, int]:
+    """Of validation and test together: tokens of prompts, their number, and that of targets."""
+    if work.queries is not None:
+        return work.queries.scored * 25, work.queries.scored, work.queries.relevant
+    levels, shown = setting.semantic_ids.levels, setting.dataset.max_history
+    rows = 2 * len(work.train_lengths)
+    return 2 * sum(levels * min(n + 1, shown) + 30 for n in work.train_lengths), rows, rows
+
+
+def measuring_tokens(setting: Setting, work: Workload) -> float:
+    """Tokens of all that is measured beside the ranks of both parts.
+
+    The targets' NLL takes their prompts once more, at each point of the learning curve those of
+    validation, beside the sample's prompts and beams. Of the checks of a stage before SFT, `SAMPLE`
+    titles of each share are set beside three Semantic IDs in both directions and asked for, and as
+    many queries of each kind of item.
+    """
+    prompts, rows, targets = _asked(setting, work)
+    points, asked = setting.evaluation.curve_points + 1, setting.evaluation.validation_users
+    beams, levels = _beams(setting, work), setting.semantic_ids.levels
+    losses = (1 + points / 2) * (prompts + targets * levels)
+    sampled = points * min(1.0, 2 * asked / max(1, rows)) * (prompts + rows * beams) / 2
+    pair = setting.prompts.max_text_tokens / 2 + 40
+    held_out = setting.grounding.held_out_share * work.num_items
+    titles = min(SAMPLE, work.num_items) + min(SAMPLE, held_out)
+    treatment = titles * (6 * pair + pair + beams)
+    if setting.queries is not None and setting.queries.warm_cold_new is not None:
+        treatment += 3 * SAMPLE * (25 + beams)
+    return (losses + sampled) * setting.evaluation.wordings + treatment + ENGLISH_TOKENS
 
 
 def training_flops(setting: Setting, work: Workload, train: int, parameters: int) -> float:
@@ -138,7 +177,7 @@ def estimate(
     else:
         train, score = tokens_per_pass(setting, work)
         flops = training_flops(setting, work, train, size.parameters)
-        flops += 2.0 * size.parameters * score
+        flops += 2.0 * size.parameters * (score + measuring_tokens(setting, work))
         rate = UTILISATION[device] * matrix_rate(device, setting.backbone.dtype)
         seconds, basis = 15 + flops / rate, "FLOPs over this machine's measured matrix rate"
     memory = memory_bytes(setting, size, work, device)

@@ -1,7 +1,8 @@
 """Do two runs of one cell agree: bit for bit, or as two draws from one distribution of seeds?
 
-*Exactly*: the ranks are the same in every row, the new rows and the text rows have the same hashes
-at initialization and after each stage, and every metric, slice and curve point has the same digits.
+*Exactly*: ranks and NLLs are the same in every row, the new rows and the text rows have the same
+hashes at initialization and after each stage, and every metric, slice and curve point has the same
+digits.
 
 *Equivalently*: floating-point sums differ between instruction sets and library versions, training
 carries the difference along, and the run ends as another draw would. So the score is held to what
@@ -38,7 +39,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from leaderboard.records.ranks import Ranks
+from leaderboard.records.ranks import LOSSES, Ranks
 from leaderboard.records.record import Record
 from leaderboard.records.reproductions import Outcome
 from leaderboard.statistics.crossed import mean_squares
@@ -76,7 +77,8 @@ class Agreement:
 
     Attributes:
         differing: fields that must be equal and are not; empty: reproduced exactly.
-        beside: fields that differ and decide nothing (losses, diagnostics), dotted.
+        beside: fields that differ and decide nothing (losses of training, diagnostics, what was
+            measured of grounding and of plain English), dotted.
         num_rows: rows of the recorded ranks.
         same_rows: of these, rows that are the same in every column.
     """
@@ -152,7 +154,10 @@ def same_rows(left: Ranks, right: Ranks) -> int:
         return 0
     same = np.ones(len(left), dtype=np.bool_)
     for name in left.__dataclass_fields__:
-        same &= getattr(left, name) == getattr(right, name)
+        one, other = getattr(left, name), getattr(right, name)
+        same &= one == other
+        if name in LOSSES:  # not measured in either
+            same |= np.isnan(one) & np.isnan(other)
     return int(same.sum())
 
 
@@ -230,8 +235,10 @@ def ranks_sha256(ranks: Ranks) -> str:
         column = getattr(ranks, name)
         if column.dtype.kind == "U":
             content = "\n".join(column.tolist()).encode()
+        elif column.dtype.kind == "f":
+            content = np.where(np.isnan(column), np.nan, column).astype("<f8").tobytes()
         else:
-            content = column.astype("<f8" if column.dtype.kind == "f" else "<i4").tobytes()
+            content = column.astype("<i4").tobytes()
         digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 

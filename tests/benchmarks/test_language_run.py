@@ -95,6 +95,9 @@ def test_pairs_show_titles_only_and_records_say_what_was_shown(finished):
     assert {"title_to_sid", "sid_to_title", "query"} == read_record(
         cell(results, "gti")
     ).tasks.keys()
+    found = read_record(cell(results, "gti")).treatment.found
+    assert set(found) == {"seen", "held_out", "warm", "cold", "new"}
+    assert [found[kind].asked for kind in ("seen", "held_out")] == [27 + 15, 3]
     said = {name: " ".join(read_record(cell(results, name)).warnings) for name in METHODS}
     counts = [inputs.queries.kinds.count(kind) for kind in ("warm", "cold", "new")]
     assert counts == [30, 15, 15]
@@ -141,7 +144,7 @@ def test_no_new_item_stands_in_any_pair_or_task(write_setting, spec_of, tmp_path
     inputs, prompter, shown = prepared.spec.inputs, prepared.prompter, prepared.shown
     kinds = np.array(inputs.queries.kinds)
     sids = prompter.sid_ids
-    old = {tuple(sids[item].tolist()) for item in shown.items}
+    old = {tuple(sids[item].tolist()) for item in np.flatnonzero(kinds != "new")}
     assert set(kinds[shown.held_out]) == {"warm"}
     unseen = [sids[item] for item in np.flatnonzero(kinds == "new")]
     unseen = [sid for sid in unseen if tuple(sid.tolist()) not in old]  # some are shared

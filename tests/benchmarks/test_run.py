@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leaderboard.records.ranks import read_ranks
+from leaderboard.records.ranks import LOSSES, read_ranks
 from leaderboard.records.record import PROTOCOL_VERSION, ranks_path, read_record
 from leaderboard.verify.verify import verify
 
@@ -79,6 +79,28 @@ def test_records_tell_what_each_method_did(finished):
     assert any("by rule, not user-written" in text for text in records["lc_rec"].warnings)
 
 
+def test_every_cell_measures_nll_and_retention_and_a_grounded_one_its_treatment(finished):
+    _, results, _ = finished
+    for name in (*CORE, "popularity", "markov"):
+        record, ranks = (
+            read_record(cell(results, name)),
+            read_ranks(ranks_path(cell(results, name))),
+        )
+        assert (record.treatment is not None) == (name == "gti")
+        assert (record.retention is not None) == ranks.has_nll == (name in CORE)
+        assert ranks.transitions.any()
+        for loss in LOSSES:
+            of_part = {part: record.metrics[part][loss] for part in ("test", "validation")}
+            if name not in CORE:
+                assert set(of_part.values()) == {None}
+                continue
+            rows = ranks.of_split("validation")
+            assert of_part["validation"] == pytest.approx(getattr(rows, loss).mean(), rel=1e-12)
+            assert record.learning_curve[-1].metrics[loss] == of_part["validation"]
+    seen, held_out = read_record(cell(results, "gti")).treatment.pairs[::2]
+    assert (seen.share, seen.pairs, held_out.share, held_out.pairs) == ("seen", 54, "held_out", 6)
+
+
 def test_every_method_gets_the_same_retrieval_stream_and_one_extra_budget(finished):
     _, results, _ = finished
     records = {name: read_record(cell(results, name)) for name in CORE}
@@ -90,7 +112,7 @@ def test_every_method_gets_the_same_retrieval_stream_and_one_extra_budget(finish
         assert record.budget.extra_flops == pytest.approx(0.5 * record.budget.sft_flops)
         expected = record.budget.extra_flops if name in ("gti", "lc_rec") else 0.0
         # To within one example, which weighs much in so small a run.
-        assert record.budget.extra_spent_flops == pytest.approx(expected, rel=0.03)
+        assert record.budget.extra_spent_flops == pytest.approx(expected, rel=0.05)
 
 
 def test_a_provisional_board_stands_after_each_seed_but_the_last(finished, gti_bench, tmp_path):

@@ -10,6 +10,7 @@ import torch
 from benchmarks.cell.prepare import prepare_cell
 from benchmarks.cell.ranks_table import as_ranks
 from benchmarks.cell.scoring import Scorer
+from benchmarks.cell.train import train_cell
 from gti.data.dataset import HELD_OUT
 from gti.plain import PLAIN
 from leaderboard.metrics.metrics import metrics, relevance_of
@@ -84,7 +85,11 @@ def test_each_query_has_the_nll_of_every_relevant_item_good_ones_first(search):
         np.testing.assert_allclose(values, expected, rtol=1e-5)
 
 
-def test_ranks_hold_each_targets_nll_and_the_sample_is_measured_with_all_of_validation(golden):
+def test_after_training_ranks_hold_each_targets_nll_and_the_curve_that_of_all_of_validation(
+    monkeypatch, spec_of
+):
+    monkeypatch.chdir(GOLDEN)
+    golden = train_cell(prepare_cell(spec_of(GOLDEN / "golden.toml", "gti"))).prepared
     scorer, users = golden.scorer, np.arange(len(golden.scorer.track.sizes("validation")))
     assert len(scorer.sample) < len(users)
     ranks, _ = scorer.ranks(golden.model, "validation")
@@ -98,6 +103,8 @@ def test_ranks_hold_each_targets_nll_and_the_sample_is_measured_with_all_of_vali
     asked = np.zeros(len(users), dtype=bool)
     asked[scorer.sample] = True
     assert sample["ndcg@10"] == metrics(ranks.where(asked), (10,), 12)["ndcg@10"]
+    assert golden.ledger.curve[-1]["metrics"] == sample
+    assert golden.ledger.curve[0]["metrics"]["nll"] > sample["nll"]
 
 
 def test_a_query_counts_by_its_good_items_in_every_wording(search):

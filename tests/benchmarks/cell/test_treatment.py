@@ -15,11 +15,11 @@ from gti.data.streams import numpy_stream
 from gti.train.grounding import derangement
 from leaderboard.records.record import read_record
 
-PASSES = ("share_of_sft = 0.5", "grounding_passes = 12.0")
+PASSES = ("share_of_sft = 0.5", "grounding_passes = 8.0")
 
 
 def grounded(path, spec_of, method):
-    """The cell after the stage before SFT, which shows each pair twelve times."""
+    """The cell after the stage before SFT, which shows each pair eight times."""
     path.write_text(path.read_text().replace(*PASSES))
     cell = initialize(prepare_cell(spec_of(path, method)))
     ground(cell)
@@ -96,12 +96,12 @@ def test_an_item_counts_as_found_by_how_many_stand_above_it_and_beside_it(cells)
             prompt = prepared.tokenizer.encode(
                 f"Title: {texts[item]['title']}\nItem:", add_special_tokens=False
             )
-            scores = np.zeros(60)
-            for other, codes in enumerate(prepared.prompter.sid_ids):
-                ids = torch.tensor([[prepared.tokenizer.bos_token_id, *prompt, *codes]])
-                with torch.no_grad():
-                    logp = cell.model(input_ids=ids).logits[0, -3:-1].log_softmax(dim=-1)
-                scores[other] = logp.gather(1, ids[0, -2:, None]).sum()
+            codes = torch.from_numpy(prepared.prompter.sid_ids)
+            start = torch.tensor([[prepared.tokenizer.bos_token_id, *prompt]]).expand(60, -1)
+            with torch.no_grad():
+                logits = cell.model(input_ids=torch.cat([start, codes], dim=1)).logits[:, -3:-1]
+            logp = logits.log_softmax(dim=-1)
+            scores = logp.gather(2, codes[:, :, None]).sum(dim=(1, 2)).numpy()
             better = int((scores > scores[item] + 1e-4).sum())
             equals = int((np.abs(scores - scores[item]) <= 1e-4).sum())
             expected.append(min(1.0, max(0, 10 - better) / equals))
@@ -137,8 +137,7 @@ def test_measuring_changes_nothing_that_is_trained_afterwards(cells):
     cell = cells["gti"]
     before = {name: value.clone() for name, value in cell.model.state_dict().items()}
     draws, noted = torch.get_rng_state(), cell.prepared.ledger.treatment
-    measure_treatment(cell)
-    assert cell.prepared.ledger.treatment == noted
+    assert measure_treatment(cell) == cell.prepared.ledger.treatment == noted
     assert torch.equal(torch.get_rng_state(), draws)
     assert all(torch.equal(value, before[name]) for name, value in cell.model.state_dict().items())
 

@@ -24,6 +24,8 @@ def test_records_measured_what_is_estimated(name: str) -> None:
     assert size is not None
     assert work is not None
     estimated = memory_bytes(setting, size, work, "cpu")
+    if not any((COMMITTED_RESULTS / name).glob("*/seed-0.json")):
+        pytest.skip(f"no records of {name} are committed")
     checked = 0
     for path in sorted((COMMITTED_RESULTS / name).glob("*/seed-0.json")):
         record = read_record(path)

@@ -3,14 +3,20 @@
 import numpy as np
 import pytest
 
+from benchmarks.cell import treatment as treatment_module
+from benchmarks.cell.retention import windows
 from benchmarks.estimate.time import (
+    ENGLISH_TOKENS,
+    SAMPLE,
     chat_tokens,
     encoding_flops,
+    measuring_tokens,
     quantising_seconds,
     ranks_bytes,
     tokens_per_pass,
 )
 from benchmarks.estimate.workload import Workload, workload_of, workload_of_card
+from benchmarks.inputs.backbones import load_backbone
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.inputs.inputs import load_inputs
 from leaderboard.records.setting import Setting
@@ -70,6 +76,20 @@ def test_the_data_themselves_are_counted(write_setting, tmp_path):
     assert train == sum(2 * n + 10 * -(-n // 10) for n in lengths)
     assert score == 2 * sum(2 * min(n + 1, 9) + 30 + 20 for n in lengths)
     assert ranks_bytes(work) == 40 * 2 * 60
+
+
+def test_what_is_measured_beside_the_ranks_is_counted(write_setting, tmp_path):
+    setting = setting_of(str(write_setting(tmp_path)))
+    inputs = load_inputs(setting, offline=True)
+    work = workload_of(setting, inputs, inputs.semantic_ids)
+    prompts = sum(2 * min(n + 1, 9) + 30 for n in work.train_lengths)
+    losses = 5 * (prompts + 40 * 2)  # both parts, and validation at three points
+    sampled = 3 * (prompts + 40 * 20) * 10 / 40
+    treatment = (60 + 6) * (7 * 48 + 20)  # pairs of 48 tokens, six ways, and the title once more
+    assert measuring_tokens(setting, work) == pytest.approx(losses + sampled + treatment + 3000)
+    assert SAMPLE == treatment_module.SAMPLE
+    tokens = sum(len(each) for each in windows(load_backbone("nano").tokenizer, None))
+    assert 0.5 < 2 * tokens / ENGLISH_TOKENS < 2
 
 
 def test_queries_are_counted_and_expected():
