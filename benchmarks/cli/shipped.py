@@ -16,7 +16,7 @@ RECBOLE = "recbole-"
 @cache
 def shipped() -> Shipped:
     """The settings of the catalogue, and the cards that records of them have now."""
-    settings = {name: find_setting(name).setting.hash for name in setting_names()}
+    settings = {name: find_setting(name).setting for name in setting_names()}
     return Shipped(settings, _card)
 
 

@@ -1,6 +1,5 @@
 """Checks across records: seeds differ, and the cells of a setting have what they share alike."""
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,82 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from leaderboard.records.canonical import canonical_json
 from leaderboard.records.facts import MethodFacts
 from leaderboard.records.known_methods import first_rows_of
-from leaderboard.records.ranks import TEXTS, Ranks, combined
+from leaderboard.records.ranks import Ranks
 from leaderboard.records.record import MethodCard, Record
-from leaderboard.records.shipped import Shipped
-from leaderboard.verify.copies import Block, Fingerprint, blocks_of, find_copies, fingerprint_of
+from leaderboard.records.setting import Setting
+from leaderboard.records.shipped import CHECKED, Shipped
+from leaderboard.verify.copies import Fingerprint, find_copies, fingerprint_of
 from leaderboard.verify.findings import Finding, Report
 from leaderboard.verify.plausible import last_position
-from leaderboard.verify.record import CHECKED
+from leaderboard.verify.targets import TargetsHash
 from leaderboard.verify.training import track_task
+from leaderboard.verify.treatment import shuffled
 
 INPUTS = ("dataset", "backbone", "tokenizer", "prompts", "queries")
 """What all cells of a setting read alike, beside the Semantic IDs."""
-
-
-class TargetsHash:
-    """Hashes who was scored on what: split, user, item, grade, popularity and history.
-
-    Records of a setting list the same rows in the same order, so the last hash is kept: rows that
-    are equal to the last ones are not sorted again.
-    """
-
-    def __init__(self) -> None:
-        self._columns: list[npt.NDArray[Any]] = []
-        self._hash = ""
-        self._order: npt.NDArray[np.integer[Any]] = np.zeros(0, dtype=np.int64)
-
-    def of(self, ranks: Ranks) -> str:
-        """The hash of `ranks`.
-
-        The first wording's rows stand for all (`check_ranks` sees to it): references have one.
-        """
-        return self._of(_first_wording(ranks))
-
-    def blocks(self, ranks: Ranks) -> dict[int, Block]:
-        """`blocks_of` the first wording of `ranks`."""
-        first = _first_wording(ranks)
-        self._of(first)
-        return blocks_of(first, self._order)
-
-    def _of(self, first: Ranks) -> str:
-        """The hash of rows of one wording."""
-        texts = [first.coded(name) for name in TEXTS]
-        columns: list[npt.NDArray[Any]] = []
-        for column in texts:
-            columns += [column.names, column.numbers]
-        columns += [first.grade, first.target_popularity, first.history_length]
-        pairs = zip(columns, self._columns, strict=False)
-        if not self._columns or not all(np.array_equal(new, old) for new, old in pairs):
-            self._columns = columns
-            self._hash, self._order = _hash_and_order(first)
-        return self._hash
-
-
-def _first_wording(ranks: Ranks) -> Ranks:
-    """The rows of the first wording."""
-    return ranks.where(ranks.wording == 0) if ranks.wording.any() else ranks
-
-
-def _hash_and_order(first: Ranks) -> tuple[str, npt.NDArray[np.integer[Any]]]:
-    """`TargetsHash` of rows of one wording in whatever order they stand, and their sorted order."""
-    digest = hashlib.sha256()
-    columns: list[npt.NDArray[np.integer[Any]]] = []
-    for name in TEXTS:
-        column = first.coded(name).in_order()
-        digest.update(canonical_json(column.names.tolist()))
-        columns.append(column.numbers)
-    order = np.argsort(combined(*columns), kind="stable")
-    columns += [first.grade, first.target_popularity, first.history_length]
-    for values in columns:
-        digest.update(values[order].astype("<i8").tobytes())
-    return digest.hexdigest(), order
 
 
 @dataclass(frozen=True)
@@ -93,30 +31,39 @@ class Statement:
     Args:
         path: its file.
         is_cell: not a reference.
-        name: its setting's name.
-        setting_hash: its setting.
+        setting: its setting.
+        setting_hash: the setting's.
+        seed: its seed.
         method: its method's card.
         method_hash: the method's.
         targets: `TargetsHash`; empty where the ranks cannot be read.
         num_items: of a cell, how many there are.
         last_position: the last that a target may stand on; 0 where none is ranked.
-        inputs: of a cell, what it read: name → sha256.
+        semantic_ids: of a cell, the sha256 of those it read.
+        inputs: of a cell, what else it read: name → sha256.
         shared: of a cell, (field, what it may depend on beside the setting) → value.
         fingerprint: of a cell, what no other has.
     """
 
     path: Path
     is_cell: bool
-    name: str
+    setting: Setting
     setting_hash: str
+    seed: int
     method: MethodCard
     method_hash: str
     targets: str
     num_items: int | None
     last_position: int
+    semantic_ids: str | None
     inputs: dict[str, str | None]
     shared: dict[tuple[Any, ...], Any]
     fingerprint: Fingerprint
+
+    @property
+    def name(self) -> str:
+        """Its setting's name."""
+        return self.setting.name
 
 
 def statement_of(
@@ -129,13 +76,15 @@ def statement_of(
     return Statement(
         path=path,
         is_cell=is_cell,
-        name=record.setting.name,
+        setting=record.setting,
         setting_hash=record.setting_hash,
+        seed=record.seed,
         method=record.method,
         method_hash=record.method_hash,
         targets="" if ranks is None else targets.of(ranks),
         num_items=None if record.accounting is None else record.accounting.num_items,
         last_position=last_position(ranks) if ranks is not None and ranked else 0,
+        semantic_ids=record.inputs.semantic_ids,
         inputs={name: getattr(record.inputs, name) for name in INPUTS} if is_cell else {},
         shared=_shared(record) if is_cell else {},
         fingerprint=fingerprint_of(record, blocks),
@@ -209,13 +158,14 @@ def _check_positions(
 def compare_with_shipped(
     checked: Sequence[Statement], shipped: Shipped, findings: list[Finding]
 ) -> None:
-    """Warns of records whose setting or method has a shipped name, but is not as shipped."""
+    """Tells of records whose setting or method has a shipped name, but is not as shipped."""
     for statement in checked:
         report = Report(str(statement.path), findings)
-        for field, found, wanted in shipped.differences(
-            statement.name, statement.setting_hash, statement.method, statement.method_hash
+        for each in shipped.differences(
+            statement.setting, statement.method, statement.seed, statement.semantic_ids
         ):
-            report.warn(field, found, wanted)
+            tell = report.error if each.weight == "error" else report.warn
+            tell(each.field, each.found, each.wanted)
 
 
 def _compare_inputs(cells: Sequence[Statement], findings: list[Finding]) -> None:
@@ -245,12 +195,20 @@ def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
     if record.manifest is not None:
         for name in (*MANIFEST, "text_rows_sha256_before", "text_norm_mean"):
             shared[f"manifest.{name}", None] = getattr(record.manifest, name)
-        start, environment = first_rows_of(record.method), record.environment
-        if start in SEEDLESS:  # sums of rows are rounded as the machine and torch add them
-            torch = environment.packages.get("torch")
-            words = record.inputs.semantic_ids if start == "words" else None  # of a code's items
-            place = (start, words, environment.device, environment.instruction_set, torch)
+        start = first_rows_of(record.method)
+        if start in SEEDLESS:
+            items = record.inputs.semantic_ids if start == "words" else None
+            place = (start, items, *_arithmetic(record))
             shared["manifest.new_rows_sha256_after", place] = record.manifest.new_rows_sha256_after
+    for seed, pin in (record.setting.semantic_ids.draws or {}).items():
+        shared[f"setting.semantic_ids.draws.{seed}", None] = pin
+    if record.retention is not None:
+        for name in ("pages", "characters"):
+            shared[f"retention.{name}", None] = getattr(record.retention, name)
+        place = (record.environment.dtype, *_arithmetic(record))
+        shared["retention.before", place] = record.retention.before
+    if record.treatment is not None and (mixed := shuffled(record.treatment)) is not None:
+        shared["treatment.pairs.*.shown", record.method_hash] = f"{'other' if mixed else 'own'} IDs"
     for index, proof in enumerate(record.proofs):
         if proof.stage == "sft":
             field = f"proofs.{index}.trainable_parameters"
@@ -262,6 +220,13 @@ def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
         task = track_task(record)
         shared[f"tasks.{task}", None] = record.tasks.get(task)
     return shared
+
+
+def _arithmetic(record: Record) -> tuple[str | None, ...]:
+    """What rounds sums of rows: they are added as the machine and torch do."""
+    environment = record.environment
+    torch = environment.packages.get("torch")
+    return environment.device, environment.instruction_set, torch
 
 
 def _compare_shared(cells: Sequence[Statement], findings: list[Finding]) -> None:

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from leaderboard.metrics.metrics import metric_names, relevance_of
+from leaderboard.metrics.metrics import is_loss, metric_names, relevance_of
 from leaderboard.records.parts import CurvePoint
 from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
@@ -55,13 +55,13 @@ def check_curve(report: Report, record: Record) -> None:
 
 
 def _check_metrics(report: Report, place: str, record: Record, point: CurvePoint) -> None:
-    """The setting's metrics, each a share."""
+    """The setting's metrics, each a share but for the losses (`leaderboard.verify.likelihood`)."""
     names = set(metric_names(record.setting.evaluation.cutoffs, relevance_of(record.setting)))
     for name in sorted(point.metrics.keys() ^ names):
         found = "a figure" if name in point.metrics else "nothing"
         report.error(f"{place}.{name}", found, "the metrics at evaluation.cutoffs, no others")
     for name, value in point.metrics.items():
-        if value is not None and not 0 <= value <= 1 + 1e-9:
+        if value is not None and not is_loss(name) and not 0 <= value <= 1 + 1e-9:
             report.error(f"{place}.{name}", value, "0 to 1")
 
 

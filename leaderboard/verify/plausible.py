@@ -3,7 +3,8 @@
 A learning curve's metrics bound each other and are of whole targets; its last point was scored by
 the model whose validation ranks lie beside the record. No device computes faster than it can, and
 no process is smaller than the weights it holds. A target stands behind no more items than there
-are; an item has one popularity, and the popularity reference ranks by it.
+are; an item has one popularity, no less than the transitions to it that a row counts, and the
+popularity reference ranks by it.
 """
 
 import math
@@ -13,7 +14,7 @@ import numpy as np
 
 from leaderboard.metrics.metrics import num_users, relevance_of
 from leaderboard.records.parts import Cost, CurvePoint, Metrics
-from leaderboard.records.ranks import Ranks
+from leaderboard.records.ranks import LOSSES, Ranks
 from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
 from leaderboard.verify.training import FROZEN, width_of
@@ -114,7 +115,8 @@ def check_last_point(report: Report, record: Record, ranks: Ranks) -> None:
         _check_whole(report, place, record, point, tied)
     everyone = num_users(validation)
     size = min(record.setting.evaluation.validation_users, everyone)
-    for name in sorted(point.metrics.keys() & record.metrics["validation"].keys()):
+    shared = point.metrics.keys() & record.metrics["validation"].keys()
+    for name in sorted(shared - {*LOSSES}):
         value, whole = point.metrics[name], record.metrics["validation"][name]
         if value is None or whole is None:
             continue
@@ -200,7 +202,16 @@ def check_positions(report: Report, record: Record, ranks: Ranks) -> None:
 
 
 def check_popularity(report: Report, record: Record, ranks: Ranks) -> None:
-    """An item has one popularity, and the reference of that name ranks by it."""
+    """An item has one popularity, and the reference of that name ranks by it.
+
+    Each transition to an item in training is one of its training interactions.
+    """
+    queries = relevance_of(record.setting) is not None
+    most = np.zeros_like(ranks.transitions) if queries else ranks.target_popularity
+    for row in np.flatnonzero(ranks.transitions > most)[:1]:
+        place = f"files.ranks (row {row}, transitions)"
+        wanted = "0: queries have no history" if queries else f"at most {most[row]}, its popularity"
+        report.error(place, int(ranks.transitions[row]), wanted)
     items = ranks.coded("item")
     known = np.zeros(len(items.names), dtype=np.int64)
     known[items.numbers] = ranks.target_popularity

@@ -5,9 +5,6 @@ from pathlib import Path
 from leaderboard.records.record import PROTOCOL_VERSION, SCHEMA_VERSION, Record, cell_hash
 from leaderboard.verify.findings import Report
 
-CHECKED = ("first_rows", "stages", "directions")
-"""The facts of a method that its records are held to; the others only say how it is shown."""
-
 
 def check_identity(report: Report, record: Record, path: Path) -> None:
     """Protocol, hashes, and whether the record lies where its content says."""

@@ -301,10 +301,12 @@ def _check_origin(tree: _Tree, path: str, shipped: Shipped | None) -> None:
     except (RecordError, UnicodeDecodeError):
         return  # `verify` says what is wrong with it
     if shipped is not None:
-        for field, found, wanted in shipped.differences(
-            record.setting.name, record.setting_hash, record.method, record.method_hash
+        for each in shipped.differences(
+            record.setting, record.method, record.seed, record.inputs.semantic_ids
         ):
-            tree.report(path).error(field, found, f"{wanted}; run it again")
+            report = tree.report(path)
+            tell = report.warn if each.weight == "warning" else report.error
+            tell(each.field, each.found, f"{each.wanted}; run it again")
     if record.code.plain:
         wanted = "a run without --plain, which only checks the everyday forms"
         tree.report(path).error("code.plain", True, wanted)

@@ -20,7 +20,6 @@ from leaderboard.records.shipped import Shipped
 from leaderboard.records.trial import find_trials
 from leaderboard.verify.across import (
     Statement,
-    TargetsHash,
     compare_records,
     compare_with_shipped,
     statement_of,
@@ -30,6 +29,7 @@ from leaderboard.verify.diagnostics import check_diagnostics
 from leaderboard.verify.findings import Finding, Report
 from leaderboard.verify.fits import check_fits
 from leaderboard.verify.inputs import check_artefact
+from leaderboard.verify.likelihood import catalogue_of, check_curve_losses, check_losses
 from leaderboard.verify.manifest import check_manifest
 from leaderboard.verify.plausible import (
     check_code,
@@ -48,7 +48,9 @@ from leaderboard.verify.record import (
 )
 from leaderboard.verify.reproductions import check_reproductions
 from leaderboard.verify.sidecars import check_ranks
+from leaderboard.verify.targets import TargetsHash
 from leaderboard.verify.training import check_budget, check_cost, check_trainable
+from leaderboard.verify.treatment import check_retention, check_treatment
 from leaderboard.verify.trials import verify_trials
 
 MEASURED = (
@@ -79,6 +81,8 @@ DIGEST_ALONE = {
     "diagnostics.*.rsa_*": "-1 to 1; derived as the cosines, where those vary as float32 shows",
     "diagnostics.*.text_affinity": "at least that to the text rows that are stored",
     "fits.*": "epochs and the epoch kept; the library's own figures are not ours to derive",
+    "learning_curve.*.metrics.*nll": "0 or more, trie_nll at most nll, nll as high as the recalls"
+    " leave; the last of all validation ranks, the first of equal rows by the trie",
     "learning_curve.*.metrics.*": "0 to 1, rising with k, MRR up to NDCG up to recall, of whole"
     " targets; the last near the validation ranks'; no two cells' alike",
     "learning_curve.*.nominal_flops": "multiples of 6, rising; the last is SFT's",
@@ -92,9 +96,19 @@ DIGEST_ALONE = {
     "proofs.*.*_changed": "at most the rows there are; text rows in grounding: none",
     "proofs.*.*_with_gradient": "at most the rows there are; text rows in grounding: none",
     "proofs.*.trainable_parameters": "divisible, at least all rows; one within a setting",
-    "setting.seeds.*": "what a board runs by default; no part of a cell",
-    "setting.tuning.*": "how rates were found; the rates themselves are hashed",
+    "retention.after": "above 0",
+    "retention.before": "above 0; one within a setting, on one kind of machine",
+    "retention.characters": "above 0; one within a setting",
+    "setting.semantic_ids.draws.*": "one within a setting, of a shipped setting the shipped ones;"
+    " the seed's own is that of the inputs",
+    "setting.seeds.*": "what a board runs by default; of a shipped setting among the shipped ones",
     "tasks.*": "bounded by steps and batches; R's is one within a setting",
+    "treatment.found.*.recall*": "0 to 1; what was shown as it is, is found as it is",
+    "treatment.pairs.*.tokens": "exact where the answer is a Semantic ID, else one a pair at least",
+    "treatment.pairs.*.true": "what different Semantic IDs and the recall leave",
+    "treatment.pairs.*.permuted": "what different Semantic IDs leave",
+    "treatment.pairs.*.shown": "that of the true pairs, or in both directions another; the same of"
+    " a method's seeds",
 }
 """Figures of a record that do not follow from its other fields, sidecars and inputs alone → what
 `verify` does check of them.
@@ -216,11 +230,16 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None
     check_trainable(report, record)
     check_budget(report, record)
     artefact = check_artefact(report, record, path)
+    catalogue = catalogue_of(record, artefact)
+    check_curve_losses(report, record, catalogue)
+    check_treatment(report, record, catalogue)
+    check_retention(report, record)
     ranks = check_ranks(report, record, path)
     if ranks is not None:
         check_positions(report, record, ranks)
         check_popularity(report, record, ranks)
         check_last_point(report, record, ranks)
+        check_losses(report, record, ranks, catalogue)
     check_diagnostics(report, record, path, artefact)
     check_reproductions(report, record, path, ranks)
     return record, ranks

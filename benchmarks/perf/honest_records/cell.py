@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.perf.honest_records.measured import measured_of
 from benchmarks.perf.honest_records.ranks import raw_recall_of
 from benchmarks.perf.honest_records.rows import manifest_of, proof_of, rows_after, spectrum_of
 from benchmarks.perf.honest_records.settings import Shape, artefact
@@ -27,11 +28,11 @@ def cell_parts(
     ranks: Ranks,
 ) -> dict[str, Any]:
     """The parts of the record at `path`; writes its diagnostics and the Semantic IDs."""
+    sids, whole = artefact(shape, setting.semantic_ids.seed_at(seed))
     rows = {s: rows_after(shape, card.key, seed, s, sketch.drawn) for s in sketch.stages}
-    described = {stage: spectrum_of(shape, after) for stage, after in rows.items()}
+    described = {stage: spectrum_of(shape, sids, after) for stage, after in rows.items()}
     arrays = {f"{s}/{n}": a for s, (_, found) in described.items() for n, a in found.items()}
     np.savez_compressed(diagnostics_path(path), **arrays)
-    sids, whole = artefact(shape)
     place = artefact_path(path, sids.sha256)
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(whole)
@@ -53,7 +54,8 @@ def cell_parts(
         "manifest": manifest_of(shape, card, rows["init"]),
         "proofs": [proof_of(shape, f"{card.key} {seed}", s, rows[s]) for s in sketch.stages[1:]],
         "diagnostics": {stage: numbers for stage, (numbers, _) in described.items()},
-        **training_of(setting, shape, sketch, seed, ranks.of_split("validation")),
+        **training_of(setting, shape, sids, sketch, seed, ranks.of_split("validation")),
+        **measured_of(setting, shape, sketch, f"{card.key}/{seed}"),
         "inputs": {
             "dataset": setting.dataset.sha256,
             "queries": setting.queries and setting.queries.sha256,

@@ -23,7 +23,7 @@ class Targets:
     """Whom a dataset asks for what: rows of both splits.
 
     Attributes:
-        columns: of a ranks table, all but the counts.
+        columns: of a ranks table, all but the counts and losses.
         of_items: [I] training interactions of all items.
         ease: [n] how much likelier than on average a hit is.
     """
@@ -62,6 +62,7 @@ def _targets(dataset: str, asks: str, users: int, items: int) -> Targets:
         user, grade = np.repeat(user, RELEVANT), np.tile([2, 2, 1], 2 * users)
         chosen = ((chosen[:, None] + np.arange(RELEVANT)) % items).ravel()
         history = np.zeros(len(user))
+    often = np.zeros(len(user)) if asks == "queries" else generator.poisson(0.5, len(user))
     columns = {
         "split": Coded(np.array(SPLITS), np.repeat([0, 1], len(user) // 2)),
         "user": Coded(names, user),
@@ -70,6 +71,7 @@ def _targets(dataset: str, asks: str, users: int, items: int) -> Targets:
         "grade": grade,
         "target_popularity": popularity[chosen],
         "history_length": history,
+        "transitions": np.minimum(often, popularity[chosen]),
     }
     return Targets(columns, popularity, ease[user])
 
@@ -83,14 +85,14 @@ def ranks_of(
     only_beam: bool,
     by_popularity: bool,
 ) -> Ranks:
-    """Drawn counts: a hit is likelier with `skill` and with the user's ease.
+    """Drawn counts: a hit is likelier with `skill` and with the user's ease; losses that fit them.
 
     Args:
         setting: says how wide the beam is.
         asked: whom for what.
         cell: method and seed.
         skill: the mean share of targets among the first items of a beam.
-        only_beam: whether the rest is not ranked at all.
+        only_beam: whether the rest is not ranked at all, as of a model, which has losses.
         by_popularity: whether validation is ranked by what the ranks file lists.
     """
     generator = np.random.default_rng(list(f"{setting.name}/{cell}".encode()))
@@ -109,7 +111,27 @@ def ranks_of(
         tied = np.where(validation, below - least - 1, tied)
     ranked = inside | (not only_beam)
     counts = {"num_better": better * ranked, "num_tied": tied * ranked}
-    return Ranks(**asked.columns, **counts, in_beam=ranked)
+    losses: dict[str, Any] = {}
+    if only_beam:
+        above = np.where(ranked, better + tied, beam)
+        losses = _losses(generator, asked.columns["user"], above)
+    return Ranks(**asked.columns, **counts, **losses, in_beam=ranked)
+
+
+def _losses(
+    generator: np.random.Generator, user: Coded, above: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """NLL of targets beside or below so many items, no better than such a place allows.
+
+    What lies off the trie goes to all items in part: those above a target have its probability at
+    least, also when normalised.
+
+    Each user or query adds a part of its own, so that its own targets stay in order.
+    """
+    own = generator.exponential(1.0, len(user.names))[user.numbers]
+    nll = np.log1p(above) + 0.1 + own
+    least = -np.log1p(-above * np.exp(-nll))
+    return {"nll": nll, "trie_nll": least + (nll - least) * generator.uniform(0.7, 1.0, len(nll))}
 
 
 def figures_of(ranks: Ranks, setting: Setting, beam: int | None) -> dict[str, Any]:

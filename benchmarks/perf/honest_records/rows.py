@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 from benchmarks.perf.honest_records.settings import Shape
 from leaderboard.records.canonical import digest_of
 from leaderboard.records.record import MethodCard
+from leaderboard.records.semantic_ids import SemanticIdsFile
 
 Floats = NDArray[np.float64]
 WORDS = ("comedy", "drama", "western", "musical", "war")
@@ -28,8 +29,10 @@ def rows_after(shape: Shape, key: str, seed: int, stage: str, drawn: bool) -> Fl
     return generator.normal(size=(shape.new_rows, shape.width)) + 0.5
 
 
-def spectrum_of(shape: Shape, rows: Floats) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Numbers and arrays of the diagnostics of `rows`."""
+def spectrum_of(
+    shape: Shape, sids: SemanticIdsFile, rows: Floats
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Numbers and arrays of the diagnostics of `rows`, those of the codes of `sids`."""
     text = np.random.default_rng(0).normal(size=(shape.shown_rows, shape.width))
     plain, centred = (_singular_values(each) for each in (rows, rows - rows.mean(axis=0)))
     cosine = _cosines(np.vstack([text, rows]))
@@ -38,9 +41,8 @@ def spectrum_of(shape: Shape, rows: Floats) -> tuple[dict[str, Any], dict[str, A
     pairs = np.triu(np.ones(new.shape, dtype=bool), 1)
     same = level[:, None] == level
     within = [pairs & same & (level == each) for each in range(shape.levels)]
-    codebooks = shape.semantic_ids.codebooks
-    assert codebooks is not None  # made-up Semantic IDs have some
-    between = _cosines(codebooks.reshape(shape.new_rows, -1).astype(np.float64))
+    assert sids.codebooks is not None  # made-up Semantic IDs have some
+    between = _cosines(sids.codebooks.reshape(shape.new_rows, -1).astype(np.float64))
     pooled, *own = [_rsa(new[chosen], between[chosen]) for chosen in (pairs, *within)]
     numbers = {
         "num_rows": shape.new_rows,

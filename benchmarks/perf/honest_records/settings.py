@@ -3,6 +3,7 @@
 import functools
 import io
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Shape:
 
     @property
     def semantic_ids(self) -> SemanticIdsFile:
-        """The Semantic IDs of a dataset of so many items."""
+        """The Semantic IDs of a dataset of so many items, where a setting has one draw of them."""
         return artefact(self)[0]
 
 
@@ -56,12 +57,15 @@ USUAL = Shape()
 
 
 @functools.cache
-def artefact(shape: Shape) -> tuple[SemanticIdsFile, bytes]:
-    """Semantic IDs that use every code, with codebooks, and the file that holds them."""
+def artefact(shape: Shape, draw: int = 0) -> tuple[SemanticIdsFile, bytes]:
+    """Semantic IDs that use every code, with codebooks, and the file that holds them.
+
+    Draws differ in their codebooks.
+    """
     if shape.items < shape.codes:
         raise ValueError(f"{shape.items} items cannot use all {shape.codes} codes; write more")
     item = np.arange(shape.items)[:, None]
-    generator, buffer = np.random.default_rng(5), io.BytesIO()
+    generator, buffer = np.random.default_rng(5 + draw), io.BytesIO()
     np.savez_compressed(
         buffer,
         codes=(item + np.arange(shape.levels) * (item // shape.codes)) % shape.codes,
@@ -107,8 +111,15 @@ QUERIES: dict[str, Any] = {
 """What makes a setting one of the retrieval track."""
 
 
-def setting_of(shape: Shape = USUAL, **changes: Any) -> Setting:
-    """The setting `toy` on the Semantic IDs of `shape`; `changes` are top-level fields."""
+def setting_of(shape: Shape = USUAL, draws: Sequence[int] = (), **changes: Any) -> Setting:
+    """The setting `toy` on the Semantic IDs of `shape`; `changes` are top-level fields.
+
+    `draws`: seeds whose draws of Semantic IDs are pinned, where each seed has its own.
+    """
+    pins: dict[str, Any] = {"seed": 0, "sha256": shape.semantic_ids.sha256}
+    if draws:
+        own = {str(seed): artefact(shape, seed)[0].sha256 for seed in draws}
+        pins = {"seed": "cell", "draws": own}
     content: dict[str, Any] = {
         "name": "toy",
         "summary": "a toy",
@@ -121,8 +132,7 @@ def setting_of(shape: Shape = USUAL, **changes: Any) -> Setting:
             "pca_dim": 0,
             "levels": shape.levels,
             "codes": shape.codes,
-            "seed": 0,
-            "sha256": shape.semantic_ids.sha256,
+            **pins,
         },
         "backbone": {"name": "toy", "dtype": "float32"},
         "prompts": {"style": "sequence", "window": 10, "max_text_tokens": 16},

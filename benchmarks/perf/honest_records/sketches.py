@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+DIRECTIONS = {
+    "title_to_sid": "text_to_sid",
+    "sid_to_title": "sid_to_text",
+    "prefix_to_code": "codes",
+}
+"""Task of grounding → what a method that has it trains on."""
+
 
 @dataclass(frozen=True)
 class Sketch:
@@ -13,6 +20,7 @@ class Sketch:
         drawn: whether its first rows are drawn one by one; else all are alike.
         spends: share of the extra budget before, beside and after SFT.
         pairs: tasks of grounding, which is what is spent before.
+        shuffled: whether it shows texts beside other items' Semantic IDs.
         reference: whether it has no rows at all.
     """
 
@@ -20,7 +28,18 @@ class Sketch:
     drawn: bool = False
     spends: Mapping[str, float] = field(default_factory=dict)
     pairs: tuple[str, ...] = ("title_to_sid", "sid_to_title")
+    shuffled: bool = False
     reference: bool = False
+
+    @property
+    def directions(self) -> list[str]:
+        """What its grounding trains on."""
+        return [DIRECTIONS[task] for task in self.pairs if "before" in self.spends]
+
+    @property
+    def shows_texts(self) -> bool:
+        """Whether its grounding shows texts."""
+        return any(direction != "codes" for direction in self.directions)
 
     @property
     def stages(self) -> list[str]:
@@ -34,9 +53,10 @@ SKETCHES = {
     "random": Sketch(0.28, drawn=True),
     "gaussian": Sketch(drawn=True),
     "gti": Sketch(0.33, spends=BEFORE),
-    "gti_shuffled": Sketch(spends=BEFORE),
+    "gti_shuffled": Sketch(spends=BEFORE, shuffled=True),
     "gti_text_to_sid": Sketch(spends=BEFORE, pairs=("title_to_sid",)),
     "gti_sid_to_text": Sketch(spends=BEFORE, pairs=("sid_to_title",)),
+    "sid_only": Sketch(spends=BEFORE, pairs=("prefix_to_code",)),
     "lc_rec": Sketch(0.31, spends=BESIDE),
     "mean_matched": Sketch(spends=AFTER),
     "popularity": Sketch(0.15, reference=True),

@@ -5,6 +5,7 @@ makes SFT of the usual shape cost some 1e9.
 """
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmarks.perf.honest_records.settings import Shape
 from benchmarks.perf.honest_records.sketches import Sketch
 from leaderboard.metrics.metrics import metrics, num_users, relevance_of
 from leaderboard.records.ranks import Ranks
+from leaderboard.records.semantic_ids import SemanticIdsFile
 from leaderboard.records.setting import Setting
 
 ATTENTION = 82_853_333
@@ -24,7 +26,12 @@ GROUNDING_STEPS = 5
 
 
 def training_of(
-    setting: Setting, shape: Shape, sketch: Sketch, seed: int, validation: Ranks
+    setting: Setting,
+    shape: Shape,
+    sids: SemanticIdsFile,
+    sketch: Sketch,
+    seed: int,
+    validation: Ranks,
 ) -> dict[str, Any]:
     """The parts of a record that tell of training; the curve ends with the `validation` ranks."""
     share = setting.extra.share_of_sft or 0.25
@@ -63,7 +70,7 @@ def training_of(
             "extra_flops": share * own,
             "extra_spent_flops": float(grounding + more),
         },
-        "learning_curve": _curve(setting, validation, steps, passes, own + more),
+        "learning_curve": _curve(setting, sids, validation, steps, passes, own + more),
     }
 
 
@@ -83,10 +90,20 @@ def _cost(seconds: float, steps: int, tokens: int, nominal: int, saved: int) -> 
 
 
 def _curve(
-    setting: Setting, validation: Ranks, steps: int, passes: float, nominal: int
+    setting: Setting,
+    sids: SemanticIdsFile,
+    validation: Ranks,
+    steps: int,
+    passes: float,
+    nominal: int,
 ) -> list[dict[str, Any]]:
-    """Points at which more and more rows of a sample of `validation` are found."""
-    spec = setting.evaluation
+    """Points at which more and more rows of a sample of `validation` are found.
+
+    The losses of all its rows go from those of a model that takes all codes for equal to the last.
+    """
+    spec, how = setting.evaluation, (setting.decoding.beam, relevance_of(setting))
+    last, even = metrics(validation, spec.cutoffs, *how), _even_nll(sids)
+    first = {"trie_nll": even, "nll": even + 1}
     rows = spec.validation_users * (len(validation) // num_users(validation))
     sample = validation.where(np.arange(len(validation)) < rows)
     points = []
@@ -95,6 +112,10 @@ def _curve(
         found = sample.in_beam & (np.arange(len(sample)) % spec.curve_points < place)
         counts = {name: getattr(sample, name) * found for name in ("num_better", "num_tied")}
         scored = replace(sample, in_beam=found, **counts)
+        found_by = metrics(scored, spec.cutoffs, *how)
+        for name, start in first.items():
+            end, part = last[name] or 0.0, place / spec.curve_points
+            found_by[name] = end if place == spec.curve_points else start + part * (end - start)
         points.append(
             {
                 "step": step,
@@ -102,9 +123,16 @@ def _curve(
                 "nominal_flops": float(6 * (nominal * step // (6 * steps))),
                 "seconds": 1.0 + 2.0 * place / spec.curve_points,
                 "train_loss": 5.0 / step if step else None,
-                "metrics": metrics(
-                    scored, spec.cutoffs, setting.decoding.beam, relevance_of(setting)
-                ),
+                "metrics": found_by,
             }
         )
     return points
+
+
+def _even_nll(sids: SemanticIdsFile) -> float:
+    """Mean NLL of all items over the trie, where all codes behind a prefix are as likely."""
+    codes, total = [tuple(item) for item in sids.codes.tolist()], 0.0
+    for level in range(sids.codes.shape[1]):
+        behind = Counter(prefix for prefix, _ in {(item[:level], item[level]) for item in codes})
+        total += sum(math.log(behind[item[:level]]) for item in codes)
+    return total / len(codes)

@@ -153,16 +153,24 @@ def _card(method: str, sketch: Sketch, changes: Mapping[str, Any]) -> MethodCard
 
 
 def _facts(method: str, sketch: Sketch) -> MethodFacts:
-    """What a shipped method says of itself; of any other that it has the stages of `sketch`."""
-    from baselines.registry import methods
-    from benchmarks.cell.identity import method_facts
+    """What a shipped method says of itself; of any other what `sketch` makes up of it.
 
-    known = methods()
-    if method in known:
-        return method_facts(known[method])
+    Where the methods cannot be loaded, for want of torch, all are others.
+    """
+    try:
+        from baselines.registry import methods
+        from benchmarks.cell.identity import method_facts
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "transformers"):
+            raise
+    else:
+        known = methods()
+        if method in known:
+            return method_facts(known[method])
     return MethodFacts.model_validate(
         {
-            **{"first_rows": None, "stages": sketch.stages[1:-1], "directions": ()},
+            **{"first_rows": None, "stages": sketch.stages[1:-1]},
+            **{"directions": sketch.directions},
             **{"order": 100, "look": None, "contrasts": ()},
         }
     )

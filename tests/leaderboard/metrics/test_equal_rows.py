@@ -21,6 +21,7 @@ CUTOFFS = (1, 5, 10, 50)
 def ranks_from(seed: int, rows: int, spread: int = 70) -> Ranks:
     generator = np.random.default_rng(seed)
     inside = generator.random(rows) < 0.7
+    losses = generator.exponential(5.0, (2, rows))
     return ranks_by_hand(
         [None] * rows,
         in_beam=inside,
@@ -28,6 +29,9 @@ def ranks_from(seed: int, rows: int, spread: int = 70) -> Ranks:
         num_tied=np.where(inside, generator.integers(0, 4, rows), 0),
         target_popularity=generator.integers(0, 9, rows),
         history_length=generator.integers(1, 9, rows),
+        transitions=generator.integers(0, 2, rows),
+        nll=losses.max(axis=0),
+        trie_nll=losses.min(axis=0),
     )
 
 

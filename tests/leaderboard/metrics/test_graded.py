@@ -21,13 +21,14 @@ MethodRow = tuple[str, int, tuple[int, int] | None]
 """Query, grade, and (num_better, num_tied) or None outside the beam."""
 
 
-def ranks_of(rows: list[MethodRow], wordings: list[int] | None = None) -> Ranks:
+def ranks_of(rows: list[MethodRow], wordings: list[int] | None = None, **columns: Any) -> Ranks:
     return ranks_by_hand(
         [counts for _, _, counts in rows],
         user=[query for query, _, _ in rows],
         wording=wordings or [0] * len(rows),
         item=[f"x{i}" for i in range(len(rows))],
         grade=[grade for _, grade, _ in rows],
+        **columns,
     )
 
 
@@ -55,8 +56,32 @@ def test_hand_computed_without_ties() -> None:
         "mrr@4": (1 + 1 / 3) / 2,
         "ndcg@2": ((3 * d[0] + d[1]) / (3 * d[0] + 3 * d[1]) + 0) / 2,
         "ndcg@4": ((3 * d[0] + d[1] + 3 * d[3]) / ideal + d[2] / d[0]) / 2,
+        "nll": None,
+        "trie_nll": None,
     }
     assert found == pytest.approx(expected, abs=1e-15)
+
+
+def test_the_loss_of_a_query_is_the_mean_over_its_good_items() -> None:
+    rows: list[MethodRow] = [
+        ("a", 2, (0, 0)),
+        ("a", 1, (1, 0)),
+        ("a", 2, None),
+        ("b", 2, (2, 0)),
+        ("b", 2, (4, 0)),
+    ]
+    losses = {"nll": [1.0, 99.0, 4.0, 6.0, 9.0], "trie_nll": [0.5, 99.0, 2.5, 3.0, 9.0]}
+    ranks = ranks_of(rows, [0, 0, 0, 0, 1], **losses)
+    found = m.metrics(ranks, (2,), 2, THREE)
+    # Query a asks once, query b in two wordings, each with one good item.
+    assert found["nll"] == pytest.approx((2.5 + 6 + 9) / 3)
+    assert found["trie_nll"] == pytest.approx((1.5 + 3 + 9) / 3)
+    names, values = m.per_user(ranks, "nll", THREE)
+    assert (names.tolist(), values.tolist()) == (["a", "b"], [2.5, 7.5])
+    (sliced,) = m.slices(
+        ranks_of(rows[:3], nll=[1, 2, 4], trie_nll=[1, 2, 3]), (2,), 2, THREE
+    ).values()
+    assert (sliced["nll"], sliced["trie_nll"]) == (2.5, 2.0)
 
 
 def test_hand_computed_with_ties() -> None:
@@ -165,7 +190,7 @@ def test_one_good_item_alone_scores_as_on_the_next_item_track() -> None:
     plain = ranks_of([(f"q{i}", 1, count) for i, count in enumerate(counts)])
     found, known = m.metrics(graded, (1, 5, 10), None, THREE), m.metrics(plain, (1, 5, 10), None)
     for name, value in known.items():
-        assert found[name] == pytest.approx(value, abs=1e-15)
+        assert found[name] == (None if value is None else pytest.approx(value, abs=1e-15))
     raw = m.raw_recall(graded, (1, 5), None, THREE)
     assert raw == m.raw_recall(plain, (1, 5), None)
 

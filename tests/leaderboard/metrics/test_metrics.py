@@ -143,7 +143,12 @@ def test_per_user_averages_the_wordings_of_each_user() -> None:
 
 def test_slices_are_terciles_of_the_rows_and_cover_each_row_once() -> None:
     counts: list[tuple[int, int] | None] = [None, None, (0, 0), None, None, (0, 0), (0, 0)]
-    ranks = ranks_by_hand(counts, target_popularity=[0, 1, 2, 3, 4, 5, 6], history_length=[9] * 7)
+    ranks = ranks_by_hand(
+        counts,
+        target_popularity=[0, 1, 2, 3, 4, 5, 6],
+        history_length=[9] * 7,
+        transitions=[0, 0, 1, 3, 0, 0, 0],
+    )
     found = m.slices(ranks, (1,), None)
     shape = {name: (s["rows"], s["from"], s["to"], s["recall@1"]) for name, s in found.items()}
     assert shape == {
@@ -154,6 +159,8 @@ def test_slices_are_terciles_of_the_rows_and_cover_each_row_once() -> None:
         "history:short": (7, 9, 9, 3 / 7),
         "history:medium": (0, None, None, None),
         "history:long": (0, None, None, None),
+        "transition:seen": (2, 1, 3, 1 / 2),
+        "transition:unseen": (5, 0, 0, 2 / 5),
     }
 
 
@@ -163,9 +170,46 @@ def test_slices_partition_the_rows(pairs: list[tuple[int, int]]) -> None:
     counts = [(0, 0)] * len(pairs)
     ranks = ranks_by_hand(counts, target_popularity=popularity, history_length=history)
     found = m.slices(ranks, (1,), None)
-    for prefix in ("popularity", "history"):
+    for prefix in ("popularity", "history", "transition"):
         rows = [s["rows"] for name, s in found.items() if name.startswith(prefix)]
         assert sum(r for r in rows if r is not None) == len(pairs)
+
+
+def test_losses_are_means_over_rows_and_over_the_wordings_of_each_user() -> None:
+    ranks = ranks_by_hand(
+        [(0, 0), None, (2, 0)],
+        user=["b", "b", "a"],
+        wording=[0, 1, 0],
+        transitions=[0, 0, 1],
+        nll=[0.25, 6.5, 3.0],
+        trie_nll=[0.125, 6.5, 2.0],
+    )
+    found = m.metrics(ranks, (1,), beam=1)
+    assert (found["nll"], found["trie_nll"]) == (9.75 / 3, 8.625 / 3)
+    users, values = m.per_user(ranks, "nll")
+    assert (users.tolist(), values.tolist()) == (["a", "b"], [3.0, 3.375])
+    assert m.per_user(ranks, "trie_nll")[1].tolist() == [2.0, 3.3125]
+    sliced = m.slices(ranks, (1,), 1)
+    assert sliced["transition:seen"]["nll"] == 3.0
+    assert sliced["transition:unseen"]["trie_nll"] == 3.3125
+    assert sliced["popularity:unseen"]["nll"] is None
+
+
+def test_where_no_loss_was_measured_there_is_none() -> None:
+    ranks = ranks_by_hand([(0, 0), (1, 0)])
+    found = m.metrics(ranks, (1,), beam=None)
+    assert (found["nll"], found["trie_nll"], found["recall@1"]) == (None, None, 0.5)
+    assert m.slices(ranks, (1,), None)["history:short"]["nll"] is None
+    assert not m.is_defined("nll", None)
+    assert m.is_defined("trie_nll", 1)
+
+
+def test_losses_are_metrics_without_a_cutoff() -> None:
+    assert m.parse_metric("trie_nll") == ("trie_nll", 0)
+    assert m.metric_names((10,))[:2] == ["nll", "trie_nll"]
+    assert [name for name in m.metric_names((1, 10)) if m.is_loss(name)] == ["nll", "trie_nll"]
+    with pytest.raises(ValueError, match="metrics are nll, trie_nll, and recall, "):
+        m.parse_metric("nll@10")
 
 
 @pytest.mark.parametrize("name", ["ndcg", "ndcg@", "ndcg@0", "hit@10", "ndcg@ten", "ndcg@-1"])

@@ -89,6 +89,9 @@ def test_extents_are_words() -> None:
         "1 to 1,200 relevant items per query"
     )
     assert extent_of_slice("history:long", {"from": None, "to": None}) == "empty"
+    assert extent_of_slice("transition:seen", {"from": 1.0, "to": 7.0}) == (
+        "1 to 7 transitions from the last item to the target in training"
+    )
 
 
 @pytest.mark.parametrize("name", ["popularity:tail", "popularity:head", "history:short"])

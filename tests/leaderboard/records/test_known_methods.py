@@ -1,38 +1,60 @@
-"""Whose facts count, in which order methods are drawn, and that no two of a board look alike."""
+"""In which order methods are drawn, and that no two of a board look alike."""
 
 from itertools import permutations
 
 import pytest
 from pydantic import ValidationError
 
+from baselines.registry import methods
+from benchmarks.cell.identity import method_facts
 from benchmarks.perf.honest_records.by_hand import card_by_hand as card
-from leaderboard.records.facts import Contrast, Look
-from leaderboard.records.known_methods import facts_of, looks_of, order_of, shipped_facts
+from leaderboard.records.facts import Contrast, Look, MethodFacts
+from leaderboard.records.known_methods import first_rows_of, known_facts, looks_of, order_of
+from leaderboard.records.record import MethodCard
+
+SHIPPED: dict[str, MethodFacts] = {key: method_facts(each) for key, each in methods().items()}
 
 
-def test_a_shipped_methods_facts_are_the_shipped_ones_and_others_their_cards() -> None:
-    assert facts_of(card("gti")) == facts_of(card("gti", first_rows="drawn"))
-    assert facts_of(card("gti")) == shipped_facts()["gti"]
-    assert facts_of(card("mine", first_rows="drawn")).first_rows == "drawn"  # type: ignore[union-attr]
-    assert facts_of(card("popularity")) is None
+def of_shipped(key: str) -> MethodCard:
+    """The card of a shipped method, as far as facts go."""
+    return card(key, **SHIPPED[key].model_dump())
 
 
-def test_shipped_methods_stand_first_and_others_by_their_order_then_by_name() -> None:
-    cards = [card("zebra"), card("apple"), card("early", order=0), card("gti"), card("mean")]
+def test_what_is_known_of_a_method_is_what_its_card_says() -> None:
+    assert first_rows_of(of_shipped("gti")) == "mean"
+    assert first_rows_of(card("gti", first_rows="drawn")) == "drawn"
+    known = known_facts([card("mine", order=7), of_shipped("gti"), of_shipped("mean")])
+    assert list(known) == ["mean", "gti", "mine"]
+    assert known["gti"] == SHIPPED["gti"]
+
+
+def test_a_method_must_have_facts() -> None:
+    with pytest.raises(ValidationError, match="methods have facts, references have none"):
+        MethodCard.model_validate({**card("mine").model_dump(), "facts": None})
+
+
+def test_methods_stand_by_their_order_then_by_name() -> None:
+    cards = [
+        card("zebra"),
+        card("apple"),
+        card("early", order=0),
+        of_shipped("gti"),
+        of_shipped("mean"),
+    ]
     keys = [each.key for each in sorted(cards, key=order_of)]
     assert keys == ["early", "mean", "gti", "apple", "zebra"]
 
 
 def test_methods_without_a_look_get_one_that_nobody_has() -> None:
-    others = [card(f"mine-{number}") for number in range(32 - len(shipped_facts()))]
-    found = looks_of([*map(card, shipped_facts()), *others])
+    others = [card(f"mine-{number}") for number in range(32 - len(SHIPPED))]
+    found = looks_of([*map(of_shipped, SHIPPED), *others])
     assert len(set(found.values())) == 32
-    assert {key: found[key] for key in shipped_facts()} == {
-        key: facts.look for key, facts in shipped_facts().items()
+    assert {key: found[key] for key in SHIPPED} == {
+        key: facts.look for key, facts in SHIPPED.items()
     }
 
 
-def test_a_look_that_is_taken_is_not_given_twice_and_the_shipped_ones_are_kept() -> None:
+def test_a_look_that_is_taken_goes_to_the_first_that_has_it() -> None:
     blue = Look(color="blue", pattern=0)
     green = Look(color="green", pattern=3)
     cards = [
@@ -43,9 +65,8 @@ def test_a_look_that_is_taken_is_not_given_twice_and_the_shipped_ones_are_kept()
     ]
     for some in permutations(cards):
         found = looks_of(some)
-        assert found["first"] == green
+        assert (found["imitator"], found["first"]) == (blue, green)
         assert len(set(found.values())) == 4
-        assert blue not in found.values()
         assert found == looks_of(cards)
 
 

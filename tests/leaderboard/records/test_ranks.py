@@ -23,6 +23,8 @@ from leaderboard.records.ranks import (
 )
 from leaderboard.records.record import RecordError
 
+LOSSES = {"nll": [0.1, 7.25, 1 / 3], "trie_nll": [0.1, 7.0, 0.3]}
+
 
 def small(**changes: object) -> Ranks:
     columns: dict[str, object] = {
@@ -59,6 +61,16 @@ def test_outside_the_beam_is_null_in_the_file_and_types_are_the_stated_ones(tmp_
     assert table.column("num_tied").to_pylist() == [2, None, 0]
 
 
+def test_losses_are_read_back_to_the_last_digit_and_null_where_unmeasured(tmp_path: Path) -> None:
+    write_ranks(tmp_path / "x.parquet", small(**LOSSES))
+    again = read_ranks(tmp_path / "x.parquet")
+    assert again.has_nll
+    assert {name: getattr(again, name).tolist() for name in LOSSES} == LOSSES
+    write_ranks(tmp_path / "y.parquet", small())
+    assert not read_ranks(tmp_path / "y.parquet").has_nll
+    assert pq.read_table(tmp_path / "y.parquet").column("nll").to_pylist() == [None] * 3
+
+
 def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
     first = write_ranks(tmp_path / "x.parquet", small())
     second = write_ranks(tmp_path / "y.parquet", read_ranks(tmp_path / "x.parquet"))
@@ -91,6 +103,11 @@ def test_splits_are_taken_apart_and_put_together() -> None:
         ({"num_better": [0.5, 0, 0]}, "column num_better holds values that do not fit int32"),
         ({"user": ["1", "1", "1"], "item": ["a", "a", "c"]}, "row 1 repeats split test, user 1"),
         ({"num_better": [[1], [0], [0]]}, "expected one dimension"),
+        ({"transitions": [0, -1, 0]}, "row 1, column transitions: found -1"),
+        (LOSSES | {"nll": [1, np.nan, 2]}, "row 1: nll or trie_nll is missing where others are"),
+        ({"nll": [1, 2, 3]}, "row 0: nll or trie_nll is missing"),
+        (LOSSES | {"trie_nll": [1, -0.5, 2]}, "row 1, column trie_nll: found -0.5"),
+        (LOSSES | {"nll": [1, 2, np.inf]}, "row 2, column nll: found inf"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_row_and_column(
@@ -132,6 +149,11 @@ def test_wrong_columns_types_and_nulls_are_named(tmp_path: Path) -> None:
     half = table.set_column(place, "num_tied", pa.array([None, None, 0], pa.int32()))
     with pytest.raises(RanksError, match="row 0: only one of num_better and num_tied is null"):
         read_ranks(rewritten(path, half))
+    place = table.column_names.index("nll")
+    some = table.set_column(place, "nll", pa.array([1.0, None, None], pa.float64()))
+    with pytest.raises(RanksError, match="row 0: nll or trie_nll is missing"):
+        read_ranks(rewritten(path, some))
+    place = table.column_names.index("num_tied")
     negative = table.set_column(place, "num_tied", pa.array([-2, None, 0], pa.int32()))
     with pytest.raises(RanksError, match=r"x\.parquet: row 0, column num_tied: found -2"):
         read_ranks(rewritten(path, negative))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.perf.honest_records.edits import edit
-from leaderboard.records.ranks import read_ranks
+from benchmarks.perf.honest_records.edits import edit, give_ranks
+from leaderboard.records.ranks import SCHEMA, read_ranks
 from leaderboard.records.record import ranks_path, read_record
 from leaderboard.statistics.agreement import (
     Agreement,
@@ -70,26 +70,52 @@ def test_one_figure_that_differs_ends_exactness_and_is_named(twins, change, fiel
     assert found.differing == (field,)
 
 
-def test_losses_and_diagnostics_that_differ_are_told_but_do_not_decide(twins):
+def test_what_is_told_of_training_and_the_model_does_not_decide(twins):
     def change(content):
         content["diagnostics"]["sft"]["effective_rank"] += 1e-12
         content["cost"]["sft"]["last_loss"] = 1.25
+        content["retention"]["after"] += 1e-9
+        content["treatment"]["pairs"][1]["permuted"] += 1e-9
 
     found = agreement(twins[0], edit(twins[1], change))
     assert found.exact
-    assert found.beside == ("cost.sft.last_loss", "diagnostics.sft.effective_rank")
+    assert found.beside == (
+        "cost.sft.last_loss",
+        "diagnostics.sft.effective_rank",
+        "retention.after",
+        "treatment.pairs.1.permuted",
+    )
+
+
+def test_a_row_whose_nll_differs_in_the_last_digit_is_another_row(twins):
+    path = twins[1]
+    ranks = read_ranks(ranks_path(path))
+    ranks.nll[5] = np.nextafter(ranks.nll[5], 99)
+    give_ranks(path, ranks)
+    found = agreement(*twins)
+    assert (found.same_rows, found.num_rows) == (119, 120)
+    assert "ranks" in found.differing
+
+
+def test_rows_of_a_reference_without_nll_are_the_same_rows(factory, tmp_path):
+    first = factory.write("popularity")
+    second = factory.write("popularity", root=tmp_path / "again")
+    assert agreement(first, second).exact
+    ranks = read_ranks(ranks_path(first))
+    other_nan = replace(ranks, nll=-ranks.nll, trie_nll=-ranks.trie_nll)
+    assert ranks_sha256(other_nan) == ranks_sha256(ranks)
 
 
 def test_rows_of_ranks_are_counted_one_by_one(factory, tmp_path):
-    first, second = factory.write("gti", 0), factory.write("gti", 0, 0.9, root=tmp_path / "b")
+    first, second = factory.write("gti", 0), factory.write("gti", 0, root=tmp_path / "b")
     one, other = (read_ranks(ranks_path(path)) for path in (first, second))
+    other.num_tied[:30:2] += other.in_beam[:30:2]
+    other.trie_nll[20:60:3] /= 2
+    give_ranks(second, other)
     expected = sum(
-        (a, b, c) == (d, e, f)
-        for a, b, c, d, e, f in zip(
-            one.in_beam, one.num_better, one.num_tied,
-            other.in_beam, other.num_better, other.num_tied, strict=True,
-        )
-    )  # fmt: skip
+        all(getattr(one, name)[row] == getattr(other, name)[row] for name in SCHEMA.names)
+        for row in range(len(one))
+    )
     assert 0 < expected < len(one)
     assert same_rows(one, other) == expected
     assert same_rows(one, other.of_split("test")) == 0

@@ -54,15 +54,37 @@ def test_ranks_copied_to_another_cell_are_found(
     assert {found.file, *found.expected.removesuffix("'s").split()} >= {str(first), str(second)}
 
 
+def own_last_digits(ranks: Ranks) -> Ranks:
+    return replace(ranks, nll=ranks.nll + 1e-9)
+
+
+@pytest.mark.parametrize("change", [unchanged, own_last_digits, reordered])
+@pytest.mark.parametrize("source", [("gti", 0), ("mean", 1)])
+def test_nlls_copied_from_another_cell_are_found_beside_ranks_of_its_own(
+    factory: Any, source: tuple[str, int], change: Change
+) -> None:
+    factory.users = 200
+    first, second = factory.write(*source), factory.write("random", 0)
+    theirs, own = change(read_ranks(ranks_path(first))), read_ranks(ranks_path(second))
+    place = {key: row for row, key in enumerate(zip(theirs.split, theirs.user, strict=True))}
+    rows = [place[key] for key in zip(own.split, own.user, strict=True)]
+    losses = {name: getattr(theirs, name)[rows] for name in ("nll", "trie_nll")}
+    give_ranks(second, replace(own, **losses))
+    found = [each for each in verify(factory.root) if each.field == "files.ranks (nll)"]
+    assert any(str(first) in str(each) and str(second) in str(each) for each in found)
+
+
 def test_honest_counts_of_the_same_users_share_no_block(factory: Any) -> None:
     paths = [factory.write(key, seed, users=900) for key in ("gti", "mean") for seed in (0, 1)]
     hashes = []
     for path in paths:
         ranks = read_ranks(ranks_path(path))
         order = np.lexsort((ranks.item, ranks.user, ranks.split))
-        hashes.append([block.hash for block in blocks_of(ranks, order).values()])
+        both = blocks_of(ranks, order)
+        assert set(both) == {"counts", "nll"}
+        hashes += [[block.hash for block in blocks.values()] for blocks in both.values()]
     assert {len(each) for each in hashes} == {16}
-    assert len(set().union(*hashes)) == 4 * 16
+    assert len(set().union(*hashes)) == 2 * 4 * 16
     assert verify(factory.root) == []
 
 
@@ -134,6 +156,16 @@ def copy_curve(first: Path, second: Path) -> None:
     edit(second, change)
 
 
+def copy_losses_of_curve(first: Path, second: Path) -> None:
+    theirs = json.loads(first.read_text())["learning_curve"]
+
+    def change(content: Content) -> None:
+        for own, other in zip(content["learning_curve"], theirs, strict=True):
+            own["metrics"] |= {name: other["metrics"][name] for name in ("nll", "trie_nll")}
+
+    edit(second, change)
+
+
 @pytest.mark.parametrize(
     ("copy", "field"),
     [
@@ -141,6 +173,7 @@ def copy_curve(first: Path, second: Path) -> None:
         (copy_rows_after_sft, "diagnostics.sft.*"),
         (copy_proof, "proofs.*.new_rows_sha256 (sft)"),
         (copy_curve, "learning_curve.*.metrics"),
+        (copy_losses_of_curve, "learning_curve.*.metrics.*nll"),
     ],
 )
 @pytest.mark.parametrize("source", [("gti", 0), ("random", 0)])

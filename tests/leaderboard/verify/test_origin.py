@@ -50,7 +50,7 @@ def test_versions_of_method_and_schema_are_told(origin):
     other = replace(origin, method_version=2, schema_version=3)
     assert context(origin, other, None) == (
         "method version 2, recorded 1",
-        "schema version 3, recorded 1",
+        "schema version 3, recorded 2",
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.perf.honest_records.edits import Content, edit, give_ranks
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path
 from leaderboard.verify.plausible import last_position
@@ -20,7 +21,7 @@ def fields(path: Path) -> set[str]:
 
 def scaled(content: Content, point: int, factor: float) -> None:
     values = content["learning_curve"][point]["metrics"]
-    values.update({name: value * factor for name, value in values.items()})
+    values.update({name: values[name] * factor for name in values if not is_loss(name)})
 
 
 CURVE: list[tuple[Callable[[Content], object], str]] = [
@@ -32,7 +33,7 @@ CURVE: list[tuple[Callable[[Content], object], str]] = [
     (lambda c: scaled(c, 2, 0.987), "2.metrics.recall@20"),
     (
         lambda c: c["learning_curve"][2]["metrics"].update(
-            dict.fromkeys(c["learning_curve"][2]["metrics"], 1.0)
+            {name: 1.0 for name in c["learning_curve"][2]["metrics"] if not is_loss(name)}
         ),
         "2.metrics.recall@20",
     ),
@@ -146,6 +147,15 @@ def test_an_item_has_one_popularity(factory: Any) -> None:
     ranks.target_popularity[row] += 1
     give_ranks(path, ranks)
     assert any(field.endswith(", target_popularity)") for field in fields(path))
+
+
+def test_an_item_is_reached_no_oftener_than_it_is_trained_on(factory: Any) -> None:
+    path = factory.write("gti")
+    ranks = read_ranks(ranks_path(path))
+    row = int(np.argmin(ranks.target_popularity))
+    ranks.transitions[row] = ranks.target_popularity[row] + 1
+    give_ranks(path, ranks)
+    assert fields(path) == {f"files.ranks (row {row}, transitions)"}
 
 
 @pytest.mark.parametrize("column", ["num_better", "num_tied", "target_popularity"])
