@@ -12,15 +12,15 @@ class Codebook(Method):
 
     A random orthonormal map keeps every cosine, so RSA against the codebooks is 1 by construction.
     Every row gets the mean norm of the text rows: residual vectors shrink from level to level,
-    which says how well the quantiser did, not how long a token's row should be. The mean text row
-    is not added: it would change the cosines, and so `random_matched` differs in structure alone.
-    A zero vector (a code never used) gets the mean text row.
+    which says how well the quantiser did, not how long a row should be. The mean text row is not
+    added, so that `random_matched` differs in structure alone; a zero vector (no items) gets it.
     """
 
     key = "codebook"
     summary = "codebook vectors, rotated at random, norms matched"
     source = "ours: the structure that arXiv 2604.02324 measures by RSA"
     group = "initialization"
+    parent = "mean"
     order = 12
     look = Look("purple", 1)
 

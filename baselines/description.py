@@ -19,6 +19,7 @@ class Description(Method):
     summary = "mean embedding of the texts of the code's items"
     source = "ours: GTI (arXiv 2604.02324) without the training"
     group = "initialization"
+    parent = "mean"
     first_rows = "words"
     order = 10
     look = Look("vermilion")

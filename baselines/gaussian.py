@@ -18,6 +18,7 @@ class Gaussian(Method):
     summary = "each new row drawn from N(μ, Σ) of the text rows"
     source = "Hewitt 2021, 'Initializing New Word Embeddings for Pretrained Language Models'"
     group = "initialization"
+    parent = "mean"
     first_rows = "drawn"
     order = 9
     look = Look("orange", 2)

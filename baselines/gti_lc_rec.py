@@ -16,6 +16,7 @@ class GtiLcRec(Gti):
     summary = "gti, then alignment tasks beside the retrieval stream"
     source = "GTI, arXiv 2604.02324 §3, and LC-Rec, arXiv 2311.09049 §3.3"
     group = "control"
+    parent = "gti"
     alignment = True
     spends: ClassVar[dict[Spending, float]] = {"before": 0.5, "beside": 0.5}
     order = 5

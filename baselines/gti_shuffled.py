@@ -16,6 +16,7 @@ class GtiShuffled(Gti):
     summary = "gti on permuted item–SID pairs, no item keeps its own"
     source = "ours: control of GTI, arXiv 2604.02324 §3"
     group = "control"
+    parent = "gti"
     order = 16
     look = Look("sky", 1)
     question = "Must the pairs be the right ones?"

@@ -15,6 +15,7 @@ class GtiSidToText(Gti):
     summary = "gti with pairs SID → text only"
     source = "ours: ablation of GTI, arXiv 2604.02324 §3"
     group = "control"
+    parent = "gti"
     order = 14
     look = Look("blue", 2)
     question = "Does it take both directions?"

@@ -15,6 +15,7 @@ class GtiTextToSid(Gti):
     summary = "gti with pairs text → SID only"
     source = "ours: ablation of GTI, arXiv 2604.02324 §3"
     group = "control"
+    parent = "gti"
     order = 13
     look = Look("blue", 1)
     question = "Does it take both directions?"

@@ -15,6 +15,7 @@ class GtiTwoPhase(Gti):
     summary = "gti, then the same pairs with all weights free"
     source = "GTI, arXiv 2604.02324 §4.1"
     group = "control"
+    parent = "gti"
     order = 17
     look = Look("blue", 3)
     question = "Does freezing matter?"

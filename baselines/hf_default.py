@@ -22,6 +22,7 @@ class HfDefault(Method):
     summary = "what transformers leaves in the rows when it resizes"
     source = "transformers, resize_token_embeddings with its defaults"
     group = "initialization"
+    parent = "mean"
     first_rows = "library"
     order = 8
     look = Look("purple")

@@ -21,6 +21,7 @@ class Keywords(Method):
     summary = "embeddings of the code's words, weighted by tf-idf"
     source = "after TS-Rec's SA-Init, arXiv 2602.22632"
     group = "initialization"
+    parent = "mean"
     order = 11
     look = Look("vermilion", 1)
 

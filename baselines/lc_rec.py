@@ -15,6 +15,7 @@ class LcRec(Method):
     summary = "mean rows; the alignment tasks of five families beside the retrieval stream"
     source = "LC-Rec, arXiv 2311.09049 §3.3: index-language and recommendation-oriented alignment"
     group = "core"
+    parent = "mean"
     version = 2  # 2: all families, several wordings each, drawn anew at every pass
     alignment = True
     spends: ClassVar[dict[Spending, float]] = {"beside": 1.0}

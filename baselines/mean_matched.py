@@ -19,6 +19,7 @@ class MeanMatched(Method):
     summary = "mean rows; SFT goes on over R for the extra budget A"
     source = "ours: compute control of GTI, arXiv 2604.02324"
     group = "control"
+    parent = "mean"
     spends: ClassVar[dict[Spending, float]] = {"after": 1.0}
     first_rows = "mean"
     order = 6

@@ -21,6 +21,7 @@ class MeanRowsFirst(Gti):
         "ours: control of GTI, arXiv 2604.02324; the stage is MiniOneRec's `freeze_LLM` (sft.py)"
     )
     group = "control"
+    parent = "gti"
     order = 19
     look = Look("grey", 1)
     question = "Does it take texts to train the rows first?"

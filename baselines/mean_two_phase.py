@@ -15,6 +15,7 @@ class MeanTwoPhase(Gti):
     summary = "mean rows; grounding's pairs with all weights free"
     source = "ours: control of GTI, arXiv 2604.02324 §4.1"
     group = "control"
+    parent = "gti"
     order = 18
     look = Look("black", 1)
     question = "Does freezing matter?"

@@ -21,6 +21,7 @@ class NoisyMean(Method):
     summary = "the mean of the text rows plus noise from N(0, 1/d)"
     source = "LLaMA-Factory, `noise_init` of model_utils/embedding.py, its default"
     group = "initialization"
+    parent = "mean"
     first_rows = "drawn"
     order = 21
     look = Look("black", 2)

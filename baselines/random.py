@@ -13,6 +13,7 @@ class Random(Method):
     summary = "each new row drawn from N(0, 0.02²)"
     source = "the usual initializer_range of transformer LMs (Radford et al. 2019)"
     group = "core"
+    parent = "mean"
     first_rows = "drawn"
     order = 2
     look = Look("orange")

@@ -18,6 +18,7 @@ class RandomMatched(Method):
     summary = "random directions at the norms of text rows"
     source = "ours: `random` at the text rows' scale"
     group = "initialization"
+    parent = "mean"
     first_rows = "drawn"
     order = 7
     look = Look("orange", 1)

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 
@@ -61,7 +62,20 @@ def methods() -> dict[str, Method]:
         found[method.key] = method
     for method in found.values():
         check_method(method)
+        _check_parents(method, found)
     return {method.key: method for method in sorted(found.values(), key=_listed)}
+
+
+def _check_parents(method: Method, known: Mapping[str, Method]) -> None:
+    """Checks that parents exist and lead to a method that has none."""
+    line = [method.key]
+    while (parent := known[line[-1]].parent) is not None:
+        if parent not in known:
+            hint = did_you_mean(parent, known) or "."
+            raise MethodError(f"method {line[-1]!r}: there is no parent {parent!r}{hint}")
+        if parent in line:
+            raise MethodError(f"method {method.key!r}: its parents go round: {', '.join(line)}")
+        line.append(parent)
 
 
 def _listed(method: Method) -> tuple[int, int, str]:

@@ -16,6 +16,7 @@ class SidOnly(Gti):
     summary = "mean rows, then trained alone on Semantic IDs, code after code, without texts"
     source = "ours: control of GTI, arXiv 2604.02324 §3"
     group = "control"
+    parent = "gti"
     order = 20
     look = Look("sky", 2)
     question = "Does it take texts to train the rows first?"

@@ -129,6 +129,8 @@ class Method:
         summary: one line for `gti-bench list methods`.
         source: the paper or code it comes from.
         group: "core", "initialization" or "control".
+        parent: key of the method whose rates it has where it has none of its own, so that the two
+            differ in one thing; None: it is tuned itself. A subclass has its base's.
         version: raised when its numbers change; part of the method's hash.
         alignment: whether LC-Rec's alignment tasks run beside the retrieval stream.
         spends: share of the extra budget A spent before, beside and after SFT on R; the shares
@@ -144,6 +146,7 @@ class Method:
     summary: ClassVar[str]
     source: ClassVar[str]
     group: ClassVar[Group]
+    parent: ClassVar[str | None] = None
     version: ClassVar[int] = 1
     alignment: ClassVar[bool] = False
     spends: ClassVar[dict[Spending, float]] = {}
@@ -200,6 +203,8 @@ def check_method(method: Method) -> None:
             f"method {method.key!r}: group {method.group!r} is not one of core, initialization,"
             " control"
         )
+    if method.parent == method.key:
+        raise MethodError(f"method {method.key!r} cannot be its own `parent`")
     shares = method.spends
     if set(shares) - {"before", "beside", "after"} or (
         shares and abs(sum(shares.values()) - 1) > 1e-9

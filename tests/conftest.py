@@ -172,6 +172,7 @@ def spec_of() -> Callable[..., Any]:
         import torch
 
         from baselines.registry import methods
+        from benchmarks.cell.identity import parameters_of
         from benchmarks.cell.spec import CellSpec
         from benchmarks.inputs.catalogue import find_setting
         from benchmarks.inputs.inputs import load_inputs
@@ -179,10 +180,10 @@ def spec_of() -> Callable[..., Any]:
         file = find_setting(str(setting))
         return CellSpec(
             setting=file.setting,
-            parameters=file.parameters(method),
+            parameters=parameters_of(file, methods()[method]),
             method=methods()[method],
             seed=seed,
-            inputs=load_inputs(file.setting, offline=True),
+            inputs=load_inputs(file.setting, seed, offline=True),
             device=torch.device("cpu"),
             offline=True,
             **others,

@@ -6,7 +6,7 @@ from typing import Any
 from gti.method import Method
 from leaderboard.records.facts import MethodFacts
 from leaderboard.records.record import PROTOCOL_VERSION, SCHEMA_VERSION, MethodCard, cell_hash
-from leaderboard.records.setting import MethodParameters, Setting
+from leaderboard.records.setting import MethodParameters, Setting, SettingFile
 
 
 def method_card(method: Method, parameters: MethodParameters) -> MethodCard:
@@ -59,12 +59,12 @@ def identity(setting: Setting, card: MethodCard, seed: int) -> dict[str, Any]:
     }
 
 
-AXES = {"sft_learning_rate": 2, "grounding_learning_rate": 3, "auxiliary_loss_weight": 5}
-"""What can be tuned, and the base of its part of the sequence."""
+AXES = ("sft_learning_rate", "grounding_learning_rate", "auxiliary_loss_weight")
+"""What a `[method.NAME]` table may hold."""
 
 
 def axes_of(method: Method) -> tuple[str, ...]:
-    """What can be tuned for `method`."""
+    """What acts on `method`: all but the SFT rate only where it has a stage or task for it."""
     plan = method.grounding()
     has = {
         "sft_learning_rate": True,
@@ -72,3 +72,20 @@ def axes_of(method: Method) -> tuple[str, ...]:
         "auxiliary_loss_weight": method.alignment,
     }
     return tuple(axis for axis in AXES if has[axis])
+
+
+def parameters_of(file: SettingFile, method: Method) -> MethodParameters:
+    """What `method` has in the setting that it does not share with all methods.
+
+    Rate by rate its own table says, else its parent's, and so on; a rate that does not act on the
+    method is not inherited, and the weight of alignment tasks by no method.
+    """
+    from baselines.registry import methods
+
+    own = file.methods.get(method.key, MethodParameters())
+    if method.parent is None:
+        return own
+    inherited = parameters_of(file, methods()[method.parent])
+    rates = [axis for axis in axes_of(method) if axis != "auxiliary_loss_weight"]
+    missing = {axis: getattr(inherited, axis) for axis in rates if getattr(own, axis) is None}
+    return own.model_copy(update=missing)

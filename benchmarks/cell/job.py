@@ -4,6 +4,7 @@ from pathlib import Path
 
 from leaderboard.records.setting import MethodParameters, Setting
 from leaderboard.records.specs import Frozen
+from leaderboard.records.trial import TrialName
 
 
 class Job(Frozen):
@@ -20,7 +21,7 @@ class Job(Frozen):
         plain: run the slow reference everywhere.
         debug: print full traces.
         semantic_ids: file of those to use; null: as any run finds them.
-        trial: number of the trial that it is; null: a cell.
+        trial: which trial it is; null: a cell.
     """
 
     setting: Setting
@@ -33,4 +34,4 @@ class Job(Frozen):
     plain: bool = False
     debug: bool = False
     semantic_ids: Path | None = None
-    trial: int | None = None
+    trial: TrialName | None = None

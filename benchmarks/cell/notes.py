@@ -45,6 +45,14 @@ def notes_on(
     return notes + (mixture_notes(setting) if method.alignment else [])
 
 
+def draw_note(setting: Setting, seed: int) -> str | None:
+    """That no hash says which draw a cell of `seed` reads, where draws of other seeds have one."""
+    spec = setting.semantic_ids
+    if spec.seed != "cell" or spec.pin_at(seed) != "unpinned":
+        return None
+    return f"Semantic IDs: the setting pins no draw of seed {seed}; this cell's was made here"
+
+
 def shown_of(method: Method) -> dict[str, tuple[str, ...]]:
     """Kind of item → what `method` was trained on of it: queries, pairs, alignment tasks.
 

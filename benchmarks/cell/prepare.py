@@ -7,7 +7,7 @@ from typing import Any, cast
 from benchmarks.cell.budget import ExtraBudget, extra_budget, flops_of, sft_passes
 from benchmarks.cell.finished import LoadedCell
 from benchmarks.cell.ledger import Ledger
-from benchmarks.cell.notes import notes_on, reading_note
+from benchmarks.cell.notes import draw_note, notes_on, reading_note
 from benchmarks.cell.retention import PlainEnglish, bits_per_character, windows
 from benchmarks.cell.scoring import Scorer
 from benchmarks.cell.spec import CellSpec
@@ -133,6 +133,7 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     prompter = prompter_of(spec, tokenizer, vocabulary, model, shown.texts)
     if spec.method.alignment:
         check_setting_mixture(spec.setting, spec.inputs)
+    ledger.warn(draw_note(spec.setting, spec.seed))
     ledger.warnings += notes_on(spec.setting, spec.inputs, shown, prompter, spec.method)
     shape = ModelShape.of(model)
     asked = (spec.setting, spec.inputs, prompter, vocabulary, spec.device)

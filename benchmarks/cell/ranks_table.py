@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.inputs.inputs import Inputs
+from benchmarks.inputs.inputs import ReadData
 from gti.data.dataset import IntArray, Split
 from gti.data.queries import QuerySet
 from leaderboard.records.ranks import LOSSES, Ranks
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # it loads torch, which tables of references do without
 
 
 def as_ranks(
-    inputs: Inputs,
+    inputs: ReadData,
     rows: IntArray,
     part: str,
     num_better: IntArray,
@@ -80,7 +80,7 @@ def _counts(num_better: IntArray, num_tied: IntArray, losses: "TargetNll | None"
 
 
 def _query_ranks(
-    inputs: Inputs,
+    inputs: ReadData,
     queries: QuerySet,
     rows: IntArray,
     part: str,

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.cell.finished import FinishedCell, LoadedCell
 from benchmarks.cell.identity import identity
-from benchmarks.inputs.inputs import Inputs
+from benchmarks.inputs.inputs import Inputs, ReadData
 from benchmarks.machine.environment import describe_code, describe_environment, plain_environment
 from gti.data.dataset import HELD_OUT
 from leaderboard.metrics.metrics import metrics, num_users, raw_recall, relevance_of, slices
@@ -129,7 +129,7 @@ def keep_semantic_ids(inputs: Inputs, results: Path) -> None:
 def save_reference(
     setting: Setting,
     card: MethodCard,
-    inputs: Inputs,
+    inputs: ReadData,
     ranks: Ranks,
     seconds: float,
     results: Path,

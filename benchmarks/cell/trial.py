@@ -1,55 +1,79 @@
-"""Runs and writes one trial of `gti-bench tune`: a cell that is scored on validation alone."""
+"""Runs and writes one trial of `gti-bench tune`: a cell that is scored without any test data."""
 
 import time
 from pathlib import Path
 
 from benchmarks.cell.cell import score
 from benchmarks.cell.finished import LoadedCell
-from benchmarks.cell.prepare import prepare_cell
+from benchmarks.cell.prepare import PreparedCell, prepare_cell
 from benchmarks.cell.saving import common_fields
 from benchmarks.cell.spec import CellSpec
-from benchmarks.cell.train import train_cell
+from benchmarks.cell.train import ground, initialize, train_cell
+from benchmarks.cell.treatment import measure_treatment
 from gti.train.training import DivergedError
-from leaderboard.metrics.metrics import MAIN_METRIC, metrics, num_users, relevance_of
+from leaderboard.metrics.metrics import metrics, num_users, relevance_of
+from leaderboard.records.parts import Treatment
 from leaderboard.records.ranks import Ranks, write_ranks
 from leaderboard.records.record import ranks_path
-from leaderboard.records.trial import TRIAL_SCHEMA_VERSION, trial_path, write_trial
+from leaderboard.records.trial import (
+    SCORES,
+    TRIAL_SCHEMA_VERSION,
+    TrialName,
+    held_out_nll,
+    trial_path,
+    write_trial,
+)
 
 
-def run_trial(spec: CellSpec, number: int, results: Path) -> Path:
-    """Runs the cell `spec` as trial `number` and writes it under `results`; returns its path."""
+def run_trial(spec: CellSpec, name: TrialName, results: Path) -> Path:
+    """Runs the cell `spec` as the trial `name` and writes it under `results`; returns its path."""
     began = time.perf_counter()
     cell = prepare_cell(spec)
     ranks, diverged = None, None
     try:
-        ranks, _ = score(train_cell(cell), ("validation",))["validation"]
+        if name.stage == "grounding":
+            _measure_grounding(cell)
+        else:
+            ranks, _ = score(train_cell(cell), ("validation",))["validation"]
     except DivergedError as error:
         diverged = str(error)
     spec.report({"event": "stage", "stage": "save"})
-    return save_trial(cell, number, ranks, diverged, time.perf_counter() - began, results)
+    return save_trial(cell, name, ranks, diverged, time.perf_counter() - began, results)
+
+
+def _measure_grounding(cell: PreparedCell) -> None:
+    """Runs the stage before SFT alone; what it did is noted down in the cell's ledger."""
+    initialized = initialize(cell)
+    ground(initialized)
+    measure_treatment(initialized)
 
 
 def save_trial(
     cell: LoadedCell,
-    number: int,
+    name: TrialName,
     ranks: Ranks | None,
     diverged: str | None,
     seconds: float,
     results: Path,
 ) -> Path:
-    """Writes a trial's ranks and then the trial; returns its path."""
-    setting = cell.spec.setting
-    path = trial_path(results, setting.name, cell.spec.card.key, number)
+    """Writes a trial's ranks, if it has any, and then the trial; returns its path."""
+    spec, setting, treatment = cell.spec, cell.spec.setting, cell.ledger.treatment
+    path = trial_path(results, setting.name, spec.card.key, name, spec.seed)
     cutoffs, beam = setting.evaluation.cutoffs, setting.decoding.beam
-    scores = None if ranks is None else metrics(ranks, cutoffs, beam, relevance_of(setting))
+    found = None if ranks is None else metrics(ranks, cutoffs, beam, relevance_of(setting))
+    reached = None if found is None else found[SCORES["sft"]]
+    if treatment is not None:
+        reached = held_out_nll(Treatment.model_validate(treatment))
     content = {
         **common_fields(cell),
         "schema_version": TRIAL_SCHEMA_VERSION,
-        "number": number,
-        "split": "validation",
-        "score": None if scores is None else scores[MAIN_METRIC],
+        "stage": name.stage,
+        "number": name.number,
+        "metric": SCORES[name.stage],
+        "score": reached,
         "diverged": diverged,
-        "metrics": scores,
+        "treatment": treatment,
+        "metrics": found,
         "num_users": None if ranks is None else num_users(ranks),
         "beam": beam,
         "cutoffs": cutoffs,

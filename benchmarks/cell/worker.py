@@ -72,7 +72,7 @@ def work(content: dict[str, Any], report: Report) -> Path:
         parameters=job.parameters,
         method=method,
         seed=job.seed,
-        inputs=load_inputs(job.setting, offline=job.offline, semantic_ids=semantic_ids),
+        inputs=load_inputs(job.setting, job.seed, offline=job.offline, semantic_ids=semantic_ids),
         device=choose_device(job.device),
         offline=job.offline,
         plain=job.plain,

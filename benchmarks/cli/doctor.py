@@ -9,7 +9,8 @@ from benchmarks.estimate.time import estimate
 from benchmarks.estimate.workload import workload_of
 from benchmarks.inputs.backbone_sizes import backbone_size
 from benchmarks.inputs.catalogue import find_setting, setting_names
-from benchmarks.inputs.inputs import load_data, semantic_ids_here
+from benchmarks.inputs.inputs import load_data
+from benchmarks.inputs.semantic_ids import draws_of, semantic_ids_here
 from benchmarks.machine.assets import ASSETS
 from benchmarks.machine.cache import cache_root
 from benchmarks.machine.environment import package_versions, processor_name
@@ -86,10 +87,12 @@ def _here(name: str) -> str:
     absent = f"runs here; data or Semantic IDs are not: gti-bench prepare {name}"
     try:
         data = load_data(setting, offline=True)
-        sids = semantic_ids_here(setting, data.dataset)
+        draws = draws_of(setting, setting.seeds).values()
+        found = [semantic_ids_here(setting, data.dataset, seeds[0]) for seeds in draws]
     except (RuntimeError, ValueError):
         return absent
-    if sids is None:
+    sids = [each[0] for each in found if each is not None]
+    if len(sids) < len(found):
         return absent
     size = backbone_size(setting.backbone.name)
     if size is None:

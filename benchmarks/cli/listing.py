@@ -78,6 +78,7 @@ def list_methods() -> Rows:
         {
             "method": method.key,
             "group": method.group,
+            "parent": method.parent,
             "summary": method.summary,
             "source": method.source,
             "spends_a": dict(method.spends) or None,
@@ -102,6 +103,7 @@ def method_lines(rows: Rows, width: int) -> str:
         source = row["source"] + (f"; extra budget {' and '.join(spends)} SFT" if spends else "")
         head = f"  {row['method']}".ljust(len(place))
         lines += wrap(head + row["summary"], width, subsequent_indent=place)
+        source += f"; rates of {row['parent']}" if row["parent"] else ""
         lines += wrap(place + source, width, subsequent_indent=place)
     return "\n".join(lines)
 

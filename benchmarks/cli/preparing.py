@@ -1,20 +1,22 @@
 """Fetches and checks every input of a setting, so that a run can do without the network."""
 
 import time
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from benchmarks.datasets import CARDS
 from benchmarks.inputs.backbones import backbone_card, prepare_backbone
 from benchmarks.inputs.encoders import EncoderError
-from benchmarks.inputs.inputs import (
-    Inputs,
-    compute_semantic_ids,
-    item_embeddings,
-    load_data,
-    load_inputs,
-)
+from benchmarks.inputs.inputs import load_data
 from benchmarks.inputs.mixture import check_setting_mixture
+from benchmarks.inputs.semantic_ids import (
+    compute_semantic_ids,
+    draws_of,
+    item_embeddings,
+    load_semantic_ids,
+    seeds_of,
+)
 from benchmarks.inputs.tokenizer_report import (
     kept_report,
     of_all_variance,
@@ -25,6 +27,8 @@ from benchmarks.inputs.tokenizer_report import (
 from benchmarks.machine.assets import ASSETS, AssetError
 from benchmarks.machine.events import Say
 from benchmarks.run.same_inputs import version_note
+from gti.data.dataset import Dataset
+from gti.data.semantic_ids import SemanticIds
 from gti.prompts.mixture import MixtureError
 from gti.quantise.kmeans import residual_kmeans
 from gti.quantise.report import QuantiserReport, report_of_codes
@@ -53,29 +57,23 @@ def prepare(setting: Setting, say: Say, *, offline: bool = False, recompute: boo
     version = version_note(setting, data.dataset)
     if version is not None:
         say(f"          note: {version}")
-    inputs = load_inputs(setting, offline=offline, data=data)
-    dataset, sids = inputs.dataset, inputs.semantic_ids
+    dataset = data.dataset
     say(
-        f"          {len(inputs.split.users)} users, {dataset.num_items} items,"
+        f"          {len(data.split.users)} users, {dataset.num_items} items,"
         f" {sum(map(len, dataset.histories))} interactions;"
         f" content {dataset.full_sha256[:16]}… checked"
     )
     if setting.dataset.sample_users is not None:
         say(f"          a sample: {setting.dataset.sample_users} users drawn by hash of their ids")
-    if inputs.split.dropped_users:
+    if data.split.dropped_users:
         say(
-            f"          left out: {inputs.split.dropped_users} users with fewer than"
+            f"          left out: {data.split.dropped_users} users with fewer than"
             f" {setting.dataset.min_interactions} interactions"
         )
     for what, number in dataset.provenance.counts.items():
         say(f"          {number} {what}")
-    used = "/".join(str(count) for count in sids.used_per_level)
-    say(
-        f"SIDs      {sids.num_levels} × {sids.num_codes} codes, used {used},"
-        f" {sids.distinct} distinct, collision rate {sids.collision_rate:.2%};"
-        f" {sids.sha256[:16]}… checked"
-    )
-    queries = inputs.queries
+    draws = _load_draws(setting, dataset, say, offline=offline)
+    queries = data.queries
     if queries is not None:
         pairs = sum(len(query.answers) for query in queries.train)
         say(
@@ -85,25 +83,55 @@ def prepare(setting: Setting, say: Say, *, offline: bool = False, recompute: boo
             f" {queries.sha256[:16]}… checked"
         )
     try:
-        check_setting_mixture(setting, inputs)
+        check_setting_mixture(setting, data)
     except MixtureError as problem:
         say(f"          warning: {problem}; methods without alignment tasks run all the same")
     backbone = backbone_card(setting.backbone.name)
     say(f"backbone  {backbone.title}; licence: {backbone.licence}")
     prepare_backbone(setting.backbone.name, offline=offline)
     if recompute:
-        _tell_tokenizer(setting, inputs, say, offline=offline)
+        _tell_tokenizer(setting, dataset, draws, say, offline=offline)
     say(f"ready: {setting.name} runs with --offline now ({duration(time.perf_counter() - began)})")
 
 
-def _tell_tokenizer(setting: Setting, inputs: Inputs, say: Say, *, offline: bool) -> None:
+def _load_draws(
+    setting: Setting, dataset: Dataset, say: Say, *, offline: bool
+) -> dict[int, SemanticIds]:
+    """The Semantic IDs of all seeds that the setting names, by the first seed that reads them."""
+    draws: dict[int, SemanticIds] = {}
+    for seed, *others in draws_of(setting, seeds_of(setting)).values():
+        sids = draws[seed] = load_semantic_ids(setting, dataset, seed, offline=offline)
+        used = "/".join(str(count) for count in sids.used_per_level)
+        pinned = setting.semantic_ids.pin_at(seed) != "unpinned"
+        say(
+            f"SIDs      {_seed_words(seed, others)}: {sids.num_levels} × {sids.num_codes} codes,"
+            f" used {used}, {sids.distinct} distinct, collision rate {sids.collision_rate:.2%};"
+            f" {sids.sha256[:16]}… {'checked' if pinned else 'unpinned'}"
+        )
+    return draws
+
+
+def _seed_words(seed: int, others: Sequence[int]) -> str:
+    """Which seeds read a draw."""
+    return f"seeds {', '.join(map(str, (seed, *others)))}" if others else f"seed {seed}"
+
+
+def _tell_tokenizer(
+    setting: Setting,
+    dataset: Dataset,
+    draws: Mapping[int, SemanticIds],
+    say: Say,
+    *,
+    offline: bool,
+) -> None:
     """Makes the Semantic IDs anew, unless they were trained here, and says how good they are.
 
-    Beside an RQ-VAE or published indices stands residual k-means of the same shape and input.
+    Of several draws the first stands in the table. Beside an RQ-VAE or published indices stands
+    residual k-means of the same shape and input.
     """
-    spec, sids = setting.semantic_ids, inputs.semantic_ids
+    spec, (seed, sids) = setting.semantic_ids, next(iter(draws.items()))
     try:
-        encoded, reduced = item_embeddings(setting, inputs.dataset, offline=offline)
+        encoded, reduced = item_embeddings(setting, dataset, offline=offline)
     except (EncoderError, AssetError) as problem:
         if spec.quantiser != "published":
             raise
@@ -117,14 +145,16 @@ def _tell_tokenizer(setting: Setting, inputs: Inputs, say: Say, *, offline: bool
         reports["RQ-VAE"] = kept
     else:
         say("SIDs      encoding the item texts anew to compare …")
-        made, report = compute_semantic_ids(setting, inputs.dataset, offline=offline)
-        same = float(np.mean((made.codes == sids.codes).all(axis=1)))
-        where = "bit for bit" if made.sha256 == sids.sha256 else f"{same:.2%} of the items agree"
-        say(f"          recomputed here: {where}")
-        reports["RQ-VAE" if spec.rq_vae else "residual k-means"] = report
+        for own, found in draws.items():
+            made, report = compute_semantic_ids(setting, dataset, own, offline=offline)
+            same = float(np.mean((made.codes == found.codes).all(axis=1)))
+            exact = made.sha256 == found.sha256
+            where = "bit for bit" if exact else f"{same:.2%} of the items agree"
+            say(f"          {f'seed {own} ' if len(draws) > 1 else ''}recomputed here: {where}")
+            reports.setdefault("RQ-VAE" if spec.rq_vae else "residual k-means", report)
     if spec.quantiser != "residual_kmeans":
         _, reports["residual k-means"] = residual_kmeans(
-            reduced, spec.levels, spec.codes, spec.seed_at(0), {}
+            reduced, spec.levels, spec.codes, spec.seed_at(seed), {}
         )
     share = variance_kept(encoded, reduced) if spec.pca_dim else 1.0
     told = {name: of_all_variance(report, share) for name, report in reports.items() if report}

@@ -91,11 +91,11 @@ def tune(
     offline: Offline = False,
     replace: Replace = False,
     write: Annotated[
-        bool, Parameter(negative=(), help="Put the best points into the setting's file.")
+        bool, Parameter(negative=(), help="Put the rates into the setting's file.")
     ] = False,
     debug: Debug = False,
 ) -> int:
-    """Find each method's rates by one rule: equal numbers of trials, validation only."""
+    """Find a setting's rates by one rule: the same trials for all methods, validation only."""
     from benchmarks.tune.command import tune_setting
 
     options = RunOptions(

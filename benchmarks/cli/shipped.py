@@ -34,10 +34,12 @@ def _card(setting: str, method: str) -> MethodCard | None:
 def _method(setting: str, key: str) -> MethodCard | None:
     """The card of a method from `baselines` in the shipped setting; null if there is none."""
     from baselines.registry import methods
-    from benchmarks.cell.identity import method_card
+    from benchmarks.cell.identity import method_card, parameters_of
 
-    known = methods()
-    return method_card(known[key], find_setting(setting).parameters(key)) if key in known else None
+    method = methods().get(key)
+    if method is None:
+        return None
+    return method_card(method, parameters_of(find_setting(setting), method))
 
 
 def _reference(setting: str, key: str) -> MethodCard | None:

@@ -4,6 +4,7 @@ It makes no Semantic IDs, loads no weights, fetches no data and runs nothing. Wh
 machine is estimated from the cards, and the lines say so.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.datasets import CARDS
@@ -17,7 +18,8 @@ from benchmarks.estimate.time import (
 from benchmarks.estimate.workload import Workload, workload_of, workload_of_card
 from benchmarks.inputs.backbone_sizes import BackboneSize, backbone_size, encoder_size
 from benchmarks.inputs.catalogue import find_setting
-from benchmarks.inputs.inputs import ReadData, read_if_here, semantic_ids_here
+from benchmarks.inputs.inputs import ReadData, read_if_here
+from benchmarks.inputs.semantic_ids import draws_of, semantic_ids_here
 from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell
@@ -57,7 +59,7 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
     kind, side_by_side, offline = options.device, options.num_workers, options.offline
     data, absent = read_if_here(file.setting, offline=True)
     notes: list[str] = []
-    if data is not None and has_unpinned(file.setting):
+    if data is not None and has_unpinned(file.setting, [cell.seed for cell in cells]):
         cells, notes = _compared(file.setting, cells, data, results)
     lines = [f"{file.setting.name}: {len(cells)} cells"]
     lines += [f"  {cell.label:<24} {_state(cell)}" for cell in cells]
@@ -65,7 +67,8 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
     if data is not None:
         check_for_cells(file.setting, data, todo)
     lines += [f"note      {note}" for note in notes]
-    work, more = _workload(file.setting, data, absent, kind, offline=offline)
+    own = [cell.seed for cell in cells]
+    work, more = _workload(file.setting, own, data, absent, kind, offline=offline)
     size = _backbone(file.setting, offline=offline)
     lines += [*more, _backbone_line(file.setting, size)]
     if work is None or size is None:
@@ -104,23 +107,38 @@ def _compared(
 
 
 def _workload(
-    setting: Setting, data: ReadData | None, absent: str, device: str, *, offline: bool
+    setting: Setting,
+    seeds: Sequence[int],
+    data: ReadData | None,
+    absent: str,
+    device: str,
+    *,
+    offline: bool,
 ) -> tuple[Workload | None, list[str]]:
-    """How much there is to read, and lines on the data and the Semantic IDs."""
+    """How much there is to read, and lines on the data and the Semantic IDs of `seeds`."""
     lines = []
-    found = semantic_ids_here(setting, None if data is None else data.dataset)
-    sids = None if found is None else found[0]
+    dataset = None if data is None else data.dataset
+    draws = {
+        draw: semantic_ids_here(setting, dataset, own[0])
+        for draw, own in draws_of(setting, seeds).items()
+    }
+    sids = next((found[0] for found in draws.values() if found is not None), None)
     if data is not None:
         work: Workload | None = workload_of(setting, data, sids)
     else:
         work = workload_of_card(setting, sids)
         lines = [f"data      not here, {_card_words(setting)}; {absent}"]
-    if found is not None:
-        lines.append(f"SIDs      Semantic IDs: {found[1]}, {found[0].sha256[:16]}…")
-    elif setting.semantic_ids.quantiser == "published":
-        lines.append("SIDs      Semantic IDs: published with the data, which are not here")
-    elif work is not None:
-        lines.append(f"SIDs      Semantic IDs: {_to_be_made(setting, work, device, offline)}")
+    for draw, found in draws.items():
+        of_draw = f" of seed {draw}" if setting.semantic_ids.seed == "cell" else ""
+        if found is not None:
+            words = f"{found[1]}, {found[0].sha256[:16]}…"
+        elif setting.semantic_ids.quantiser == "published":
+            words = "published with the data, which are not here"
+        elif work is not None:
+            words = _to_be_made(setting, work, device, offline)
+        else:
+            continue
+        lines.append(f"SIDs      Semantic IDs{of_draw}: {words}")
     return work, lines
 
 

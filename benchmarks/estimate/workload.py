@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.datasets import CARDS
-from benchmarks.inputs.inputs import ReadData, encoder_texts
+from benchmarks.inputs.inputs import ReadData
+from benchmarks.inputs.semantic_ids import encoder_texts
 from gti.data.semantic_ids import SemanticIds
 from leaderboard.records.setting import Setting
 from leaderboard.records.specs import QueriesSpec

@@ -1,13 +1,16 @@
 """Settings by name: those of this folder, or any TOML file by its path."""
 
+import pkgutil
+from importlib.metadata import entry_points
 from pathlib import Path
 
+import baselines
 from benchmarks.machine.places import SETTINGS
+from gti.data.warm_cold_new import KINDS
 from gti.hints import did_you_mean
 from gti.prompts.mixture import MixtureError, check_families
-from leaderboard.records.setting import SettingError, SettingFile, read_setting
-
-"""The records in git; absent where only the wheel is installed."""
+from leaderboard.metrics.slices import NEXT_ITEM_SLICES, QUERIES
+from leaderboard.records.setting import Setting, SettingError, SettingFile, read_setting
 
 
 def setting_names() -> list[str]:
@@ -32,9 +35,61 @@ def find_setting(name: str) -> SettingFile:
             check_families(file.setting.auxiliary.mixture)
         except MixtureError as error:
             raise SettingError(f"{setting_path(name)}: {error}") from error
+        _check_primary(file.setting, setting_path(name))
         return file
     hint = did_you_mean(name, setting_names()) or "."
     raise SettingError(
         f"unknown setting {name!r}{hint} `gti-bench list settings` shows all; the path of a .toml"
         " file works too"
     )
+
+
+def slices_of(setting: Setting) -> list[str]:
+    """The slices that the setting's test users or queries fall into."""
+    queries = setting.queries
+    if queries is None:
+        return list(NEXT_ITEM_SLICES)
+    rule = queries.warm_cold_new
+    if rule is not None:
+        kinds = [kind for kind, share in zip(KINDS, rule.shares, strict=True) if share]
+        return [f"{QUERIES}{kind}-{way}" for kind in kinds for way in rule.ways]
+    return [f"{QUERIES}item", *([f"{QUERIES}category"] if queries.category_fields else [])]
+
+
+def _check_primary(setting: Setting, path: Path) -> None:
+    """Refuses primary contrasts of methods that there are not, and on slices that it cannot have.
+
+    Raises:
+        SettingError: names the file, the contrast, and the nearest name.
+    """
+    for contrast in setting.primary.contrasts if setting.primary else ():
+        where = f"{path}: primary contrast {contrast.a} − {contrast.b}"
+        for key in (contrast.a, contrast.b):
+            if not _is_method(key):
+                hint = did_you_mean(key, _shipped_keys()) or ";"
+                raise SettingError(
+                    f"{where}: there is no method {key!r}{hint} `gti-bench list methods` shows all"
+                )
+        there = slices_of(setting)
+        for name in contrast.on:
+            if name not in there:
+                hint = did_you_mean(name, there) or ";"
+                raise SettingError(
+                    f"{where}: the setting has no slice {name!r}{hint} it has {', '.join(there)}"
+                )
+
+
+def _shipped_keys() -> list[str]:
+    """Keys of the methods in `baselines`, which are its files' names: torch is not needed."""
+    return [found.name for found in pkgutil.iter_modules(baselines.__path__)]
+
+
+def _is_method(key: str) -> bool:
+    """Whether there is such a method; of packages of others the methods are loaded to know."""
+    if key in _shipped_keys():
+        return key != "registry"
+    if not entry_points(group="gti.methods"):
+        return False
+    from baselines.registry import methods
+
+    return key in methods()

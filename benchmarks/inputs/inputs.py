@@ -1,23 +1,16 @@
 """What a setting's cells read: dataset, split and Semantic IDs, each checked against its hash."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.datasets import MissingDataError, load_dataset, published_index
+from benchmarks.datasets import MissingDataError, load_dataset
 from benchmarks.datasets.versions import sizes_against_card
+from benchmarks.inputs.semantic_ids import InputError, fitting, load_semantic_ids, sampled_items
 from benchmarks.machine.assets import AssetError
-from benchmarks.machine.cache import cache_root, publish_file
-from benchmarks.machine.places import SEMANTIC_IDS
 from benchmarks.machine.stages import Enter, ignore_stage
 from gti.data.dataset import (
     Dataset,
     IntArray,
     Split,
-    detail_text,
     leave_one_out,
     popularity,
     sample_items,
@@ -27,19 +20,8 @@ from gti.data.item_texts import make_queries
 from gti.data.queries import QuerySet
 from gti.data.semantic_ids import SemanticIds
 from gti.data.warm_cold_new import warm_cold_new_queries
-from leaderboard.records.canonical import digest_of
 from leaderboard.records.setting import Setting
 from leaderboard.records.specs import DatasetSpec, QueriesSpec
-
-if TYPE_CHECKING:
-    from gti.quantise.report import QuantiserReport
-
-NO_ENCODER = "none"
-"""In a setting with published indices: there is no encoder, and so there are no codebooks."""
-
-
-class InputError(RuntimeError):
-    """An input that is not what the setting names; the message gives both hashes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +44,10 @@ class ReadData:
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(ReadData):
-    """Everything that all cells of a setting share, but the backbone.
+    """Everything that all cells of one seed of a setting share, but the backbone.
 
     Attributes:
-        semantic_ids: the shared artefact.
+        semantic_ids: the draw of that seed.
     """
 
     semantic_ids: SemanticIds
@@ -91,11 +73,6 @@ def load_checked_dataset(setting: Setting, *, offline: bool = False) -> Dataset:
     return dataset if number is None else sample_items(dataset, number)
 
 
-def sampled_items(setting: Setting) -> int | None:
-    """How many of the dataset's items are the setting's; null: all."""
-    return None if setting.queries is None else setting.queries.items
-
-
 def check_fields(setting: Setting, dataset: Dataset) -> None:
     """Refuses a text field that no item has: most likely it is misspelt.
 
@@ -109,160 +86,6 @@ def check_fields(setting: Setting, dataset: Dataset) -> None:
                 f"setting {setting.name}: no item of {dataset.name} has a text field {field!r};"
                 f" its fields are {', '.join(there) or 'none'}"
             )
-
-
-def encoder_texts(setting: Setting, dataset: Dataset) -> list[str]:
-    """[num_items] what the text encoder reads of each item: title, full stop, detail."""
-    fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
-    return [detail_text(texts, fields) for texts in dataset.texts]
-
-
-def compute_semantic_ids(
-    setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = ignore_stage
-) -> tuple[SemanticIds, "QuantiserReport | None"]:
-    """Makes the setting's Semantic IDs from its texts; no report for published indices.
-
-    Published codes get codebooks where the setting names an encoder, whose vectors they average.
-    """
-    spec = setting.semantic_ids
-    published = None
-    if spec.quantiser == "published":
-        published = published_index(setting.dataset.name, num_codes=spec.codes, offline=offline)
-        if spec.encoder == NO_ENCODER:
-            return published, None
-    from benchmarks.inputs.tokenizer_report import train_rq_vae
-    from gti.quantise.kmeans import residual_kmeans, with_mean_residuals
-
-    enter("encoding")
-    _, embeddings = item_embeddings(setting, dataset, offline=offline)
-    enter("quantising")
-    description = {
-        "encoder": spec.encoder,
-        "pca_dim": str(spec.pca_dim),
-        "dataset": dataset.full_sha256,
-        "text": ", ".join((setting.dataset.title_field, *setting.dataset.detail_fields)),
-    }
-    if published is not None:
-        return with_mean_residuals(published, embeddings, description), None
-    if spec.rq_vae is not None:
-        return train_rq_vae(embeddings, spec, spec.rq_vae, description)
-    return residual_kmeans(embeddings, spec.levels, spec.codes, spec.seed_at(0), description)
-
-
-def item_embeddings(
-    setting: Setting, dataset: Dataset, *, offline: bool = False
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The items' text embeddings as encoded, and reduced as the quantiser reads them."""
-    from benchmarks.inputs.encoders import embed_texts
-    from gti.quantise.kmeans import principal_components
-
-    spec = setting.semantic_ids
-    encoded = embed_texts(
-        encoder_texts(setting, dataset),
-        spec.encoder,
-        max_tokens=spec.encoder_max_tokens,
-        offline=offline,
-    )
-    return encoded, principal_components(encoded, spec.pca_dim) if spec.pca_dim else encoded
-
-
-def sids_file_name(setting: Setting) -> str:
-    """What the committed artefact of `setting` is called."""
-    spec = setting.semantic_ids
-    shape = f"{spec.levels}x{spec.codes}"
-    options = sorted((setting.dataset.options or {}).items())
-    dataset = "-".join([setting.dataset.name, *(f"{key}_{value}" for key, value in options)])
-    if (number := sampled_items(setting)) is not None:
-        dataset += f"-{number}items"
-    return f"{dataset}-{spec.quantiser}-{shape}-seed{spec.seed_at(0)}.npz"
-
-
-def recipe(setting: Setting, dataset: Dataset) -> str:
-    """Hash of all that the Semantic IDs are made of: where those without a pin are cached."""
-    fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
-    spec = setting.semantic_ids.model_dump(mode="json", exclude={"sha256"}, exclude_none=True)
-    number = sampled_items(setting)
-    return digest_of([dataset.full_sha256, fields, spec, *([] if number is None else [number])])
-
-
-def find_semantic_ids(setting: Setting, dataset: Dataset | None) -> tuple[SemanticIds, str] | None:
-    """The setting's Semantic IDs where they lie on this machine, and where: makes nothing.
-
-    Args:
-        setting: which.
-        dataset: that they are made of; null: it is not here, and only pinned ones can be found.
-
-    Returns:
-        Them and "committed" or "cached"; null where they have to be made (or, if published, read).
-
-    Raises:
-        InputError: they are of another shape than the setting and its dataset.
-    """
-    wanted = setting.semantic_ids.pin_at(0)
-    pinned = wanted != "unpinned"
-    # Nothing that could be cached says whether a published index is still the same.
-    if not pinned and (dataset is None or setting.semantic_ids.quantiser == "published"):
-        return None
-    cached = _cached(wanted if dataset is None or pinned else recipe(setting, dataset))
-    for path, place in (
-        (SEMANTIC_IDS / sids_file_name(setting), "committed"),
-        (cached, "cached"),
-    ):
-        if path.is_file() and (pinned or path == cached):
-            found = SemanticIds.from_file(path)
-            if found.sha256 == wanted or not pinned:
-                return (found if dataset is None else _fitting(found, setting, dataset)), place
-    return None
-
-
-def _cached(key: str) -> Path:
-    """Where Semantic IDs of this hash or recipe lie once they are made."""
-    return cache_root() / "semantic_ids" / f"{key}.npz"
-
-
-def semantic_ids_here(setting: Setting, dataset: Dataset | None) -> tuple[SemanticIds, str] | None:
-    """As `find_semantic_ids`; those published with the data are read from its folder."""
-    found = find_semantic_ids(setting, dataset)
-    if found is None and dataset is not None and setting.semantic_ids.quantiser == "published":
-        return load_semantic_ids(setting, dataset, offline=True), "published with the data"
-    return found
-
-
-def load_semantic_ids(
-    setting: Setting, dataset: Dataset, *, offline: bool = False, enter: Enter = ignore_stage
-) -> SemanticIds:
-    """The setting's Semantic IDs: committed, else cached, else made and cached.
-
-    Raises:
-        InputError: what was found or made has another hash than the setting names.
-    """
-    there = find_semantic_ids(setting, dataset)
-    if there is not None:
-        return there[0]
-    wanted = setting.semantic_ids.pin_at(0)
-    pinned = wanted != "unpinned"
-    made, _ = compute_semantic_ids(setting, dataset, offline=offline, enter=enter)
-    if pinned and made.sha256 != wanted:
-        raise InputError(
-            f"setting {setting.name}: the Semantic IDs made here have hash {made.sha256}, the"
-            f" setting names {wanted}; text encoders differ in the last bits between instruction"
-            " sets, so fetch the artefact that the setting's author committed, or name the new"
-            " hash in a setting of another name"
-        )
-    publish_file(_cached(wanted if pinned else recipe(setting, dataset)), made.to_bytes())
-    return _fitting(made, setting, dataset)
-
-
-def _fitting(sids: SemanticIds, setting: Setting, dataset: Dataset) -> SemanticIds:
-    spec = setting.semantic_ids
-    found = (sids.num_items, sids.num_levels, sids.num_codes)
-    expected = (dataset.num_items, spec.levels, spec.codes)
-    if found != expected:
-        raise InputError(
-            f"setting {setting.name}: Semantic IDs are for (items, levels, codes) = {found},"
-            f" expected {expected}"
-        )
-    return sids
 
 
 def load_queries(setting: Setting, dataset: Dataset) -> QuerySet | None:
@@ -336,16 +159,18 @@ def read_if_here(setting: Setting, *, offline: bool) -> tuple[ReadData | None, s
 
 def load_inputs(
     setting: Setting,
+    seed: int,
     *,
     offline: bool = False,
     semantic_ids: SemanticIds | None = None,
     enter: Enter = ignore_stage,
     data: ReadData | None = None,
 ) -> Inputs:
-    """Loads and checks all shared inputs of `setting`.
+    """Loads and checks all inputs that the cells of `seed` share.
 
     Args:
         setting: which.
+        seed: of the cells; it says which draw of Semantic IDs they read.
         offline: touch no network.
         semantic_ids: the very ones to take.
         enter: told when texts are encoded and Semantic IDs made, where they are not there yet.
@@ -353,11 +178,11 @@ def load_inputs(
     """
     data = data or load_data(setting, offline=offline)
     if semantic_ids is None:
-        semantic_ids = load_semantic_ids(setting, data.dataset, offline=offline, enter=enter)
+        semantic_ids = load_semantic_ids(setting, data.dataset, seed, offline=offline, enter=enter)
     return Inputs(
         dataset=data.dataset,
         split=data.split,
-        semantic_ids=_fitting(semantic_ids, setting, data.dataset),
+        semantic_ids=fitting(semantic_ids, setting, data.dataset),
         popularity=data.popularity,
         queries=data.queries,
     )

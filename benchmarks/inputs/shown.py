@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.inputs.inputs import InputError, ReadData
+from benchmarks.inputs.inputs import ReadData
+from benchmarks.inputs.semantic_ids import InputError
 from gti.data.dataset import IntArray
 from gti.data.queries import hashed_number
 from leaderboard.records.setting import Setting

@@ -30,19 +30,23 @@ Embeddings = NDArray[np.float32]
 
 
 def train_rq_vae(
-    embeddings: Embeddings, spec: SemanticIdsSpec, settings: RqVaeSpec, description: dict[str, str]
+    embeddings: Embeddings,
+    spec: SemanticIdsSpec,
+    settings: RqVaeSpec,
+    seed: int,
+    description: dict[str, str],
 ) -> tuple[SemanticIds, "QuantiserReport"]:
-    """Trains the RQ-VAE of a setting, on an accelerator where there is one, and keeps it."""
+    """Trains a setting's RQ-VAE from `seed`, on an accelerator where there is one; keeps it."""
     from gti.model.devices import choose_device
     from gti.quantise.rq_vae import rq_vae
 
     device = choose_device("auto")
     ids, report, curves = rq_vae(
-        embeddings, spec.levels, spec.codes, settings, spec.seed_at(0), description, device=device
+        embeddings, spec.levels, spec.codes, settings, seed, description, device=device
     )
     publish_file(cache_root() / "semantic_ids" / f"{ids.sha256}.npz", ids.to_bytes())
     content = {
-        "name": f"RQ-VAE {spec.levels} × {spec.codes}, seed {spec.seed_at(0)}, on {device.type}",
+        "name": f"RQ-VAE {spec.levels} × {spec.codes}, seed {seed}, on {device.type}",
         "num_codes": spec.codes,
         "report": asdict(report),
         "curves": curves.as_json(),

@@ -132,6 +132,7 @@ def main() -> None:
     import torch
 
     from baselines.registry import methods
+    from benchmarks.cell.identity import parameters_of
     from benchmarks.cell.prepare import prepare_cell
     from benchmarks.cell.spec import CellSpec
     from benchmarks.cell.train import train_cell
@@ -145,13 +146,13 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=300, help="test users, evenly over all")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    file = find_setting(asked.setting)
+    file, method = find_setting(asked.setting), methods()[asked.method]
     spec = CellSpec(
         setting=file.setting,
-        parameters=file.parameters(asked.method),
-        method=methods()[asked.method],
+        parameters=parameters_of(file, method),
+        method=method,
         seed=asked.seed,
-        inputs=load_inputs(file.setting),
+        inputs=load_inputs(file.setting, asked.seed),
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
     )
     cell = train_cell(prepare_cell(spec))

@@ -116,9 +116,9 @@ def _make(
     say: Say,
 ) -> list[str]:
     """Makes the rows `todo`; a line for each that failed."""
-    from benchmarks.inputs.inputs import load_inputs
+    from benchmarks.inputs.inputs import load_data
 
-    inputs, results = load_inputs(file.setting, offline=options.offline), options.results
+    inputs, results = load_data(file.setting, offline=options.offline), options.results
     # The floor of every board: Pop must be beside popularity, and the marks need it.
     write_references(file.setting, inputs, results, say)
     versions = ", ".join(f"{name} {found}" for name, found in recbole.packages.items())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.cell.ranks_table import as_ranks
 from benchmarks.cell.saving import save_reference
-from benchmarks.inputs.inputs import Inputs
+from benchmarks.inputs.inputs import ReadData
 from benchmarks.machine.environment import processor_name, system_name
 from benchmarks.machine.events import Say
 from benchmarks.recbole.exchange import RecBole, RecBoleError, read_scores, run_driver
@@ -124,7 +124,7 @@ def part_counts(
 
 def make_row(
     setting: Setting,
-    inputs: Inputs,
+    inputs: ReadData,
     row: PlannedRow,
     recbole: RecBole,
     options: RunOptions,
@@ -174,7 +174,7 @@ def make_row(
     )
 
 
-def _ranks(folder: Path, inputs: Inputs, seen_items: str) -> Ranks:
+def _ranks(folder: Path, inputs: ReadData, seen_items: str) -> Ranks:
     """The ranks of both parts from the scores in `folder`."""
     rows = np.arange(len(inputs.split.users))
     tables = []

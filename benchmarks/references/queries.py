@@ -30,7 +30,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.inputs.inputs import NO_ENCODER, Inputs, item_embeddings
+from benchmarks.inputs.inputs import ReadData
+from benchmarks.inputs.semantic_ids import NO_ENCODER, item_embeddings
 from gti.data.dataset import HELD_OUT, IntArray
 from gti.data.queries import Query, QuerySet, TextIndex, words_of
 from leaderboard.records.setting import Setting
@@ -44,14 +45,14 @@ class Scorer(Protocol):
     """Gives what scores all items for one query."""
 
     def __call__(
-        self, inputs: Inputs, setting: Setting, *, offline: bool = False
+        self, inputs: ReadData, setting: Setting, *, offline: bool = False
     ) -> Callable[[Query], Scores]:
         """Reads what it needs, from no network where `offline`."""
         ...
 
 
 def popularity_scores(
-    inputs: Inputs, setting: Setting, *, offline: bool = False
+    inputs: ReadData, setting: Setting, *, offline: bool = False
 ) -> Callable[[Query], Scores]:
     """Scores that are the same for every query."""
     scores = inputs.popularity.astype(np.float64)
@@ -59,7 +60,7 @@ def popularity_scores(
 
 
 def bm25_scores(
-    inputs: Inputs, setting: Setting, *, offline: bool = False
+    inputs: ReadData, setting: Setting, *, offline: bool = False
 ) -> Callable[[Query], Scores]:
     """[num_items] scores of all items for a query."""
     fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
@@ -82,7 +83,7 @@ def bm25_scores(
 
 
 def dense_scores(
-    inputs: Inputs, setting: Setting, *, offline: bool = False
+    inputs: ReadData, setting: Setting, *, offline: bool = False
 ) -> Callable[[Query], Scores]:
     """[num_items] cosines of all items' vectors with a held-out query's.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cell.identity import method_card
-from benchmarks.inputs.inputs import Inputs, load_inputs
+from benchmarks.inputs.inputs import Inputs, ReadData, load_data, load_inputs
 from benchmarks.run.runner import check_results_writable
 from benchmarks.run.write_references import reference_card
 from gti.data.semantic_ids import SemanticIds
@@ -32,14 +32,14 @@ class Subject:
         results: where its inputs and the other seeds lie.
         semantic_ids: the artefact's file; null for references and where it is to be found
             elsewhere by its hash.
-        inputs: loaded and checked.
+        inputs: loaded and checked; of a reference without Semantic IDs, which it does not read.
         card: the method as it is today, with the record's parameters.
     """
 
     cell: Cell
     results: Path
     semantic_ids: Path | None
-    inputs: Inputs
+    inputs: ReadData
     card: MethodCard
 
     @property
@@ -60,7 +60,7 @@ class Subject:
 
 def load_subjects(records: Sequence[Path], results: Path | None, *, offline: bool) -> list[Subject]:
     """The recorded cells, each checked as far as that goes without running it."""
-    loaded: dict[str, Inputs] = {}
+    loaded: dict[str, ReadData] = {}
     subjects: dict[tuple[str, str, int], Subject] = {}
     for path in records:
         subject = _subject(path, results, loaded, offline=offline)
@@ -74,9 +74,9 @@ def load_subjects(records: Sequence[Path], results: Path | None, *, offline: boo
 
 
 def _subject(
-    path: Path, results: Path | None, loaded: dict[str, Inputs], *, offline: bool
+    path: Path, results: Path | None, loaded: dict[str, ReadData], *, offline: bool
 ) -> Subject:
-    """The recorded cell at `path` with its inputs; `loaded` keeps those of each setting."""
+    """The recorded cell at `path` with its inputs; `loaded` keeps those that cells share."""
     record = read_record(path)
     if record.protocol != PROTOCOL_VERSION:
         commit = f"the record's commit, {record.code.commit}," if record.code.commit else "the code"
@@ -97,20 +97,27 @@ def _subject(
             " makes it again"
         )
     results = results or path.resolve().parent.parent.parent
-    stored = _stored_semantic_ids(record, results)
-    key = f"{record.setting_hash} {stored}"
+    stored = None if record.kind == "reference" else _stored_semantic_ids(record, results)
+    key = f"{record.setting_hash} {record.kind} {record.inputs.semantic_ids}"
     if key not in loaded:
-        artefact = None if stored is None else _read_semantic_ids(stored, record)
-        loaded[key] = load_inputs(record.setting, offline=offline, semantic_ids=artefact)
+        loaded[key] = _load(record, stored, offline=offline)
     inputs = loaded[key]
     _check_inputs(path, record, inputs)
     return Subject(cell, results, stored, inputs, _card(record))
 
 
+def _load(record: Record, stored: Path | None, *, offline: bool) -> ReadData:
+    """What the record's cell reads; its Semantic IDs from the file `stored` where there is one."""
+    if record.kind == "reference":
+        return load_data(record.setting, offline=offline)
+    artefact = None if stored is None else _read_semantic_ids(stored, record)
+    return load_inputs(record.setting, record.seed, offline=offline, semantic_ids=artefact)
+
+
 def _stored_semantic_ids(record: Record, results: Path) -> Path | None:
     """The artefact that the record used, in the results; null where any other way will do."""
     named = record.inputs.semantic_ids
-    pinned = record.setting.semantic_ids.sha256
+    pinned = record.setting.semantic_ids.pin_at(record.seed)
     wanted = named or pinned
     path = results / "inputs" / f"{wanted}.npz"
     if path.is_file():
@@ -134,11 +141,11 @@ def _read_semantic_ids(path: Path, record: Record) -> SemanticIds:
     return artefact
 
 
-def _check_inputs(path: Path, record: Record, inputs: Inputs) -> None:
+def _check_inputs(path: Path, record: Record, inputs: ReadData) -> None:
     """Data and queries are those that the record read."""
     queries = None if inputs.queries is None else inputs.queries.sha256
     here = {"dataset": inputs.dataset.full_sha256, "queries": queries}
-    if record.kind == "cell":
+    if isinstance(inputs, Inputs):
         here["semantic_ids"] = inputs.semantic_ids.sha256
     for name, found in here.items():
         named = getattr(record.inputs, name)

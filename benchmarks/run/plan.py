@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.cell.identity import method_card
+from benchmarks.cell.identity import method_card, parameters_of
 from benchmarks.cell.job import Job
 from benchmarks.machine.environment import processor_name
 from benchmarks.run.options import RunOptions
@@ -101,7 +101,7 @@ def plan_cells(
     cells = []
     for seed in seeds:
         for method in methods:
-            card = method_card(method, file.parameters(method.key))
+            card = method_card(method, parameters_of(file, method))
             path = record_path(results, file.setting.name, card.key, seed)
             own_hash = cell_hash(file.setting.hash, card.hash, seed)
             state = cell_state(path, own_hash, plain=plain)

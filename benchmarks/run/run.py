@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.inputs.catalogue import find_setting
-from benchmarks.inputs.inputs import Inputs, ReadData, load_inputs, read_if_here
+from benchmarks.inputs.inputs import ReadData, load_data, read_if_here
 from benchmarks.inputs.mixture import check_setting_mixture
+from benchmarks.inputs.semantic_ids import draws_of, load_semantic_ids
 from benchmarks.machine.events import Say
 from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.machine.stages import StageClock
@@ -71,7 +72,7 @@ def run_setting(
     file = find_setting(setting)
     cells = planned_cells(file, methods, seeds, options)
     clock, data = StageClock("data"), None
-    if has_unpinned(file.setting):
+    if has_unpinned(file.setting, _seeds(cells)):
         data, _ = read_if_here(file.setting, offline=options.offline)
         version = version_note(file.setting, data.dataset) if data else None
         if version is not None:
@@ -81,11 +82,11 @@ def run_setting(
     failures = []
     if todo:
         options = options.resolved()
-        inputs = _load(file, todo, data, clock, offline=options.offline)
+        data = prepare_inputs(file.setting, todo, data, clock, offline=options.offline)
         # Once more, now that Semantic IDs that no hash pins have been made.
-        todo = _to_run(file, cells, inputs, options)
+        todo = _to_run(file, cells, data, options)
         clock.enter("references")
-        write_references(file.setting, inputs, results, say, offline=options.offline)
+        write_references(file.setting, data, results, say, offline=options.offline)
         failures = _run_missing(file, todo, options, clock.close(), say)
     shown, notes, refused = boards([results], "ndcg@10", file.setting.name)
     for board in shown:
@@ -106,7 +107,7 @@ def _to_run(
     options: RunOptions,
 ) -> list[PlannedCell]:
     """The cells to run; none beside records of other inputs, where these are not pinned."""
-    if data is None or not has_unpinned(file.setting):
+    if data is None or not has_unpinned(file.setting, _seeds(cells)):
         return check_states(cells, replace=options.replace)
     here = known_hashes(file.setting, data)
     cells = with_inputs_compared(cells, here)
@@ -116,22 +117,29 @@ def _to_run(
     return todo
 
 
-def _load(
-    file: SettingFile,
+def _seeds(cells: Sequence[PlannedCell]) -> list[int]:
+    """The seeds of `cells`, each once."""
+    return list(dict.fromkeys(cell.seed for cell in cells))
+
+
+def prepare_inputs(
+    setting: Setting,
     todo: Sequence[PlannedCell],
     data: ReadData | None,
     clock: StageClock,
     *,
     offline: bool,
-) -> Inputs:
-    """All inputs, made where they are not there yet, so that workers find them."""
+) -> ReadData:
+    """All that the cells `todo` read, made where it is not there yet, so that workers find it."""
     from benchmarks.inputs.backbones import prepare_backbone
 
-    inputs = load_inputs(file.setting, offline=offline, enter=clock.enter, data=data)
-    check_for_cells(file.setting, inputs, todo)
+    data = data or load_data(setting, offline=offline)
+    check_for_cells(setting, data, todo)
+    for seeds in draws_of(setting, _seeds(todo)).values():
+        load_semantic_ids(setting, data.dataset, seeds[0], offline=offline, enter=clock.enter)
     clock.enter("backbone")
-    prepare_backbone(file.setting.backbone.name, offline=offline)
-    return inputs
+    prepare_backbone(setting.backbone.name, offline=offline)
+    return data
 
 
 def _run_missing(

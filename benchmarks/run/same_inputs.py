@@ -4,12 +4,14 @@ A pinned hash is part of the setting's hash, so another input makes another cell
 is not: the record alone names what it read, and a run must not set cells of other inputs beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from benchmarks.datasets.versions import differs_from_card, sizes_against_card
-from benchmarks.inputs.inputs import Inputs, ReadData, semantic_ids_here
+from benchmarks.inputs.inputs import ReadData
+from benchmarks.inputs.semantic_ids import semantic_ids_here
 from benchmarks.references.next_item import REFERENCES
 from benchmarks.references.queries import QUERY_REFERENCES
 from benchmarks.run.plan import PlannedCell
@@ -18,6 +20,9 @@ from leaderboard.records.record import Record, RecordError, find_records, read_r
 from leaderboard.records.setting import Setting
 
 Hashes = Mapping[str, str]
+HashesAt = Callable[[int], Hashes]
+"""Seed → hashes of what its cells would read here, by their names in records."""
+
 WORDS = {"dataset": "dataset", "semantic_ids": "Semantic IDs", "queries": "queries"}
 """Field of a record's `inputs` → what people call it."""
 
@@ -26,24 +31,31 @@ class OtherInputsError(RuntimeError):
     """Records made from other inputs would stand beside new ones; gives the hashes and ways out."""
 
 
-def has_unpinned(setting: Setting) -> bool:
-    """Whether the setting leaves the hash of an input open."""
-    pins = [setting.dataset.sha256, setting.semantic_ids.sha256]
+def has_unpinned(setting: Setting, seeds: Iterable[int]) -> bool:
+    """Whether the setting leaves the hash of an input open that cells of `seeds` read."""
+    pins = [setting.dataset.sha256, *(setting.semantic_ids.pin_at(seed) for seed in seeds)]
     if setting.queries is not None:
         pins.append(setting.queries.sha256)
     return "unpinned" in pins
 
 
-def known_hashes(setting: Setting, data: ReadData) -> dict[str, str]:
-    """Hashes of what is at hand, by their names in records; makes no Semantic IDs for it."""
+def data_hashes(data: ReadData) -> dict[str, str]:
+    """Hashes of dataset and queries, by their names in records."""
     found = {"dataset": data.dataset.full_sha256}
     if data.queries is not None:
         found["queries"] = data.queries.sha256
-    if isinstance(data, Inputs):
-        found["semantic_ids"] = data.semantic_ids.sha256
-    elif (there := semantic_ids_here(setting, data.dataset)) is not None:
-        found["semantic_ids"] = there[0].sha256
     return found
+
+
+def known_hashes(setting: Setting, data: ReadData) -> HashesAt:
+    """Hashes of what is at hand for the cells of a seed; makes no Semantic IDs for it."""
+
+    @cache
+    def at(seed: int) -> Hashes:
+        found, there = data_hashes(data), semantic_ids_here(setting, data.dataset, seed)
+        return found if there is None else {**found, "semantic_ids": there[0].sha256}
+
+    return at
 
 
 def other_inputs(record: Record, here: Hashes) -> str | None:
@@ -55,9 +67,9 @@ def other_inputs(record: Record, here: Hashes) -> str | None:
     return None
 
 
-def with_inputs_compared(cells: Sequence[PlannedCell], here: Hashes) -> list[PlannedCell]:
+def with_inputs_compared(cells: Sequence[PlannedCell], here: HashesAt) -> list[PlannedCell]:
     """`cells`, where a finished one that read other inputs has state "inputs" and says which."""
-    return [_compared(cell, here) for cell in cells]
+    return [_compared(cell, here(cell.seed)) for cell in cells]
 
 
 def _compared(cell: PlannedCell, here: Hashes) -> PlannedCell:
@@ -68,7 +80,7 @@ def _compared(cell: PlannedCell, here: Hashes) -> PlannedCell:
 
 
 def check_neighbours(
-    setting: Setting, cells: Sequence[PlannedCell], here: Hashes, results: Path
+    setting: Setting, cells: Sequence[PlannedCell], here: HashesAt, results: Path
 ) -> None:
     """Refuses a run beside records of this setting, not among `cells`, that read other inputs.
 
@@ -87,7 +99,7 @@ def check_neighbours(
             continue
         if record.kind == "reference" and record.method.key in {**REFERENCES, **QUERY_REFERENCES}:
             continue
-        why = other_inputs(record, here)
+        why = other_inputs(record, here(record.seed))
         if why is not None:
             raise OtherInputsError(
                 f"{path} was {why}; this run would set cells of other inputs beside it: --results"

@@ -9,14 +9,14 @@ import numpy as np
 from benchmarks.cell.ranks_table import as_ranks
 from benchmarks.cell.saving import save_reference
 from benchmarks.inputs.encoders import EncoderError
-from benchmarks.inputs.inputs import Inputs
+from benchmarks.inputs.inputs import ReadData
 from benchmarks.machine.assets import AssetError
 from benchmarks.machine.events import Say
 from benchmarks.references.next_item import REFERENCES, Reference
 from benchmarks.references.queries import QueryReference, Scores, query_counts, query_references
 from benchmarks.run.plan import cell_state
 from benchmarks.run.runner import RunError
-from benchmarks.run.same_inputs import known_hashes, other_inputs
+from benchmarks.run.same_inputs import data_hashes, other_inputs
 from gti.data.dataset import HELD_OUT
 from gti.data.queries import Query
 from leaderboard.records.ranks import Ranks, concatenate
@@ -25,7 +25,7 @@ from leaderboard.records.setting import MethodParameters, Setting
 
 
 def write_references(
-    setting: Setting, inputs: Inputs, results: Path, say: Say, *, offline: bool = False
+    setting: Setting, inputs: ReadData, results: Path, say: Say, *, offline: bool = False
 ) -> list[Path]:
     """The setting's references as records; those of these inputs that stand already are left alone.
 
@@ -41,7 +41,7 @@ def write_references(
         path = record_path(results, setting.name, name, 0)
         own = cell_hash(setting.hash, card.hash, 0)
         stands = cell_state(path, own) == "done"
-        if not stands or other_inputs(read_record(path), known_hashes(setting, inputs)):
+        if not stands or other_inputs(read_record(path), data_hashes(inputs)):
             try:
                 written.append(write_reference(name, setting, inputs, results, offline=offline))
             except (EncoderError, AssetError) as problem:
@@ -80,7 +80,7 @@ def card_of_reference(name: str, reference: Reference | QueryReference) -> Metho
 
 
 def write_reference(
-    name: str, setting: Setting, inputs: Inputs, results: Path, *, offline: bool = False
+    name: str, setting: Setting, inputs: ReadData, results: Path, *, offline: bool = False
 ) -> Path:
     """Makes the reference `name` and writes its record; returns the path."""
     card, reference = reference_card(name, setting), references_of(setting)[name]
@@ -94,14 +94,14 @@ def write_reference(
     return save_reference(setting, card, inputs, concatenate(parts), seconds, results)
 
 
-def _next_item_ranks(reference: Reference, inputs: Inputs, part: str) -> Ranks:
+def _next_item_ranks(reference: Reference, inputs: ReadData, part: str) -> Ranks:
     """The ranks of all users of `part`."""
     rows = np.arange(len(inputs.split.users))
     counts = reference.count(inputs.split, inputs.dataset.num_items, part)
     return as_ranks(inputs, rows, part, counts.num_better, counts.num_tied)
 
 
-def _query_ranks(score: Callable[[Query], Scores], inputs: Inputs, part: str) -> Ranks:
+def _query_ranks(score: Callable[[Query], Scores], inputs: ReadData, part: str) -> Ranks:
     """The ranks of all queries of `part`."""
     assert inputs.queries is not None  # such a reference is only listed for queries
     rows = np.arange(len(inputs.queries.of(part)))

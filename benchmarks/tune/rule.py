@@ -1,163 +1,174 @@
-"""Tuning by one rule for all methods.
+"""Tuning by one rule for all methods, in two stages; test data is not scored in either.
 
-- Every method gets the same *total* number of trials, however many things it has to tune:
-  `tuning.trials`. Each is a whole run with the full budget at `tuning.seed`, which no board uses.
-- The score is validation `ndcg@10` over all users at the last step. Test data is not scored.
-- A method has the axes that act on it: the SFT rate always; the grounding rate where it trains
-  rows alone before SFT; the weight of the auxiliary loss where it has alignment tasks.
-- Trial n is point n of the Halton sequence: axis by axis the radical inverse of n in base 2 (SFT
-  rate), 3 (grounding rate) and 5 (auxiliary weight), laid evenly in the logarithm between the
-  setting's bounds and rounded to two significant digits. All methods therefore try the very same
-  SFT rates, and asking for more trials later keeps those that were run.
-- The best point is the one of highest score, the earlier of equal ones. A trial that diverged
-  counts as a trial and cannot be the best.
-- Beside it stands one shared SFT rate for all: the one tried whose score, averaged over the tuned
-  methods, is highest; a rate at which one of them diverged cannot be it.
-- One seed and so many users are noisy: the best point's lead over the second best is given with
-  its standard error, paired over users.
+1. The *grounding rate*, of `gti` alone: each of `tuning.grounding_rates` grounds rows at both
+   `tuning.seeds`, without SFT, and is scored by the NLL per answer token of pairs that are held out
+   of grounding, as a mean over both directions and both seeds. The lowest is the setting's.
+2. The *SFT rate*, of every method that is tuned: each of the five `tuning.sft_rates`, a whole run
+   at either seed, scored by `trie_nll` over all of validation. The rate whose mean over methods and
+   seeds is lowest is the shared one. Where `sft.rates` is "own", a method's best rate is its own if
+   it leads the shared one by two standard errors, paired over users, at both seeds. Methods with a
+   `parent` have that one's rates, and are not tuned there.
+
+Equal scores go to the lower rate. A trial that diverged counts as a trial, and its rate is out.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.cell.identity import AXES, axes_of, method_card
+from benchmarks.cell.identity import axes_of
 from benchmarks.tune.trial import PlannedTrial, plan_trial
 from gti.method import Method
-from leaderboard.metrics.metrics import MAIN_METRIC, is_defined, per_user, relevance_of
+from leaderboard.metrics.metrics import per_user, relevance_of
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path
 from leaderboard.records.setting import MethodParameters, Setting
 from leaderboard.records.specs import TuningSpec
-from leaderboard.records.trial import Trial, read_trial, trial_path
+from leaderboard.records.trial import SCORES, Trial, TrialName, read_trial, trial_path
 
-SFT_RATE = "sft_learning_rate"
-
+GROUNDED = "gti"
+"""The method whose grounding rate is that of all: the others are its controls."""
+CLEAR = 2.0
+"""Standard errors by which an own rate must lead, at each seed."""
 EXAMPLE = """\
 [tuning]
-trials = 4
-seed = 100
-sft_learning_rate = [2.5e-4, 4e-3]
-grounding_learning_rate = [1e-3, 1e-1]
-auxiliary_loss_weight = [0.25, 4.0]"""
+seeds = [100, 101]
+grounding_rates = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
+sft_rates = [2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3]"""
 
 
 class TuningError(ValueError):
-    """A setting that cannot be tuned; the message says what to change in it."""
+    """A setting or a choice of methods that cannot be tuned; the message says what to change."""
 
 
 def tuning_of(setting: Setting) -> TuningSpec:
-    """The setting's `[tuning]` table, checked.
+    """The setting's `[tuning]` table.
 
     Raises:
-        TuningError: no such table, a seed that the setting's board uses, swapped bounds, or a
-            score that the setting does not define.
+        TuningError: there is none.
     """
-    tuning = setting.tuning
-    if tuning is None:
+    if setting.tuning is None:
         raise TuningError(
-            f"setting {setting.name} has no [tuning] table, so there is nothing to draw from; add"
-            f" one with your own bounds, such as:\n{EXAMPLE}"
+            f"setting {setting.name} has no [tuning] table, so there is nothing to try; add one"
+            f" with your own rates, such as:\n{EXAMPLE}"
         )
-    if tuning.seed in setting.seeds:
-        raise TuningError(
-            f"setting {setting.name}: tuning.seed = {tuning.seed} is one of its seeds"
-            f" {list(setting.seeds)}; rates must not be tuned on a seed that the board shows"
-        )
-    for axis in AXES:
-        low, high = getattr(tuning, axis)
-        if low > high:
-            raise TuningError(
-                f"setting {setting.name}: tuning.{axis} = [{low:g}, {high:g}] has its bounds"
-                " swapped; give the lower one first"
-            )
-    cutoff_there = 10 in setting.evaluation.cutoffs
-    if not cutoff_there or not is_defined(MAIN_METRIC, setting.decoding.beam):
-        raise TuningError(
-            f"setting {setting.name} does not define {MAIN_METRIC}, the score of a trial: it needs"
-            f" cutoff 10 (found {list(setting.evaluation.cutoffs)}) and a beam of at least 10"
-            f" (found {setting.decoding.beam})"
-        )
-    return tuning
+    return setting.tuning
 
 
-def radical_inverse(number: int, base: int) -> float:
-    """The digits of `number` in `base`, mirrored at the point (van der Corput): in [0, 1)."""
-    inverse, unit = 0.0, 1.0
-    while number:
-        number, digit = divmod(number, base)
-        unit /= base
-        inverse += digit * unit
-    return inverse
-
-
-def place_between(share: float, low: float, high: float) -> float:
-    """The value at `share` of the way from `low` to `high` in the logarithm, to two digits."""
-    value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
-    return min(max(float(f"{value:.1e}"), low), high)
-
-
-def point(tuning: TuningSpec, axes: Sequence[str], number: int) -> MethodParameters:
-    """Point `number` (from 1) of the sequence along `axes`."""
-    return MethodParameters(
-        **{
-            axis: place_between(radical_inverse(number, AXES[axis]), *getattr(tuning, axis))
-            for axis in axes
-        }
-    )
-
-
-def plan_trials(setting: Setting, methods: Sequence[Method], results: Path) -> list[PlannedTrial]:
-    """All trials of `methods`, round by round, so that an early end leaves equal numbers.
+def tuned_methods(setting: Setting, chosen: Sequence[Method]) -> list[Method]:
+    """Those of `chosen` whose SFT rate counts: where rates are own, methods without a parent.
 
     Raises:
-        TuningError: what `tuning_of` refuses, or bounds so close that two trials are one point.
+        TuningError: none is left.
     """
+    if setting.sft.rates == "shared":
+        return list(chosen)
+    tuned = [method for method in chosen if method.parent is None]
+    if not tuned:
+        parents = dict.fromkeys(str(method.parent) for method in chosen)
+        raise TuningError(
+            f"{', '.join(method.key for method in chosen)}: nothing to tune, their rates are those"
+            f" of {', '.join(parents)}; name these with --methods"
+        )
+    return tuned
+
+
+def tunes_grounding(setting: Setting, tuned: Sequence[Method]) -> bool:
+    """Whether there are grounding rates to try, and one of the methods has a use for them."""
+    grounded = any("grounding_learning_rate" in axes_of(method) for method in tuned)
+    return grounded and tuning_of(setting).grounding_rates is not None
+
+
+def plan_grounding(setting: Setting, results: Path) -> list[PlannedTrial]:
+    """The trials of the first stage, round by round."""
+    from baselines.registry import methods
+
     tuning = tuning_of(setting)
-    for method in methods:
-        seen: dict[MethodParameters, int] = {}
-        for number in range(1, tuning.trials + 1):
-            own = point(tuning, axes_of(method), number)
-            if seen.setdefault(own, number) != number:
-                raise TuningError(
-                    f"setting {setting.name}: trials {seen[own]} and {number} of {method.key} are"
-                    " the same point after rounding; widen the bounds in [tuning], or lower trials"
-                )
     return [
         plan_trial(
             setting,
-            method_card(method, point(tuning, axes_of(method), number)),
-            tuning.seed,
-            number,
+            methods()[GROUNDED],
+            MethodParameters(grounding_learning_rate=rate),
+            seed,
+            TrialName(stage="grounding", number=number),
             results,
         )
-        for number in range(1, tuning.trials + 1)
-        for method in methods
+        for number, rate in enumerate(tuning.grounding_rates or (), start=1)
+        for seed in tuning.seeds
+    ]
+
+
+def plan_sft(
+    setting: Setting, tuned: Sequence[Method], grounding_rate: float | None, results: Path
+) -> list[PlannedTrial]:
+    """The trials of the second stage, round by round, so that an early end leaves equal numbers.
+
+    Args:
+        setting: which.
+        tuned: the methods.
+        grounding_rate: what the first stage found; null: the setting's own.
+        results: where trials lie.
+    """
+    tuning = tuning_of(setting)
+
+    def point(method: Method, rate: float) -> MethodParameters:
+        grounded = "grounding_learning_rate" in axes_of(method)
+        return MethodParameters(
+            sft_learning_rate=rate, grounding_learning_rate=grounding_rate if grounded else None
+        )
+
+    return [
+        plan_trial(
+            setting,
+            method,
+            point(method, rate),
+            seed,
+            TrialName(stage="sft", number=number),
+            results,
+        )
+        for number, rate in enumerate(tuning.sft_rates, start=1)
+        for seed in tuning.seeds
+        for method in tuned
     ]
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """What the trials of one method say.
+class Tried:
+    """What the trials of one method say in one stage.
 
     Attributes:
         key: the method.
-        trials: by number.
-        best: of highest score; null where all diverged.
-        second: the runner-up; null where there is none.
-        lead: best - second.
-        lead_error: its standard error over users, paired; says nothing about other seeds.
+        rates: those tried, rising.
+        trials: (number from 1, seed) → trial.
     """
 
     key: str
-    trials: dict[int, Trial]
-    best: Trial | None
-    second: Trial | None
-    lead: float | None
-    lead_error: float | None
+    rates: tuple[float, ...]
+    trials: dict[tuple[int, int], Trial]
+
+    @property
+    def numbers(self) -> range:
+        """Of the rates."""
+        return range(1, len(self.rates) + 1)
+
+    @property
+    def seeds(self) -> list[int]:
+        """At which each was tried."""
+        return list(dict.fromkeys(seed for _, seed in self.trials))
+
+    def mean(self, number: int) -> float | None:
+        """Mean score of a rate over the seeds; null where one diverged."""
+        scores = [self.trials[number, seed].score for seed in self.seeds]
+        found = [score for score in scores if score is not None]
+        return math.fsum(found) / len(found) if len(found) == len(scores) else None
+
+    @property
+    def best(self) -> int | None:
+        """The number of the rate of lowest mean score; null where all diverged."""
+        return lowest(self.numbers, self.mean)
 
     @property
     def diverged(self) -> int:
@@ -165,65 +176,109 @@ class Tuned:
         return sum(trial.score is None for trial in self.trials.values())
 
 
-def read_tuned(results: Path, trials: Sequence[PlannedTrial]) -> list[Tuned]:
-    """What `trials` say, method by method; a method of which one is not done is left out."""
+def lowest(numbers: Sequence[int], score: Callable[[int], float | None]) -> int | None:
+    """The first of `numbers` whose score is lowest; null where none has one."""
+    found = {number: value for number in numbers if (value := score(number)) is not None}
+    return min(found, key=lambda number: (found[number], number), default=None)
+
+
+def read_tried(rates: Sequence[float], trials: Sequence[PlannedTrial]) -> list[Tried]:
+    """What `trials` of one stage say, method by method; one that lacks a trial is left out."""
     by_method: dict[str, list[PlannedTrial]] = {}
     for trial in trials:
         by_method.setdefault(trial.card.key, []).append(trial)
     return [
-        tuned_of(key, {trial.number: read_trial(trial.path) for trial in own}, results)
+        Tried(key, tuple(rates), {(t.name.number, t.seed): read_trial(t.path) for t in own})
         for key, own in by_method.items()
         if all(trial.state == "done" for trial in own)
     ]
 
 
-def tuned_of(key: str, trials: dict[int, Trial], results: Path) -> Tuned:
-    """Best and second best of one method's `trials`."""
-    scored = [trial for trial in trials.values() if trial.score is not None]
-    ranked = sorted(scored, key=lambda trial: (-(trial.score or 0.0), trial.number))
-    best = ranked[0] if ranked else None
-    second = ranked[1] if len(ranked) > 1 else None
-    lead, error = None, None
-    if best is not None and second is not None:
-        lead, error = paired_lead(best, second, results)
-    return Tuned(key, dict(sorted(trials.items())), best, second, lead, error)
-
-
-def paired_lead(best: Trial, second: Trial, results: Path) -> tuple[float, float | None]:
-    """Mean difference of two trials over users, and its standard error."""
-    values = []
-    for trial in (best, second):
-        path = trial_path(results, trial.setting.name, trial.method.key, trial.number)
-        ranks = read_ranks(ranks_path(path))
-        values.append(per_user(ranks, MAIN_METRIC, relevance_of(trial.setting))[1])
-    differences = values[0] - values[1]
-    count = len(differences)
-    error = float(np.std(differences, ddof=1)) / math.sqrt(count) if count > 1 else None
-    return float(differences.mean()), error
+def mean_of_all(tried: Sequence[Tried], number: int) -> float | None:
+    """Mean score of a rate over methods and seeds; null where a trial of it diverged."""
+    means = [each.mean(number) for each in tried]
+    found = [mean for mean in means if mean is not None]
+    return math.fsum(found) / len(found) if found and len(found) == len(means) else None
 
 
 @dataclass(frozen=True)
-class SharedRate:
-    """One SFT rate for all tuned methods.
+class Lead:
+    """By how much one rate's `trie_nll` is lower than another's, for one method at one seed.
 
     Attributes:
-        number: the trial that tried it.
-        rate: the SFT rate; where a method has further axes, its trial of that number stands for it.
-        score: mean over the methods.
+        mean: over users.
+        error: its standard error, paired over users; null for a single user.
     """
 
-    number: int
+    mean: float
+    error: float | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is more than noise over users."""
+        return self.error is not None and self.mean > 0 and self.mean >= CLEAR * self.error
+
+
+def lead_of(better: Trial, other: Trial, results: Path) -> Lead:
+    """How far `better` leads `other`, from the ranks of both."""
+    values = []
+    for trial in (other, better):
+        name = TrialName(stage=trial.stage, number=trial.number)
+        path = trial_path(results, trial.setting.name, trial.method.key, name, trial.seed)
+        ranks = read_ranks(ranks_path(path))
+        values.append(per_user(ranks, SCORES["sft"], relevance_of(trial.setting))[1])
+    differences = values[0] - values[1]
+    count = len(differences)
+    error = float(np.std(differences, ddof=1)) / math.sqrt(count) if count > 1 else None
+    return Lead(float(differences.mean()), error)
+
+
+@dataclass(frozen=True)
+class OwnRate:
+    """A method's best SFT rate beside the shared one.
+
+    Attributes:
+        key: the method.
+        rate: its best.
+        leads: seed → how far it leads the shared rate; empty where it is that one.
+    """
+
+    key: str
     rate: float
-    score: float
+    leads: dict[int, Lead]
+
+    @property
+    def clear(self) -> bool:
+        """Whether it leads clearly at every seed."""
+        return bool(self.leads) and all(lead.clear for lead in self.leads.values())
 
 
-def shared_rate(tuned: Sequence[Tuned]) -> SharedRate | None:
-    """The SFT rate of the best mean score over `tuned`; null where none has all scores."""
-    found: list[SharedRate] = []
-    for number in tuned[0].trials if tuned else ():
-        trials = [each.trials[number] for each in tuned]
-        scores = [trial.score for trial in trials if trial.score is not None]
-        rate = trials[0].method.parameters.sft_learning_rate
-        if len(scores) == len(trials) and rate is not None:
-            found.append(SharedRate(number, rate, math.fsum(scores) / len(scores)))
-    return max(found, key=lambda each: (each.score, -each.number), default=None)
+@dataclass(frozen=True)
+class SftRates:
+    """What the second stage found.
+
+    Attributes:
+        shared: number of the shared rate; null where at each rate a trial diverged.
+        own: each method's best rate.
+    """
+
+    shared: int | None
+    own: tuple[OwnRate, ...]
+
+
+def sft_rates(tried: Sequence[Tried], results: Path) -> SftRates:
+    """The shared rate, and how far each method's best one leads it."""
+    numbers = tried[0].numbers if tried else ()
+    shared = lowest(numbers, lambda number: mean_of_all(tried, number))
+    own = []
+    for each in tried:
+        best = each.best
+        if shared is None or best is None:
+            continue
+        leads = {
+            seed: lead_of(each.trials[best, seed], each.trials[shared, seed], results)
+            for seed in each.seeds
+            if best != shared
+        }
+        own.append(OwnRate(each.key, each.rates[best - 1], leads))
+    return SftRates(shared, tuple(own))

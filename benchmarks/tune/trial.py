@@ -1,22 +1,22 @@
-"""One trial of `gti-bench tune`: a cell that is scored on validation alone, and what it leaves.
+"""A trial of `gti-bench tune`: one cell, and what it leaves.
 
-    <results>/tuning/<setting>/<method>/trial-<n>.json            written last: commit mark
-    <results>/tuning/<setting>/<method>/trial-<n>.ranks.parquet   validation ranks, as in a record
-
-A trial is a setting, a method with its own parameters (the point tried) and the tuning seed: its
-identity is the hash of that cell, so a point that was tried once need not be tried again. A trial
-whose training diverged is a trial too: its score is null and it says so.
+A trial is a setting (`setting_of_trials`), a method with the rate tried among its own parameters,
+and a tuning seed: its identity is the hash of that cell, so that a rate tried once need not be
+tried again. A trial whose training diverged is a trial too: its score is null and it says so.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.cell.identity import method_card
 from benchmarks.cell.job import Job
 from benchmarks.run.options import RunOptions
-from benchmarks.run.plan import PlannedCell, State, headline
-from leaderboard.records.record import MethodCard, RecordError, cell_hash
-from leaderboard.records.setting import Setting
-from leaderboard.records.trial import read_trial, trial_path
+from benchmarks.run.plan import PlannedCell, State
+from gti.method import Method
+from leaderboard.records.record import RecordError, cell_hash
+from leaderboard.records.setting import MethodParameters, Setting
+from leaderboard.records.trial import TrialName, read_trial, setting_of_trials, trial_path
+from leaderboard.render.numbers import score
 
 
 def trial_state(path: Path, expected_hash: str) -> State:
@@ -35,30 +35,36 @@ class PlannedTrial(PlannedCell):
     """A cell that is a trial.
 
     Attributes:
-        number: of the trial, from 1; equal numbers of two methods share the SFT rate.
+        name: stage, and place of the rate in the setting's list.
     """
 
-    number: int
+    name: TrialName
 
     @property
     def label(self) -> str:
         """What people call it."""
-        return f"{self.card.key} trial {self.number}"
+        return f"{self.card.key} {self.name.stage} {self.name.number} seed {self.seed}"
 
     def job(self, options: RunOptions) -> Job:
         """What a worker is asked to do."""
-        return super().job(options).model_copy(update={"trial": self.number})
+        return super().job(options).model_copy(update={"trial": self.name})
 
     def headline(self) -> str:
         """What to say once it is written."""
         trial = read_trial(self.path)
-        return "diverged" if trial.metrics is None else f"validation {headline(trial.metrics)}"
+        return "diverged" if trial.score is None else f"{trial.metric} {score(trial.score)}"
 
 
 def plan_trial(
-    setting: Setting, card: MethodCard, seed: int, number: int, results: Path
+    setting: Setting,
+    method: Method,
+    parameters: MethodParameters,
+    seed: int,
+    name: TrialName,
+    results: Path,
 ) -> PlannedTrial:
-    """The trial of `card` (its parameters are the point) and whether it was run already."""
-    path = trial_path(results, setting.name, card.key, number)
-    state = trial_state(path, cell_hash(setting.hash, card.hash, seed))
-    return PlannedTrial(setting, card, seed, path, state, number)
+    """The trial of `method` with `parameters`, and whether it was run already."""
+    own, card = setting_of_trials(setting), method_card(method, parameters)
+    path = trial_path(results, setting.name, card.key, name, seed)
+    state = trial_state(path, cell_hash(own.hash, card.hash, seed))
+    return PlannedTrial(own, card, seed, path, state, name)

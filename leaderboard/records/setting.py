@@ -64,6 +64,23 @@ class Setting(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _rates_are_tuned_apart(self) -> Self:
+        if self.tuning is None:
+            return self
+        if self.tuning.grounding_rates and not self.grounding.held_out_share:
+            raise ValueError(
+                "tuning.grounding_rates are told apart by held-out pairs: give"
+                " grounding.held_out_share, or leave them out"
+            )
+        shown = [seed for seed in self.tuning.seeds if seed in self.seeds]
+        if shown:
+            raise ValueError(
+                f"tuning.seeds: {shown[0]} is one of the board's seeds {[*self.seeds]}; rates must"
+                " not be tuned on a seed that the board shows"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _wordings_there_are(self) -> Self:
         if self.prompts.style == "sequence" and self.evaluation.wordings != 1:
             raise ValueError("prompt style 'sequence' has one wording: evaluation.wordings = 1")

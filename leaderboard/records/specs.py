@@ -303,18 +303,30 @@ class QueriesSpec(Frozen):
         return None if self.warm_cold_new is None else self.warm_cold_new.items
 
 
-class TuningSpec(Frozen):
-    """The common rule of `gti-bench tune`: as many trials for one method as for any other.
+Rate = Annotated[float, Field(gt=0)]
 
-    Rates are drawn between the two bounds, evenly in their logarithm, along those axes that a
-    method has; validation only, at a seed that no board uses.
+
+class TuningSpec(Frozen):
+    """What `gti-bench tune` tries: the same rates for all methods, at seeds that no board uses.
+
+    `seeds`: two, so that a lead can be asked for twice; `grounding_rates` and `sft_rates`: in
+    rising order. Without `grounding_rates` the setting's own stands, as it must where no items are
+    held out of grounding.
     """
 
-    trials: Annotated[int, Field(ge=1)]
-    seed: int
-    sft_learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-    grounding_learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-    auxiliary_loss_weight: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    seeds: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+    grounding_rates: Annotated[tuple[Rate, ...], Field(min_length=2)] | None = None
+    sft_rates: tuple[Rate, Rate, Rate, Rate, Rate]
+
+    @model_validator(mode="after")
+    def _seeds_differ_and_rates_rise(self) -> Self:
+        if self.seeds[0] == self.seeds[1]:
+            raise ValueError(f"tuning.seeds must be two different ones; found {[*self.seeds]}")
+        for name in ("grounding_rates", "sft_rates"):
+            rates = getattr(self, name) or ()
+            if list(rates) != sorted(set(rates)):
+                raise ValueError(f"tuning.{name} must rise; found {[*rates]}")
+        return self
 
 
 class DecodingSpec(Frozen):

@@ -1,15 +1,19 @@
-"""A `Trial`: what one point of `gti-bench tune` scored on validation, kept beside the records.
+"""A `Trial`: what one rate of `gti-bench tune` gave at one seed, kept beside the records.
 
-<results>/tuning/<setting>/<method>/trial-<n>.json            written last: commit mark
-<results>/tuning/<setting>/<method>/trial-<n>.ranks.parquet   validation ranks, as in a record
+<results>/tuning/<setting>/<method>/trial-<stage>-<n>-<seed>.json      written last: commit mark
+<results>/tuning/<setting>/<method>/trial-<stage>-<n>-<seed>.ranks.parquet  validation's, if any
+
+Stage "grounding" tries rates of the stage before SFT, without SFT; it leaves no ranks. Stage "sft"
+tries SFT rates, in whole runs.
 """
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from leaderboard.records.canonical import (
     canonical_json,
@@ -17,7 +21,15 @@ from leaderboard.records.canonical import (
     readable_json,
     write_atomically,
 )
-from leaderboard.records.parts import Code, Cost, CurvePoint, Environment, Inputs, Metrics
+from leaderboard.records.parts import (
+    Code,
+    Cost,
+    CurvePoint,
+    Environment,
+    Inputs,
+    Metrics,
+    Treatment,
+)
 from leaderboard.records.record import (
     MethodCard,
     RecordError,
@@ -28,19 +40,41 @@ from leaderboard.records.record import (
 from leaderboard.records.setting import Setting
 from leaderboard.records.specs import Frozen, Sha256
 
-TRIAL_SCHEMA_VERSION = 2
+TRIAL_SCHEMA_VERSION = 3
+Stage = Literal["grounding", "sft"]
+SCORES: Mapping[Stage, str] = {"grounding": "held_out_nll", "sft": "trie_nll"}
+"""What a stage's trials are scored by; less is better. `held_out_nll`: mean over both directions of
+the NLL per answer token of pairs that are held out of grounding."""
+
+
+class TrialName(Frozen):
+    """Which trial of a method at a seed.
+
+    Attributes:
+        stage: whose rate is tried.
+        number: the rate's place in the setting's list, from 1.
+    """
+
+    stage: Stage
+    number: Annotated[int, Field(ge=1)]
 
 
 class Trial(Frozen):
     """What a trial leaves. There is no field for test scores: they are never computed.
 
     Attributes:
-        method: the method; its `parameters` are the point that was tried.
-        score: validation `ndcg@10` over all users at the last step; null where it diverged.
+        setting: as `setting_of_trials` gives it, so that the rates chosen leave trials valid.
+        method: the method; its `parameters` hold the rate that was tried, and in stage "sft" the
+            grounding rate that stage "grounding" found.
+        stage: whose rate was tried.
+        number: the rate's place in the setting's list, from 1.
+        metric: that of `SCORES`.
+        score: by `metric`, over all of validation or all measured pairs; null where it diverged.
         diverged: why there is no score; null where there is one.
-        metrics: of validation, at the setting's cutoffs; null where it diverged.
+        treatment: of stage "grounding", what the stage did; else null.
+        metrics: of validation, at the setting's cutoffs; null without ranks.
         seconds: of the whole trial.
-        ranks: sha256 of the ranks beside it; null where it diverged.
+        ranks: sha256 of the ranks beside it; null in stage "grounding" and where it diverged.
     """
 
     schema_version: int
@@ -50,11 +84,13 @@ class Trial(Frozen):
     method: MethodCard
     method_hash: Sha256
     seed: int
+    stage: Stage
     number: int
     cell_hash: Sha256
-    split: Literal["validation"]
+    metric: str
     score: float | None
     diverged: str | None
+    treatment: Treatment | None
     metrics: Metrics | None
     num_users: int | None
     beam: int
@@ -70,9 +106,31 @@ class Trial(Frozen):
     digest: Sha256
 
 
-def trial_path(results: Path, setting: str, method: str, number: int) -> Path:
-    """Where the trial of that number lies."""
-    return results / "tuning" / setting / method / f"trial-{number}.json"
+def setting_of_trials(setting: Setting) -> Setting:
+    """`setting` with the lowest of the rates to try in place of its own: the one that trials name.
+
+    The rates chosen become the setting's own; the trials that led to them stay trials of it.
+    """
+    tuning = setting.tuning
+    if tuning is None:
+        return setting
+    sft = setting.sft.model_copy(update={"learning_rate": tuning.sft_rates[0]})
+    grounding = setting.grounding
+    if tuning.grounding_rates is not None:
+        grounding = grounding.model_copy(update={"learning_rate": tuning.grounding_rates[0]})
+    return setting.model_copy(update={"sft": sft, "grounding": grounding})
+
+
+def held_out_nll(treatment: Treatment) -> float | None:
+    """Mean over both directions of the held-out pairs' NLL; null where one was not measured."""
+    found = {each.direction: each.true for each in treatment.pairs if each.share == "held_out"}
+    return math.fsum(found.values()) / 2 if len(found) == 2 else None
+
+
+def trial_path(results: Path, setting: str, method: str, name: TrialName, seed: int) -> Path:
+    """Where the trial of that name lies."""
+    file = f"trial-{name.stage}-{name.number}-{seed}.json"
+    return results / "tuning" / setting / method / file
 
 
 def read_trial(path: Path) -> Trial:

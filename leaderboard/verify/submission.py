@@ -25,7 +25,7 @@ MOST_ADDED = 64 * MEBIBYTE
 
 _METHOD = r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*"
 _CELL = rf"{_METHOD}/seed-\d+"
-_TRIAL = rf"tuning/{_METHOD}/trial-\d+"
+_TRIAL = rf"tuning/{_METHOD}/trial-(grounding|sft)-\d+-\d+"
 EXPECTED = {
     re.compile(rf"{_CELL}\.json"): 2 * MEBIBYTE,
     re.compile(rf"{_CELL}\.ranks\.parquet"): 8 * MEBIBYTE,
@@ -191,7 +191,7 @@ def _check_names(tree: _Tree) -> None:
         if not any(pattern.fullmatch(path) for pattern in EXPECTED) and found.exists():
             wanted = (
                 "SETTING/METHOD/seed-N.json and its sidecars, inputs/SHA256.npz, or"
-                " tuning/SETTING/METHOD/trial-N.json and its ranks; remove it"
+                " tuning/SETTING/METHOD/trial-STAGE-N-SEED.json and its ranks; remove it"
             )
             tree.report(path).error("", "a file of another name", wanted)
         elif found.is_symlink():

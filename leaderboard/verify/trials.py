@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from leaderboard.metrics.metrics import MAIN_METRIC, metrics, num_users, relevance_of
+from leaderboard.metrics.metrics import metrics, num_users, relevance_of
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import (
     PROTOCOL_VERSION,
@@ -13,7 +13,14 @@ from leaderboard.records.record import (
     read_content,
     record_digest,
 )
-from leaderboard.records.trial import TRIAL_SCHEMA_VERSION, Trial, parse_trial
+from leaderboard.records.trial import (
+    SCORES,
+    TRIAL_SCHEMA_VERSION,
+    Trial,
+    held_out_nll,
+    parse_trial,
+    setting_of_trials,
+)
 from leaderboard.verify.findings import Finding, Report
 from leaderboard.verify.sidecars import check_figures, check_sha256
 
@@ -27,6 +34,7 @@ def verify_trials(paths: Sequence[Path]) -> list[Finding]:
         trial = _read(report, path)
         if trial is not None:
             _check_identity(report, trial, path.resolve())
+            _check_rates(report, trial)
             _check_score(report, trial, path)
             read.append((path, trial))
     _check_equal_chances(read, findings)
@@ -59,59 +67,102 @@ def _check_identity(report: Report, trial: Trial, path: Path) -> None:
     report.equal("cell_hash", trial.cell_hash, expected)
     report.equal("setting.name", setting.name, path.parent.parent.name)
     report.equal("method.key", trial.method.key, path.parent.name)
-    report.equal("number", f"trial-{trial.number}", path.stem)
+    name = f"trial-{trial.stage}-{trial.number}-{trial.seed}"
+    report.equal("stage, number and seed", name, path.stem)
     report.equal("cutoffs", trial.cutoffs, setting.evaluation.cutoffs)
     report.equal("beam", trial.beam, setting.decoding.beam)
-    if setting.tuning is not None:
-        report.equal("seed", trial.seed, setting.tuning.seed)
-    if trial.seed in setting.seeds:
-        report.error("seed", trial.seed, f"none of the board's, {list(setting.seeds)}")
+    report.equal("metric", trial.metric, SCORES[trial.stage])
+
+
+def _check_rates(report: Report, trial: Trial) -> None:
+    """The rate tried stands in the setting's list, and the seed among those to tune at."""
+    tuning, rates = trial.setting.tuning, trial.method.parameters
+    if tuning is None:
+        report.error("setting.tuning", None, "a table of the rates to try")
+        return
+    if trial.seed not in tuning.seeds:
+        report.error("seed", trial.seed, f"one of the seeds to tune at, {list(tuning.seeds)}")
+    same = setting_of_trials(trial.setting)
+    for table in ("sft", "grounding"):
+        found, wanted = getattr(trial.setting, table), getattr(same, table)
+        report.equal(f"setting.{table}.learning_rate", found.learning_rate, wanted.learning_rate)
+    tried = {"grounding": tuning.grounding_rates or (), "sft": tuning.sft_rates}[trial.stage]
+    field = f"{trial.stage}_learning_rate"
+    where, rate = f"method.parameters.{field}", getattr(rates, field)
+    if not 1 <= trial.number <= len(tried):
+        report.error("number", trial.number, f"the place of one of {list(tried)}")
+    else:
+        report.equal(where, rate, tried[trial.number - 1])
+    if trial.stage == "grounding":
+        report.equal("method.parameters.sft_learning_rate", rates.sft_learning_rate, None)
+    elif rates.grounding_learning_rate not in (None, *(tuning.grounding_rates or ())):
+        report.error(
+            "method.parameters.grounding_learning_rate",
+            rates.grounding_learning_rate,
+            f"one of {list(tuning.grounding_rates or ())}",
+        )
 
 
 def _check_score(report: Report, trial: Trial, path: Path) -> None:
-    """The score follows from validation ranks, to the last digit; one that diverged has none."""
+    """The score follows from what is kept, to the last digit; a trial that diverged has none."""
+    if trial.stage == "grounding":
+        for name in ("ranks", "metrics", "num_users"):
+            report.equal(name, getattr(trial, name), None)
+        found = None if trial.treatment is None else held_out_nll(trial.treatment)
+        report.equal("score", trial.score, found)
+        _check_diverged(report, trial, trial.treatment is None)
+        return
+    report.equal("treatment", trial.treatment, None)
+    _check_diverged(report, trial, trial.ranks is None)
     if trial.ranks is None:
         for name in ("score", "metrics", "num_users"):
             report.equal(name, getattr(trial, name), None)
-        if not trial.diverged:
-            report.error("diverged", trial.diverged, "why there are no ranks")
         return
-    report.equal("diverged", trial.diverged, None)
     sidecar = ranks_path(path)
     check_sha256(report, "ranks", sidecar, trial.ranks)
     try:
         ranks = read_ranks(sidecar)
-        found = metrics(ranks, trial.cutoffs, trial.beam, relevance_of(trial.setting))
+        figures = metrics(ranks, trial.cutoffs, trial.beam, relevance_of(trial.setting))
     except RecordError as error:
         report.error("ranks", str(error), "ranks that this protocol scores")
         return
     splits = sorted(set(ranks.coded("split").names[ranks.coded("split").used].tolist()))
-    report.equal("ranks (splits)", splits, [trial.split])
+    report.equal("ranks (splits)", splits, ["validation"])
     report.equal("num_users", trial.num_users, num_users(ranks))
-    report.equal("score", trial.score, found[MAIN_METRIC])
-    check_figures(report, "metrics", trial.metrics, found)
+    report.equal("score", trial.score, figures[SCORES["sft"]])
+    check_figures(report, "metrics", trial.metrics, figures)
+
+
+def _check_diverged(report: Report, trial: Trial, nothing: bool) -> None:
+    """A trial with nothing to score says why, and no other does."""
+    if not nothing:
+        report.equal("diverged", trial.diverged, None)
+    elif not trial.diverged:
+        report.error("diverged", trial.diverged, "why there is nothing to score")
 
 
 def _check_equal_chances(read: Sequence[tuple[Path, Trial]], findings: list[Finding]) -> None:
-    """Within a setting every method has as many trials, of the same SFT rates and users."""
+    """Within a setting every method has trials of the same rates, seeds and users."""
     settings: dict[str, list[tuple[Path, Trial]]] = {}
     for path, trial in read:
-        settings.setdefault(trial.setting_hash, []).append((path, trial))
+        if trial.stage == "sft":
+            settings.setdefault(trial.setting_hash, []).append((path, trial))
     for trials in settings.values():
-        numbers: dict[str, set[int]] = {}
-        rates: dict[int, float | None] = {}
+        names: dict[str, set[str]] = {}
+        grounding: float | None = None
         scored = next((trial.num_users for _, trial in trials if trial.num_users), None)
         for path, trial in trials:
             report = Report(str(path), findings)
-            numbers.setdefault(trial.method.key, set()).add(trial.number)
-            rate = trial.method.parameters.sft_learning_rate
-            report.equal(
-                "method.parameters.sft_learning_rate", rate, rates.setdefault(trial.number, rate)
-            )
+            names.setdefault(trial.method.key, set()).add(path.stem)
             if trial.num_users is not None:
                 report.equal("num_users", trial.num_users, scored)
-        most = sorted(set[int]().union(*numbers.values()))
-        for key, own in numbers.items():
-            if sorted(own) != most:
+            rate = trial.method.parameters.grounding_learning_rate
+            grounding = rate if grounding is None else grounding
+            if rate is not None:
+                field = "method.parameters.grounding_learning_rate"
+                report.equal(field, rate, grounding)
+        most = sorted(set[str]().union(*names.values()))
+        for key, own in names.items():
+            if missing := [name for name in most if name not in own]:
                 place = next(path for path, trial in trials if trial.method.key == key).parent
-                Report(str(place), findings).warn("", f"trials {sorted(own)}", f"{most}, as others")
+                Report(str(place), findings).warn("", f"no {', '.join(missing)}", "as of others")

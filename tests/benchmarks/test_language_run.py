@@ -10,7 +10,8 @@ from baselines.registry import methods
 from benchmarks.cell.notes import shown_of
 from benchmarks.cell.prepare import prepare_cell
 from benchmarks.inputs.catalogue import find_setting
-from benchmarks.inputs.inputs import load_data, load_inputs, recipe, sids_file_name
+from benchmarks.inputs.inputs import load_data, load_inputs
+from benchmarks.inputs.semantic_ids import recipe, sids_file_name
 from benchmarks.inputs.shown import shown_to_methods
 from gti.data.streams import numpy_stream
 from gti.method import GroundingPlan
@@ -90,7 +91,7 @@ def test_without_an_encoder_dense_is_left_out_and_that_is_said(finished):
 
 def test_pairs_show_titles_only_and_records_say_what_was_shown(finished):
     setting, results, _ = finished
-    inputs = load_inputs(find_setting(str(setting)).setting, offline=True)
+    inputs = load_inputs(find_setting(str(setting)).setting, 0, offline=True)
     assert {"title_to_sid", "sid_to_title", "query"} == read_record(
         cell(results, "gti")
     ).tasks.keys()
@@ -123,7 +124,7 @@ def test_what_was_shown_is_known_of_every_method():
 
 def test_popularity_is_that_of_training_queries_and_new_items_have_none(finished):
     setting, results, _ = finished
-    queries = load_inputs(find_setting(str(setting)).setting, offline=True).queries
+    queries = load_inputs(find_setting(str(setting)).setting, 0, offline=True).queries
     ranks = read_ranks(ranks_path(cell(results, "popularity")))
     kind = {query.key: query.key.partition("-")[0] for query in queries.test}
     rows = ranks.of_split("test")
@@ -198,8 +199,8 @@ def test_a_sample_of_items_is_the_whole_catalogue_and_other_semantic_ids():
     setting = find_setting("ml-100k-language-nano").setting
     sample = changed(setting, items=500)
     assert sample.hash != setting.hash
-    assert sids_file_name(setting) == "ml-100k-residual_kmeans-3x64-seed0.npz"
-    assert sids_file_name(sample) == "ml-100k-500items-residual_kmeans-3x64-seed0.npz"
+    assert sids_file_name(setting, 0) == "ml-100k-residual_kmeans-3x64-seed0.npz"
+    assert sids_file_name(sample, 0) == "ml-100k-500items-residual_kmeans-3x64-seed0.npz"
 
 
 def test_the_semantic_ids_of_a_sample_are_cached_apart(movielens_folder):
@@ -210,7 +211,7 @@ def test_the_semantic_ids_of_a_sample_are_cached_apart(movielens_folder):
     dataset = load_checked_dataset(sample, offline=True)
     assert dataset.num_items == 500
     assert dataset.full_sha256 == setting.dataset.sha256
-    assert recipe(sample, dataset) != recipe(setting, dataset)
+    assert recipe(sample, dataset, 0) != recipe(setting, dataset, 0)
 
 
 def test_the_shipped_settings_queries_are_pinned_and_of_all_kinds(movielens_folder):

@@ -37,7 +37,7 @@ def run(setting, method, folder, *, plain=False):
             parameters=MethodParameters(),
             method=methods()[method],
             seed=0,
-            inputs=load_inputs(setting, offline=True),
+            inputs=load_inputs(setting, 0, offline=True),
             device=torch.device("cpu"),
             offline=True,
             plain=plain,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.inputs.catalogue import find_setting
-from benchmarks.inputs.inputs import InputError, load_inputs
+from benchmarks.inputs.inputs import load_data
+from benchmarks.inputs.semantic_ids import InputError
 from benchmarks.perf.honest_records.edits import edit
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path, read_record
@@ -100,7 +101,7 @@ def test_a_lost_wording_is_found(finished, gti_bench, tmp_path):
 
 def test_ranks_hold_every_relevant_item_of_every_query_in_each_wording(finished):
     setting, results, _ = finished
-    queries = load_inputs(find_setting(str(setting)).setting, offline=True).queries
+    queries = load_data(find_setting(str(setting)).setting, offline=True).queries
     ranks = read_ranks(ranks_path(cell(results, "gti")))
     for part in ("validation", "test"):
         rows = ranks.of_split(part)
@@ -117,7 +118,7 @@ def test_ranks_hold_every_relevant_item_of_every_query_in_each_wording(finished)
 
 def test_methods_train_on_the_same_pairs_and_spend_one_extra_budget(finished):
     setting, results, _ = finished
-    queries = load_inputs(find_setting(str(setting)).setting, offline=True).queries
+    queries = load_data(find_setting(str(setting)).setting, offline=True).queries
     records = {name: read_record(cell(results, name)) for name in METHODS}
     for name, record in records.items():
         assert record.inputs.queries == queries.sha256
@@ -149,7 +150,7 @@ def test_plan_and_prepare_know_the_track(finished, gti_bench):
 def test_queries_of_another_hash_are_refused(write_setting, tmp_path):
     path = write_search(write_setting, tmp_path, sha256="0" * 64)
     with pytest.raises(InputError, match="queries made here have hash"):
-        load_inputs(find_setting(str(path)).setting, offline=True)
+        load_data(find_setting(str(path)).setting, offline=True)
 
 
 def test_a_metric_of_the_other_track_is_refused_with_what_there_is(finished, gti_bench):

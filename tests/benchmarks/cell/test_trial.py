@@ -5,7 +5,7 @@ import torch
 from benchmarks.cell.finished import LoadedCell
 from benchmarks.cell.ledger import Ledger
 from benchmarks.cell.trial import save_trial
-from leaderboard.records.trial import read_trial
+from leaderboard.records.trial import TrialName, read_trial
 
 
 def test_a_trial_says_what_its_cell_read_computed_with_and_noted_down(
@@ -24,7 +24,10 @@ def test_a_trial_says_what_its_cell_read_computed_with_and_noted_down(
     ledger.note_cost("load", 2.5)
     ledger.warn("beware", None)
     cell = LoadedCell(spec=spec, read=read, dtype="bfloat16", attention="sdpa: math", ledger=ledger)
-    found = read_trial(save_trial(cell, 3, None, "diverged at step 7", 4.5, tmp_path / "results"))
+    name = TrialName(stage="sft", number=3)
+    found = read_trial(
+        save_trial(cell, name, None, "diverged at step 7", 4.5, tmp_path / "results")
+    )
     assert (found.number, found.seed, found.method.key) == (3, 100, "mean")
     assert found.inputs.model_dump() == read
     assert (found.environment.dtype, found.environment.attention) == ("bfloat16", "sdpa: math")

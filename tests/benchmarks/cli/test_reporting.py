@@ -12,7 +12,12 @@ from benchmarks.machine.places import COMMITTED_RESULTS
 from leaderboard.board.board import load_leaderboards, mark_same_names
 from leaderboard.render.sentences import title
 
-SMALLEST = "ml-100k-nano-rqvae"
+SMALLEST = "ml-100k-nano"
+
+pytestmark = pytest.mark.skipif(
+    not any((COMMITTED_RESULTS / SMALLEST).glob("*/seed-*.json")),
+    reason=f"no records of {SMALLEST} are committed",
+)
 
 
 @pytest.fixture

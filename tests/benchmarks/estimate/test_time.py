@@ -67,7 +67,7 @@ def test_without_data_and_a_card_nothing_is_expected(write_setting, tmp_path):
 
 def test_the_data_themselves_are_counted(write_setting, tmp_path):
     setting = setting_of(str(write_setting(tmp_path)))
-    inputs = load_inputs(setting, offline=True)
+    inputs = load_inputs(setting, 0, offline=True)
     work = workload_of(setting, inputs, inputs.semantic_ids)
     lengths = [len(history) - 2 for history in inputs.dataset.histories]
     assert sorted(work.train_lengths) == sorted(lengths)

@@ -9,11 +9,9 @@ import pytest
 from benchmarks.datasets import DATA_VARIABLE, load_dataset
 from benchmarks.inputs import encoders
 from benchmarks.inputs.inputs import (
-    InputError,
-    compute_semantic_ids,
-    encoder_texts,
     load_checked_dataset,
 )
+from benchmarks.inputs.semantic_ids import InputError, compute_semantic_ids, encoder_texts
 from leaderboard.records.setting import Setting, parse_setting
 
 OPTIONS = 'options = { unit = "group", orders = "activity", duplicates = "drop", k_core = 1 }'
@@ -94,7 +92,7 @@ def test_published_codes_get_codebooks_where_the_setting_names_an_encoder(
 ) -> None:
     setting = parse_setting(tiny, "tiny.toml").setting
     dataset = load_checked_dataset(setting)
-    without, _ = compute_semantic_ids(setting, dataset)
+    without, _ = compute_semantic_ids(setting, dataset, 0)
     assert setting.semantic_ids.encoder == "none"
     assert without.codebooks is None
     assert without.sha256 == setting.semantic_ids.sha256
@@ -107,7 +105,7 @@ def test_published_codes_get_codebooks_where_the_setting_names_an_encoder(
 
     monkeypatch.setattr(encoders, "embed_texts", embed)
     named = changed(tiny, encoder='"made-up"')
-    found, report = compute_semantic_ids(named, dataset)
+    found, report = compute_semantic_ids(named, dataset, 0)
     assert report is None
     assert read == ["made-up", *encoder_texts(named, dataset)]
     assert found.codes.tolist() == without.codes.tolist()

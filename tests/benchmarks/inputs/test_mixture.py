@@ -21,7 +21,8 @@ def with_mixture(setting, **mixture):
 
 def without_texts(setting):
     dataset = setting.dataset.model_copy(update={"title_field": "name", "detail_fields": ()})
-    return setting.model_copy(update={"dataset": dataset})
+    grounding = setting.grounding.model_copy(update={"held_out_share": 0.0})
+    return setting.model_copy(update={"dataset": dataset, "grounding": grounding})
 
 
 def test_an_unknown_family_is_refused_when_the_setting_is_read(write_setting, tmp_path):
@@ -33,7 +34,7 @@ def test_an_unknown_family_is_refused_when_the_setting_is_read(write_setting, tm
 
 def test_data_without_texts_are_refused_where_a_method_aligns(write_setting, tmp_path):
     setting = find_setting(str(write_setting(tmp_path))).setting
-    inputs = load_inputs(setting, offline=True)
+    inputs = load_inputs(setting, 0, offline=True)
     check_setting_mixture(setting, inputs)
     lacking = without_texts(setting)
     with pytest.raises(MixtureError, match=r"cannot feed 'item2index'.*take it out"):

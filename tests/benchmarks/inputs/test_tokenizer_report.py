@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.inputs.catalogue import find_setting
-from benchmarks.inputs.inputs import item_embeddings, load_checked_dataset
+from benchmarks.inputs.inputs import load_checked_dataset
+from benchmarks.inputs.semantic_ids import item_embeddings
 from benchmarks.inputs.tokenizer_report import (
     kept_report,
     of_all_variance,
@@ -63,7 +64,7 @@ def test_what_is_trained_is_kept_with_its_report_and_curves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GTI_BENCH_CACHE", str(tmp_path))
-    ids, report = train_rq_vae(embeddings(), SPEC, RQ_VAE, {"encoder": "made up"})
+    ids, report = train_rq_vae(embeddings(), SPEC, RQ_VAE, 0, {"encoder": "made up"})
     stored = SemanticIds.from_file(tmp_path / "semantic_ids" / f"{ids.sha256}.npz")
     assert stored.sha256 == ids.sha256
     assert kept_report(ids) == report

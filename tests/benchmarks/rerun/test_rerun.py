@@ -110,10 +110,10 @@ def test_a_new_record_in_its_place_takes_the_reproductions_away(results):
     reproductions_path(cell(results, "markov")).write_text("of another\n")
     cell(results, "markov").unlink()
     setting = read_record(cell(results)).setting
-    from benchmarks.inputs.inputs import load_inputs
+    from benchmarks.inputs.inputs import load_data
     from benchmarks.run.write_references import write_references
 
-    written = write_references(setting, load_inputs(setting, offline=True), results, print)
+    written = write_references(setting, load_data(setting, offline=True), results, print)
     assert written == [cell(results, "markov")]
     assert not reproductions_path(cell(results, "markov")).exists()
 

@@ -16,6 +16,7 @@ from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell
 from benchmarks.tune.trial import PlannedTrial
 from leaderboard.records.setting import MethodParameters
+from leaderboard.records.trial import TrialName
 
 
 def test_null_workers_are_one_a_core_on_a_cpu_and_one_on_a_gpu(monkeypatch):
@@ -39,6 +40,7 @@ def test_a_job_says_as_json_all_that_its_cell_and_the_options_say(tmp_path, monk
     parameters = MethodParameters(grounding_learning_rate=0.1 + 0.2)
     card = method_card(methods()["gti"], parameters)
     cell = (setting, card, 4, tmp_path / "seed-4.json", "missing")
+    trial = {"stage": "sft", "number": 2}
     options = RunOptions(results=Path("own"), device="cpu", offline=True, plain=True, debug=True)
     expected = {
         "method": "gti",
@@ -53,7 +55,7 @@ def test_a_job_says_as_json_all_that_its_cell_and_the_options_say(tmp_path, monk
     }
     for planned, own in (
         (PlannedCell(*cell), {}),
-        (PlannedTrial(*cell, 2), {"trial": 2}),
+        (PlannedTrial(*cell, TrialName(**trial)), {"trial": trial}),
         (RerunCell(*cell, Path("sids.npz")), {"semantic_ids": str(tmp_path / "sids.npz")}),
     ):
         sent = json.loads(json.dumps(planned.job(options).model_dump(mode="json")))

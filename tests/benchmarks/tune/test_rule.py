@@ -1,37 +1,45 @@
-"""The rule of tuning: points computed by hand, axes, refusals, best and shared rates."""
+"""The rule of tuning: who tries what, what is found from scores worked out by hand, refusals."""
 
 import math
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import qmc
 
 from baselines.registry import methods
-from benchmarks.cell.identity import AXES, axes_of, method_card
 from benchmarks.inputs.catalogue import find_setting
+from benchmarks.perf.honest_records.trials import grounding_trial, sft_trial
+from benchmarks.tune.command import own_rates
+from benchmarks.tune.report import grounding_lines, sft_lines
 from benchmarks.tune.rule import (
-    Tuned,
+    EXAMPLE,
+    Lead,
     TuningError,
-    place_between,
-    plan_trials,
-    point,
-    radical_inverse,
-    shared_rate,
+    plan_grounding,
+    plan_sft,
+    read_tried,
+    sft_rates,
+    tuned_methods,
+    tunes_grounding,
     tuning_of,
 )
-from leaderboard.records.record import PROTOCOL_VERSION, cell_hash
-from leaderboard.records.setting import MethodParameters, Setting
+from leaderboard.records.setting import Setting
 from leaderboard.records.specs import TuningSpec
-from leaderboard.records.trial import Trial
+from leaderboard.records.trial import setting_of_trials
 
-TUNING = {
-    "trials": 4,
-    "seed": 100,
-    "sft_learning_rate": (1e-4, 1e-2),
-    "grounding_learning_rate": (1e-3, 1e-1),
-    "auxiliary_loss_weight": (0.1, 10.0),
-}
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+GROUNDING = (1e-3, 1e-2, 1e-1)
+SEEDS = (100, 101)
+USERS = 8
+
+
+def changed(rates: str = "shared", **changes: object) -> Setting:
+    """A shipped setting with our tuning table; `changes` are fields of the table."""
+    content = find_setting("ml-100k-nano").setting.model_dump()
+    content["sft"]["rates"] = rates
+    tuning = {"seeds": SEEDS, "grounding_rates": GROUNDING, "sft_rates": RATES}
+    return Setting.model_validate({**content, "tuning": {**tuning, **changes}})
 
 
 @pytest.fixture
@@ -39,142 +47,197 @@ def setting() -> Setting:
     return changed()
 
 
-def changed(**changes: object) -> Setting:
-    """A shipped setting with our tuning table; `changes` are fields of the table."""
-    content = find_setting("ml-100k-nano").setting.model_dump()
-    return Setting.model_validate({**content, "tuning": {**TUNING, **changes}})
+def chosen(*keys: str):
+    return [methods()[key] for key in keys]
 
 
-def test_points_are_those_computed_by_hand(setting):
-    # Base 2: 1/2, 1/4, 3/4, 1/8 between 1e-4 and 1e-2: 1e-4 · 100^share.
-    # Base 3: 1/3, 2/3, 1/9, 4/9 between 1e-3 and 1e-1. Base 5: 1/5, 2/5, 3/5, 4/5 of 0.1 … 10.
-    points = [point(setting.tuning, tuple(AXES), number) for number in (1, 2, 3, 4)]
-    assert [p.sft_learning_rate for p in points] == [1e-3, 3.2e-4, 3.2e-3, 1.8e-4]
-    assert [p.grounding_learning_rate for p in points] == [4.6e-3, 2.2e-2, 1.7e-3, 7.7e-3]
-    assert [p.auxiliary_loss_weight for p in points] == [0.25, 0.63, 1.6, 4.0]
+def test_gti_alone_tries_grounding_rates_and_without_an_sft_rate(setting, tmp_path):
+    trials = plan_grounding(setting, tmp_path)
+    assert [
+        (t.card.key, t.name.stage, t.name.number, t.card.parameters.grounding_learning_rate, t.seed)
+        for t in trials
+    ] == [
+        ("gti", "grounding", number, rate, seed)
+        for number, rate in enumerate(GROUNDING, start=1)
+        for seed in SEEDS
+    ]
+    assert {t.card.parameters.sft_learning_rate for t in trials} == {None}
 
 
-def test_the_sequence_is_scipys_unscrambled_halton_without_its_zeroth_point():
-    # The first three bases of scipy's sequence are 2, 3 and 5 as well.
-    expected = qmc.Halton(d=3, scramble=False).random(33)[1:]
-    found = [[radical_inverse(n, base) for base in AXES.values()] for n in range(1, 33)]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-
-
-def test_values_have_two_digits_and_stay_between_the_bounds():
-    assert place_between(0.5, 1e-4, 1e-2) == 1e-3
-    assert place_between(0.99, 1.04e-3, 1.06e-3) == 1.06e-3  # 1.1e-3 lies outside
-    assert place_between(0.7, 3e-3, 3e-3) == 3e-3
-
-
-def test_methods_have_the_axes_that_act_on_them():
-    known = methods()
-    assert axes_of(known["mean"]) == ("sft_learning_rate",)
-    assert axes_of(known["gti"]) == ("sft_learning_rate", "grounding_learning_rate")
-    assert axes_of(known["lc_rec"]) == ("sft_learning_rate", "auxiliary_loss_weight")
-
-
-def test_all_methods_get_equal_trials_at_the_same_sft_rates_round_by_round(setting, tmp_path):
-    chosen = [methods()[key] for key in ("mean", "gti", "lc_rec")]
-    trials = plan_trials(setting, chosen, tmp_path)
-    assert [(t.number, t.card.key) for t in trials[:4]] == [
-        (1, "mean"), (1, "gti"), (1, "lc_rec"), (2, "mean"),
+def test_all_methods_try_the_same_five_rates_at_both_seeds_round_by_round(setting, tmp_path):
+    trials = plan_sft(setting, chosen("mean", "gti", "lc_rec"), 1e-2, tmp_path)
+    assert [(t.name.number, t.seed, t.card.key) for t in trials[:4]] == [
+        (1, 100, "mean"), (1, 100, "gti"), (1, 100, "lc_rec"), (1, 101, "mean"),
     ]  # fmt: skip
-    rates = {
-        key: [t.card.parameters.sft_learning_rate for t in trials if t.card.key == key]
-        for key in ("mean", "gti", "lc_rec")
-    }
-    assert rates["mean"] == rates["gti"] == rates["lc_rec"]
-    assert len(rates["mean"]) == 4
-    assert {t.seed for t in trials} == {100}
+    for key, grounding in (("mean", None), ("gti", 1e-2), ("lc_rec", None)):
+        own = [t for t in trials if t.card.key == key]
+        assert [t.card.parameters.sft_learning_rate for t in own[::2]] == list(RATES)
+        assert [t.seed for t in own] == [100, 101] * 5
+        assert {t.card.parameters.grounding_learning_rate for t in own} == {grounding}
+        assert {t.card.parameters.auxiliary_loss_weight for t in own} == {None}
     assert {t.state for t in trials} == {"missing"}
 
 
-def test_more_trials_keep_the_earlier_points(setting, tmp_path):
-    few = plan_trials(setting, [methods()["gti"]], tmp_path)
-    more = plan_trials(changed(trials=7), [methods()["gti"]], tmp_path)
-    assert [t.card.parameters for t in more[:4]] == [t.card.parameters for t in few]
+def test_trials_do_not_hang_on_the_rates_that_were_chosen(setting, tmp_path):
+    sft = setting.sft.model_copy(update={"learning_rate": 0.5})
+    grounding = setting.grounding.model_copy(update={"learning_rate": 0.25})
+    other = setting.model_copy(update={"sft": sft, "grounding": grounding})
+    assert other.hash != setting.hash
+    assert setting_of_trials(other).hash == setting_of_trials(setting).hash
+    hashes = [[t.setting.hash for t in plan_grounding(s, tmp_path)] for s in (setting, other)]
+    assert hashes[0] == hashes[1]
+    assert setting_of_trials(changed(sft_rates=(2e-4, *RATES[1:]))).hash not in hashes[0]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"seed": 1}, "tuning.seed = 1 is one of its seeds"),
-        ({"sft_learning_rate": (1e-2, 1e-4)}, "has its bounds swapped"),
-        ({"sft_learning_rate": (1e-3, 1.01e-3)}, "the same point after rounding"),
-    ],
-)
-def test_what_cannot_be_tuned_is_refused(tmp_path, changes, message):
-    with pytest.raises(TuningError, match=message):
-        plan_trials(changed(**changes), [methods()["mean"]], tmp_path)
+def test_where_rates_are_own_methods_with_a_parent_are_not_tuned(setting):
+    asked = chosen("mean", "gti", "lc_rec", "gti_shuffled")
+    assert tuned_methods(setting, asked) == asked
+    assert [m.key for m in tuned_methods(changed("own"), asked)] == ["mean", "gti"]
+    with pytest.raises(TuningError, match=r"lc_rec, gti_shuffled: nothing to tune.* mean, gti;"):
+        tuned_methods(changed("own"), asked[2:])
 
 
-def test_a_setting_without_a_table_is_told_what_to_add(setting):
-    with pytest.raises(TuningError, match=r"add one with your own bounds, such as:\n\[tuning\]"):
-        tuning_of(setting.model_copy(update={"tuning": None}))
+def test_grounding_rates_are_tried_where_there_are_some_and_a_method_uses_them(setting):
+    assert tunes_grounding(setting, chosen("mean", "gti_shuffled"))
+    assert not tunes_grounding(setting, chosen("mean", "lc_rec", "mean_two_phase"))
+    assert not tunes_grounding(changed(grounding_rates=None), chosen("gti"))
 
 
-def test_a_setting_without_the_score_is_refused(setting):
-    narrow = setting.decoding.model_copy(update={"beam": 5})
-    with pytest.raises(TuningError, match=r"beam of at least 10 \(found 5\)"):
-        tuning_of(setting.model_copy(update={"decoding": narrow}))
-
-
-def test_the_example_in_the_message_is_a_table_that_works(setting):
-    import tomllib
-
-    from benchmarks.tune.rule import EXAMPLE
-
+def test_a_setting_without_a_table_is_told_what_to_add_and_that_table_works(setting):
+    bare = setting.model_copy(update={"tuning": None})
+    with pytest.raises(TuningError, match=r"add one with your own rates, such as:\n\[tuning\]"):
+        tuning_of(bare)
+    assert setting_of_trials(bare) == bare
     table = TuningSpec.model_validate(tomllib.loads(EXAMPLE)["tuning"])
     assert tuning_of(setting.model_copy(update={"tuning": table})) == table
 
 
-def trial_of(setting: Setting, key: str, number: int, score: float | None) -> Trial:
-    """A trial as it would be read, with nothing but what the comparison needs."""
-    own = point(setting.tuning, axes_of(methods()[key]), number)
-    card = method_card(methods()[key], own)
-    return Trial.model_construct(
-        setting=setting,
-        method=card,
-        number=number,
-        protocol=PROTOCOL_VERSION,
-        cell_hash=cell_hash(setting.hash, card.hash, 100),
-        score=score,
-        num_users=10,
-    )
+def grounded(setting: Setting, results: Path, scores: list):
+    """What trials of these held-out NLLs say: for each rate and seed a pair, or null."""
+    for number, at_seeds in enumerate(scores, start=1):
+        for seed, nll in zip(SEEDS, at_seeds, strict=True):
+            grounding_trial(results, setting, number, seed, nll)
+    (tried,) = read_tried(GROUNDING, plan_grounding(setting, results))
+    return tried
 
 
-def tuned(setting: Setting, key: str, *scores: float | None) -> Tuned:
-    trials = {n: trial_of(setting, key, n, score) for n, score in enumerate(scores, start=1)}
-    return Tuned(key, trials, None, None, None, None)
+def test_the_grounding_rate_has_the_lowest_mean_over_directions_and_seeds(setting, tmp_path):
+    # Means by hand: (2+4+3+5)/4 = 3.5; (1+4)/2 = 2.5 and (3+4)/2 = 3.5, so 3.0; one diverged.
+    tried = grounded(setting, tmp_path, [((2, 4), (3, 5)), ((1, 4), (3, 4)), ((0.5, 0.5), None)])
+    assert [tried.mean(n) for n in tried.numbers] == [3.5, 3.0, None]
+    assert tried.best == 2
+    said = "\n".join(grounding_lines(setting, tried))
+    assert "Grounding rate for all methods: 1e-2." in said
+    assert "×" in said
+    assert "highest" not in said
 
 
-def test_the_shared_rate_has_the_best_mean_and_no_diverged_trial(setting):
-    both = [
-        tuned(setting, "mean", 0.02, 0.05, None, 0.01),
-        tuned(setting, "gti", 0.04, 0.02, 0.9, 0.01),
-    ]
-    found = shared_rate(both)
-    assert (found.number, found.rate) == (2, 3.2e-4)
-    assert found.score == pytest.approx(0.035)
-    assert shared_rate([tuned(setting, "mean", None, None)]) is None
-    assert both[0].diverged == 1
+def test_equal_scores_go_to_the_lower_rate_and_an_edge_is_said(setting, tmp_path):
+    tried = grounded(setting, tmp_path, [((1, 1), (1, 1))] * 3)
+    assert tried.best == 1
+    assert "is the lowest that was tried" in "\n".join(grounding_lines(setting, tried))
 
 
-def test_equal_scores_go_to_the_earlier_trial(setting, monkeypatch):
-    from benchmarks.tune import rule as tuning
-
-    monkeypatch.setattr(tuning, "paired_lead", lambda best, second, results: (0.0, 0.001))
-    trials = {n: trial_of(setting, "mean", n, s) for n, s in ((1, 0.1), (2, None), (3, 0.1))}
-    found = tuning.tuned_of("mean", trials, Path("nowhere"))
-    assert (found.best.number, found.second.number) == (1, 3)
-    assert shared_rate([found]).number == 1
-    assert math.isclose(found.best.method.parameters.sft_learning_rate, 1e-3)
+def test_a_stage_in_which_all_diverged_has_no_rate(setting, tmp_path):
+    tried = grounded(setting, tmp_path, [(None, None)] * 3)
+    assert tried.best is None
+    assert tried.diverged == 6
+    assert "at each a trial diverged" in "\n".join(grounding_lines(setting, tried))
 
 
-def test_a_method_without_any_score_has_no_best(setting):
-    from benchmarks.tune.rule import tuned_of
+def spread(mean: float, by: float = 0.0) -> list[float]:
+    """Values of eight users around `mean`, half of them `by` above and half below."""
+    return [mean + by * sign for sign in (1, -1) * (USERS // 2)]
 
-    found = tuned_of("mean", {1: trial_of(setting, "mean", 1, None)}, Path("nowhere"))
-    assert found.best is found.second is found.lead is None
-    assert MethodParameters() != trial_of(setting, "mean", 1, None).method.parameters
+
+def tried_of(setting: Setting, results: Path, values: dict[str, dict[int, list]]):
+    """What these trials say: method → seed → each rate's values of users, or null."""
+    for key, at_seeds in values.items():
+        for seed, rates in at_seeds.items():
+            for number, nll in enumerate(rates, start=1):
+                sft_trial(results, setting, key, number, seed, nll, 1e-2)
+    plan = plan_sft(setting, chosen(*values), 1e-2, results)
+    return read_tried(RATES, plan)
+
+
+MEAN = [spread(6), spread(5), spread(4), spread(5), spread(6)]
+"""Of `mean`: best at the third rate."""
+
+
+def test_the_shared_rate_has_the_lowest_mean_over_methods_and_both_seeds(setting, tmp_path):
+    gti = {
+        100: [spread(6), spread(2), spread(4), spread(1), None],
+        101: [spread(6), spread(4), spread(4), spread(9), spread(0)],
+    }
+    tried = tried_of(setting, tmp_path, {"mean": dict.fromkeys(SEEDS, MEAN), "gti": gti})
+    found = sft_rates(tried, tmp_path)
+    # Means of methods at the rates: (6+6)/2, (5+3)/2, (4+4)/2, (5+5)/2, none: 4.0 twice.
+    assert found.shared == 2
+    assert {own.key: own.rate for own in found.own} == {"mean": 1e-3, "gti": 3e-4}
+    said = "\n".join(sft_lines(setting, tried, found))
+    assert "One shared SFT rate for mean, gti: 3e-4 (mean trie_nll 4.0000)." in said
+    assert "over all 8 users" in said
+    assert "here all methods have one rate" in said
+    assert "training diverged, at a seed at least (gti)" in said
+    assert own_rates(setting, found) == {}
+
+
+def leads_of(seed_100: list[float], seed_101: list[float], tmp_path: Path):
+    """What is found where `gti` has these values at the second rate, and 4 ± 0 at the third."""
+    setting = changed("own")
+    gti = {
+        seed: [spread(7), values, spread(4), spread(7), spread(7)]
+        for seed, values in zip(SEEDS, (seed_100, seed_101), strict=True)
+    }
+    tried = tried_of(setting, tmp_path, {"mean": dict.fromkeys(SEEDS, MEAN), "gti": gti})
+    found = sft_rates(tried, tmp_path)
+    assert found.shared == 3
+    return setting, tried, found
+
+
+def test_an_own_rate_leads_by_two_standard_errors_at_both_seeds(tmp_path):
+    setting, tried, found = leads_of(spread(3.5, 0.1), spread(3.6, 0.2), tmp_path)
+    leads = found.own[1].leads
+    for seed, mean, by in ((100, 0.5, 0.1), (101, 0.4, 0.2)):
+        expected = np.std(spread(0, by), ddof=1) / math.sqrt(USERS)
+        assert leads[seed].mean == pytest.approx(mean)
+        assert leads[seed].error == pytest.approx(expected)
+    assert own_rates(setting, found) == {"gti": 3e-4}
+    gets = [line.split() for line in sft_lines(setting, tried, found)[5].splitlines()]
+    assert [line[-1] for line in gets if line[0] in ("mean", "gti")] == ["shared", "own"]
+
+
+@pytest.mark.parametrize(
+    ("seed_100", "seed_101"),
+    [
+        (spread(3.0, 0.1), spread(3.9, 1.0)),  # the second seed's lead is noise
+        (spread(3.9, 1.0), spread(3.0, 0.1)),
+        (spread(2.0, 0.1), spread(4.1, 0.1)),  # at the second seed it is worse
+    ],
+)
+def test_an_own_rate_that_leads_clearly_at_one_seed_alone_is_not_taken(
+    seed_100, seed_101, tmp_path
+):
+    setting, _, found = leads_of(seed_100, seed_101, tmp_path)
+    assert found.own[1].rate == 3e-4
+    assert own_rates(setting, found) == {}
+
+
+def test_a_lead_of_a_single_user_or_of_nothing_is_not_clear():
+    assert not Lead(1.0, None).clear
+    assert not Lead(0.0, 0.0).clear
+    assert Lead(0.2, 0.1).clear
+    assert not Lead(0.199, 0.1).clear
+
+
+def test_a_rate_at_which_a_trial_diverged_cannot_be_shared(setting, tmp_path):
+    none = [None] * 5
+    tried = tried_of(setting, tmp_path, {"mean": dict.fromkeys(SEEDS, none)})
+    found = sft_rates(tried, tmp_path)
+    assert (found.shared, found.own) == (None, ())
+    assert "No shared rate" in "\n".join(sft_lines(setting, tried, found))
+
+
+def test_a_method_that_lacks_a_trial_is_left_out(setting, tmp_path):
+    values = {"mean": dict.fromkeys(SEEDS, MEAN), "random": {100: MEAN}}
+    assert [each.key for each in tried_of(setting, tmp_path, values)] == ["mean"]

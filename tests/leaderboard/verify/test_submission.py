@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from benchmarks.cli.app import exit_code
+from benchmarks.inputs.catalogue import find_setting
 from benchmarks.perf.honest_records.edits import edit
-from leaderboard.records.record import read_record
+from benchmarks.perf.honest_records.trials import grounding_trial, sft_trial
+from leaderboard.records.record import ranks_path, read_record
 from leaderboard.records.shipped import Shipped
 from leaderboard.verify.submission import (
     Submission,
@@ -295,14 +297,12 @@ def test_a_trial_that_is_none_is_refused_and_so_is_what_lies_beside_it(checkout:
 
 
 def test_trials_are_taken_and_checked_as_records_are(checkout: Any) -> None:
-    own = Path("tuning") / "ml-100k-nano" / "mean"
-    committed, there = PROJECT / "leaderboard" / "results" / own, checkout.root / own
-    if not (committed / "trial-1.json").is_file():
-        pytest.skip("no trials of ml-100k-nano/mean are committed")
-    shutil.copytree(committed, there)
+    setting = find_setting("ml-100k-nano").setting
+    grounding_trial(checkout.root, setting, 2, 101, (4.0, 3.0))
+    path = sft_trial(checkout.root, setting, "mean", 1, 100, [4.0, 3.0, 5.0])
     assert check_submission(checkout.root).errors == 0
-    ranks = there / "trial-1.ranks.parquet"
+    ranks = ranks_path(path)
     ranks.write_bytes(ranks.read_bytes()[:-9])
-    (there / "notes.txt").write_text("rates")
+    (path.parent / "notes.txt").write_text("rates")
     found = set(fields_of(check_submission(checkout.root)))
-    assert {("trial-1.json", "ranks"), ("notes.txt", "")} <= found
+    assert {("trial-sft-1-100.json", "ranks"), ("notes.txt", "")} <= found

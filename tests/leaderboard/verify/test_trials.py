@@ -1,6 +1,5 @@
-"""Committed trials pass verification; each way of changing one, or its share of tries, is found."""
+"""Honest trials pass verification; each way of changing one, or its share of tries, is found."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,24 +8,41 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.inputs.catalogue import find_setting
 from benchmarks.perf.honest_records.edits import edit
+from benchmarks.perf.honest_records.trials import grounding_trial, sft_trial
 from leaderboard.records.ranks import read_ranks, write_ranks
-from leaderboard.records.record import ranks_path
-from leaderboard.records.trial import find_trials, read_trial, trial_path
+from leaderboard.records.record import MethodCard, cell_hash, ranks_path
+from leaderboard.records.setting import Setting
+from leaderboard.records.trial import TrialName, find_trials, trial_path
 from leaderboard.verify.verify import verify
 
-COMMITTED = Path(__file__).parents[3] / "leaderboard" / "results"
-SETTING = "ml-100k-nano"
-METHODS = ("mean", "gti")
+NAME = "ml-100k-nano"
+SEEDS = (100, 101)
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A results directory with the committed trials of two methods, and no records."""
-    for method in METHODS:
-        own = Path("tuning") / SETTING / method
-        shutil.copytree(COMMITTED / own, tmp_path / own)
+    """A results directory with trials of two methods, three rates of them, and no records."""
+    setting = find_setting(NAME).setting
+    assert setting.tuning is not None
+    assert setting.tuning.seeds == SEEDS
+    assert setting.tuning.grounding_rates is not None
+    chosen = setting.tuning.grounding_rates[1]
+    rng = np.random.default_rng(0)
+    for seed in SEEDS:
+        for number in (1, 2):
+            grounding_trial(tmp_path, setting, number, seed, (4.0 - number, 2.0))
+        grounding_trial(tmp_path, setting, 3, seed, None)
+        for number in (1, 2, 3):
+            for method in ("mean", "gti"):
+                values = rng.uniform(1, 7, 12).tolist() if number < 3 else None
+                sft_trial(tmp_path, setting, method, number, seed, values, chosen)
     return tmp_path
+
+
+def place(results: Path, method: str, stage: Any, number: int, seed: int = 100) -> Path:
+    return trial_path(results, NAME, method, TrialName(stage=stage, number=number), seed)
 
 
 def fields_of(path: Path) -> list[str]:
@@ -34,50 +50,112 @@ def fields_of(path: Path) -> list[str]:
 
 
 def test_honest_trials_pass_as_a_directory_a_part_of_it_and_one_file(results: Path) -> None:
-    first = trial_path(results, SETTING, "gti", 1)
-    for path in (results, results / "tuning", results / "tuning" / SETTING / "gti", first):
+    assert len(list(find_trials(results))) == 2 * (3 + 3 * 2)
+    own = results / "tuning" / NAME / "gti"
+    one = (place(results, "gti", "sft", 1), place(results, "gti", "grounding", 1))
+    for path in (results, results / "tuning", own, *one):
         assert verify(path) == []
 
 
-def test_all_committed_trials_are_found() -> None:
-    found = {path.parent.name for path in find_trials(COMMITTED / "tuning" / SETTING)}
-    assert set(METHODS) < found
-
-
 def test_a_change_without_a_new_digest_is_found(results: Path) -> None:
-    path = trial_path(results, SETTING, "mean", 1)
-    edit(path, lambda content: content.update(seconds=1.0), fix_digest=False)
+    path = place(results, "mean", "sft", 1)
+    edit(path, lambda content: content.update(seconds=2.0), fix_digest=False)
     assert fields_of(path) == ["digest"]
 
 
-CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+Change = Callable[[dict[str, Any]], Any]
+
+
+def with_hashes(change: Change) -> Change:
+    """`change`, with the hashes of method, setting and cell computed anew."""
+
+    def both(content: dict[str, Any]) -> None:
+        change(content)
+        content["setting_hash"] = Setting.model_validate(content["setting"]).hash
+        content["method_hash"] = MethodCard.model_validate(content["method"]).hash
+        hashes = (content["setting_hash"], content["method_hash"])
+        content["cell_hash"] = cell_hash(*hashes, content["seed"])
+
+    return both
+
+
+def rates(**values: float | None) -> Change:
+    """Gives the trial's method other rates, hashes and all."""
+    return with_hashes(lambda content: content["method"]["parameters"].update(values))
+
+
+SFT: dict[str, tuple[Change, str]] = {
     "a better score": (lambda c: c.update(score=0.2), "score"),
-    "a better metric": (lambda c: c["metrics"].update({"recall@10": 0.5}), "metrics.recall@10"),
+    "a better metric": (lambda c: c["metrics"].update({"recall@10": 0.99}), "metrics.recall@10"),
     "more users": (lambda c: c.update(num_users=944), "num_users"),
-    "a rate that was not tried": (
+    "a rate under another's hash": (
         lambda c: c["method"]["parameters"].update(sft_learning_rate=3e-3),
         "method_hash",
     ),
-    "a seed of the board": (lambda c: c.update(seed=0), "seed"),
+    "a rate that is not in the list": (
+        rates(sft_learning_rate=3e-3),
+        "method.parameters.sft_learning_rate",
+    ),
+    "a rate of another place in the list": (
+        rates(sft_learning_rate=5e-4),
+        "method.parameters.sft_learning_rate",
+    ),
+    "no rate": (rates(sft_learning_rate=None), "method.parameters.sft_learning_rate"),
+    "a grounding rate that was not tried": (
+        rates(grounding_learning_rate=2e-2),
+        "method.parameters.grounding_learning_rate",
+    ),
+    "a seed of the board": (with_hashes(lambda c: c.update(seed=0)), "seed"),
+    "a seed of nobody": (with_hashes(lambda c: c.update(seed=102)), "seed"),
+    "another rate in the setting": (
+        with_hashes(lambda c: c["setting"]["sft"].update(learning_rate=1e-3)),
+        "setting.sft.learning_rate",
+    ),
+    "no table of rates": (with_hashes(lambda c: c["setting"].pop("tuning")), "setting.tuning"),
+    "a number beyond the list": (lambda c: c.update(number=6), "number"),
     "another protocol": (lambda c: c.update(protocol="7"), "protocol"),
     "said to have diverged": (lambda c: c.update(diverged="loss was NaN"), "diverged"),
     "scored as on another board": (lambda c: c.update(cutoffs=[1, 10]), "cutoffs"),
     "another beam": (lambda c: c.update(beam=20), "beam"),
-    "another number": (lambda c: c.update(number=2), "number"),
+    "another metric": (lambda c: c.update(metric="nll"), "metric"),
+    "another number": (lambda c: c.update(number=2), "stage, number and seed"),
     "a score without ranks": (lambda c: c.update(ranks=None, diverged="NaN"), "score"),
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("what", SFT)
 def test_a_forged_trial_is_found_with_its_digest_computed_anew(results: Path, what: str) -> None:
-    change, field = CHANGES[what]
-    path = trial_path(results, SETTING, "mean", 1)
+    change, field = SFT[what]
+    path = place(results, "gti", "sft", 1)
+    edit(path, change)
+    assert field in fields_of(path)
+
+
+GROUNDING: dict[str, tuple[Change, str]] = {
+    "a better score": (lambda c: c.update(score=0.2), "score"),
+    "other pairs": (lambda c: c["treatment"]["pairs"][1].update(true=1.0), "score"),
+    "pairs of one direction": (lambda c: c["treatment"]["pairs"].pop(), "score"),
+    "an SFT rate": (rates(sft_learning_rate=1e-3), "method.parameters.sft_learning_rate"),
+    "a rate that is not in the list": (
+        rates(grounding_learning_rate=2e-2),
+        "method.parameters.grounding_learning_rate",
+    ),
+    "nothing measured": (lambda c: c.update(treatment=None, score=None), "diverged"),
+    "users": (lambda c: c.update(num_users=12), "num_users"),
+    "the second stage's metric": (lambda c: c.update(metric="trie_nll"), "metric"),
+}
+
+
+@pytest.mark.parametrize("what", GROUNDING)
+def test_a_forged_trial_of_the_grounding_rate_is_found(results: Path, what: str) -> None:
+    change, field = GROUNDING[what]
+    path = place(results, "gti", "grounding", 1)
     edit(path, change)
     assert field in fields_of(path)
 
 
 def test_other_ranks_are_found_and_so_are_test_rows_among_them(results: Path) -> None:
-    path = trial_path(results, SETTING, "gti", 1)
+    path = place(results, "gti", "sft", 1)
     ranks = read_ranks(ranks_path(path))
     digest = write_ranks(ranks_path(path), replace(ranks, split=np.full(len(ranks), "test")))
     assert "ranks" in fields_of(path)
@@ -86,47 +164,37 @@ def test_other_ranks_are_found_and_so_are_test_rows_among_them(results: Path) ->
 
 
 def test_a_missing_ranks_file_is_named(results: Path) -> None:
-    path = trial_path(results, SETTING, "gti", 1)
+    path = place(results, "gti", "sft", 1)
     ranks_path(path).unlink()
     assert "ranks" in fields_of(path)
 
 
 def test_ranks_without_their_trial_are_pointed_out(results: Path) -> None:
-    trial_path(results, SETTING, "gti", 1).unlink()
-    (results / "tuning" / SETTING / "mean" / "trial-1.json").unlink()
+    for method in ("gti", "mean"):
+        place(results, method, "sft", 1).unlink()
     found = {(f.level, Path(f.file).name, f.expected) for f in verify(results)}
-    assert found == {("warning", "trial-1.ranks.parquet", "trial-1.json")}
+    name = "trial-sft-1-100"
+    assert found == {("warning", f"{name}.ranks.parquet", f"{name}.json")}
 
 
 def test_a_method_with_fewer_trials_than_others_is_pointed_out(results: Path) -> None:
-    path = trial_path(results, SETTING, "gti", 1)
+    path = place(results, "gti", "sft", 1, 101)
     ranks_path(path).unlink()
     path.unlink()
     (finding,) = verify(results)
     assert (finding.level, Path(finding.file).name) == ("warning", "gti")
-    assert finding.found.startswith("trials [2")
+    assert finding.found == "no trial-sft-1-101"
 
 
-def test_a_method_that_tried_other_rates_than_the_rest_is_found(results: Path) -> None:
-    from leaderboard.records.record import cell_hash
-
-    path = trial_path(results, SETTING, "mean", 1)
-    trial = read_trial(path)
-    parameters = trial.method.parameters.model_copy(update={"sft_learning_rate": 3e-3})
-    card = trial.method.model_copy(update={"parameters": parameters})
-
-    def change(content: dict[str, Any]) -> None:
-        content["method"]["parameters"]["sft_learning_rate"] = 3e-3
-        content["method_hash"] = card.hash
-        content["cell_hash"] = cell_hash(trial.setting_hash, card.hash, trial.seed)
-
-    edit(path, change)
+def test_a_trial_with_another_grounding_rate_than_the_rest_is_found(results: Path) -> None:
+    path = place(results, "gti", "sft", 3, 101)
+    edit(path, rates(grounding_learning_rate=1e-1))
     assert fields_of(path) == []
-    assert fields_of(results) == ["method.parameters.sft_learning_rate"]
+    assert fields_of(results) == ["method.parameters.grounding_learning_rate"]
 
 
 def test_a_trial_that_is_no_trial_is_named(results: Path) -> None:
-    path = trial_path(results, SETTING, "mean", 1)
+    path = place(results, "mean", "sft", 1)
     path.write_text("{}")
     (finding,) = verify(path)
     assert finding.expected == "a readable trial"
