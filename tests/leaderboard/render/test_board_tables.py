@@ -13,8 +13,9 @@ import pytest
 from leaderboard.board.board import load_leaderboards
 from leaderboard.records.cells import LeaderboardError
 from leaderboard.render import numbers
-from leaderboard.render.board_tables import learning_table, new_rows_table, render, score_table
+from leaderboard.render.board_tables import new_rows_table, render, score_table
 from leaderboard.render.explain import explain
+from leaderboard.render.learning import learning_table
 from leaderboard.render.sentences import NO_EVIDENCE, verdict, verdicts
 
 
@@ -45,7 +46,7 @@ def test_figures_are_written_as_the_field_writes_them() -> None:
 def test_the_terminal_form_is_aligned_and_says_it_all(board: Any) -> None:
     text = render(board, "terminal")
     lines = text.splitlines()
-    assert "toy · test ndcg@10 · 60 users · seeds 0, 1, 2 · protocol 1" in lines[0]
+    assert "toy · test ndcg@10 · 60 users · seeds 0, 1, 2 · protocol 2" in lines[0]
     assert NO_EVIDENCE in text
     start = next(i for i, line in enumerate(lines) if line.strip().startswith("method"))
     table = lines[start : lines.index("", start)]
@@ -76,10 +77,10 @@ def test_an_evidence_board_does_not_carry_the_disclaimer(board: Any) -> None:
 
 
 def test_the_verdict_is_said_in_words(factory: Any) -> None:
-    factory.board({"mean": 0.2, "gti": 0.7, "random": 0.2}, users=400)
+    factory.board({"mean": 0.2, "lc_rec": 0.7, "random": 0.2}, users=400)
     board = load_leaderboards([factory.root]).boards[0]
     better, unseen = verdicts(board)
-    assert better.startswith("gti is better than mean: +.")
+    assert better.startswith("lc_rec is better than mean: +.")
     assert "3 seeds × 400 users" in better
     assert unseen.startswith("No difference between random and mean can be shown: ")
     assert (
@@ -89,14 +90,14 @@ def test_the_verdict_is_said_in_words(factory: Any) -> None:
 
 def test_a_verdict_on_one_seed_begins_with_the_seed(factory: Any) -> None:
     factory.board({"mean": 0.2}, users=400)
-    factory.write("gti", 1, skill=0.7, users=400)
+    factory.write("lc_rec", 1, skill=0.7, users=400)
     (sentence,) = verdicts(load_leaderboards([factory.root]).boards[0])
-    assert sentence.startswith("At seed 1 alone: gti is better than mean: +.")
+    assert sentence.startswith("At seed 1 alone: lc_rec is better than mean: +.")
     assert sentence.endswith("; conditional on one seed: it says nothing about another.")
 
 
 def test_what_cannot_be_seen_at_all_is_not_given_a_size(board: Any) -> None:
-    row = board.row("gti")
+    row = board.row("lc_rec")
     for smallest, needed, expected in (
         (
             0.04,
@@ -174,18 +175,21 @@ def test_the_brief_form_is_the_first_table_of_markdown_and_who_can_be_told_from_
     whole, brief = (render(board, form).split("\n\n") for form in ("md", "brief"))
     assert brief[: len(brief) - 2] == whole[: len(brief) - 2]
     assert sum(part.startswith("| method") for part in brief) == 1
-    *told, untold = [line for line in brief[-2].splitlines() if line.startswith("- ")]
+    told = [line.removeprefix("- ") for line in brief[-2].splitlines() if line.startswith("- ")]
     cells = [row.key for row in board.rows if row.kind == "cell" and row.key != "mean"]
-    named = [line.removeprefix("- ").split()[0] for line in told]
-    untold = untold.partition("can be shown for ")[2].rstrip(".")
-    assert sorted(named + untold.split(", ")) == sorted(cells)
+    untold = [line.partition("can be shown for ")[2] for line in told]
+    named = [key for keys in untold if keys for key in keys.rstrip(".").split(", ")]
+    for line, keys in zip(told, untold, strict=True):
+        if not keys:
+            named.append(line.removeprefix("No verdict on ").split()[0])
+    assert sorted(named) == sorted(cells)
     assert "Holm-corrected" in brief[-1]
     assert "Learning" not in brief[-1]
 
 
 def test_markdown_has_one_column_count_per_table(board: Any) -> None:
     tables = [block for block in render(board, "md").split("\n\n") if block.startswith("|")]
-    assert len(tables) == 3
+    assert len(tables) == 4
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
