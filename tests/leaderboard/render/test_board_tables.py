@@ -12,8 +12,9 @@ import pytest
 
 from leaderboard.board.board import load_leaderboards
 from leaderboard.records.cells import LeaderboardError
+from leaderboard.records.record import read_record
 from leaderboard.render import numbers
-from leaderboard.render.board_tables import new_rows_table, render, score_table
+from leaderboard.render.board_tables import cost_table, new_rows_table, render, score_table
 from leaderboard.render.explain import explain
 from leaderboard.render.learning import learning_table
 from leaderboard.render.sentences import NO_EVIDENCE, verdict, verdicts
@@ -147,6 +148,27 @@ def test_a_figure_is_sorted_by_what_it_says(board: Any) -> None:
                 read += 1
                 assert float(found[place]) == pytest.approx(entry.value, abs=1.01 * error)
     assert read > 40
+
+
+def test_what_is_forgotten_and_what_was_computed_stand_in_columns(factory: Any) -> None:
+    factory.board(("mean", "lc_rec"), seeds=(0,))
+    for seed, (before, after) in enumerate(((1.25, 1.5), (1.25, 2.0))):
+        kept = {"pages": "0" * 64, "characters": 900, "before": before, "after": after}
+        factory.write("random", seed, retention=kept)
+    board = load_leaderboards([factory.root]).boards[0]
+    rows = {line.key: line.entries for line in new_rows_table(board).lines}
+    assert rows["random"]["retained"].text == "1.25 → 1.75"
+    columns = cost_table(board)
+    costs = {line.key: line.entries for line in columns.lines}
+    found = {key: read_record(board.row(key).paths[0]).cost["sft"] for key in ("mean", "lc_rec")}
+    ratio = found["lc_rec"].actual_flops / found["mean"].actual_flops
+    assert costs["lc_rec"]["actual"].text.endswith(f"(× {ratio:.2f})")
+    assert costs["mean"]["actual"].text.endswith("(× 1.00)")
+    assert columns["flops"].name == "nominal FLOPs"
+    assert "Budgets are equal in nominal FLOPs" in " ".join(render(board).split())
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(render(board, "csv")))}
+    assert float(lines["random"]["bits_per_char_after"]) == 1.75
+    assert float(lines["random"]["bits_per_char_before"]) == 1.25
 
 
 def test_csv_and_json_hold_every_digit(board: Any) -> None:
