@@ -12,6 +12,7 @@ from pathlib import Path
 from leaderboard.board.board import check_mix
 from leaderboard.board.checks import Checks
 from leaderboard.board.family import Family, family_of
+from leaderboard.board.method_rows import BASE, actual_flops
 from leaderboard.board.primary import Decided, decide
 from leaderboard.board.questions import contrasts_for
 from leaderboard.board.tested import Tested
@@ -67,6 +68,7 @@ class Answers:
         answers: in the order of `contrasts_for`; none that is primary itself.
         missing: contrasts without a seed that both methods have.
         taken: method with a stage of grounding → whether that took.
+        actual: method → actual FLOPs of a cell as a multiple of `mean`'s, where both are known.
     """
 
     setting: Setting
@@ -75,6 +77,7 @@ class Answers:
     answers: tuple[Answer, ...]
     missing: tuple[Contrast, ...]
     taken: dict[str, Taken]
+    actual: dict[str, float]
 
     @property
     def decided(self) -> Decided | None:
@@ -153,4 +156,13 @@ def contrasts_of(
             f"setting {setting.name}: no seed of two methods that a contrast sets against each"
             f" other; it has {known}, and `gti-bench run {setting.name} --methods all` makes them"
         )
-    return Answers(setting, metric, family, tuple(answers), tuple(missing), checks.taken)
+    return Answers(
+        setting, metric, family, tuple(answers), tuple(missing), checks.taken, _actual(checks)
+    )
+
+
+def _actual(checks: Checks) -> dict[str, float]:
+    """Method → actual FLOPs as a multiple of `mean`'s; empty without those."""
+    found = {key: actual_flops(list(own.values())) for key, own in checks.records.items()}
+    base = found.get(BASE)
+    return {key: flops / base for key, flops in found.items() if flops is not None and base}

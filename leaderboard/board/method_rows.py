@@ -193,7 +193,7 @@ def make_row(
         diagnostics=_diagnostics(records),
         seconds=_mean(math.fsum(c.seconds for c in r.cost.values()) for r in records) or 0.0,
         nominal_flops=_mean(_flops(c.nominal_flops for c in r.cost.values()) for r in records),
-        actual_flops=_mean(_flops(c.actual_flops for c in r.cost.values()) for r in records),
+        actual_flops=actual_flops(records),
         extra_flops=_mean(r.budget.extra_spent_flops for r in records if r.budget is not None),
         taken=treatment_of(records) if kind == "cell" else None,
         retained=_retained(records),
@@ -224,6 +224,11 @@ def _diagnostics(records: Sequence[Record]) -> dict[str, dict[str, float | None]
         for stage in STAGES
         if any(stage in record.diagnostics for record in records)
     }
+
+
+def actual_flops(records: Sequence[Record]) -> float | None:
+    """FLOPs that a cell really took, all stages, mean over seeds; None where none were counted."""
+    return _mean(_flops(c.actual_flops for c in record.cost.values()) for record in records)
 
 
 def _flops(counted: Iterable[float | None]) -> float | None:

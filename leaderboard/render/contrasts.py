@@ -4,6 +4,7 @@ import textwrap
 from dataclasses import asdict
 
 from leaderboard.board.contrasts import Answer, Answers
+from leaderboard.board.method_rows import BASE
 from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.record import PROTOCOL_VERSION
 from leaderboard.render.entries import bounds, figure, word
@@ -120,6 +121,9 @@ def notes_on(found: Answers) -> list[str]:
         notes.append(moderation_note(family.moderation))
     if any(each.estimate.num_seeds == 1 for each in found.answers):
         notes.append(NOTES[1].format(asks=asks))
+    if found.actual:
+        told = ", ".join(f"{key} {ratio:.2f}" for key, ratio in found.actual.items())
+        notes.append(f"Compute is equal in nominal FLOPs; actual ones, × {BASE}'s: {told}.")
     if found.missing:
         pairs = ", ".join(f"{each.a} − {each.b}" for each in found.missing)
         notes.append(f"No records for: {pairs}.")
@@ -150,6 +154,7 @@ def contrasts_json(found: Answers) -> str:
                 }
                 for each in found.answers
             ],
+            "actual_flops_of_mean": found.actual,
             "missing": [each.model_dump(exclude={"place"}) for each in found.missing],
             "grounding": {
                 key: {**asdict(own), "state": own.state} for key, own in found.taken.items()

@@ -22,7 +22,7 @@ def learning_table(board: Leaderboard) -> Table:
         column("steps", "steps", lambda each: figure(each.steps, "{:.0f}".format)),
         column("flops", "nominal FLOPs", lambda each: figure(each.nominal_flops, flops)),
         column("flops_in_all", "in all", lambda each: figure(each.nominal_flops_in_all, flops)),
-        column("time", "time of SFT", lambda each: figure(each.paced_seconds, duration)),
+        column("time", "time", lambda each: figure(each.paced_seconds, duration)),
         column("time_in_all", "in all", lambda each: figure(each.paced_seconds_in_all, duration)),
     ]
     caption = f"When each method first reaches the final validation score of {BASE}"

@@ -39,7 +39,7 @@ def verdict(row: MethodRow) -> str | None:
         sentence += f" ({'; '.join(difference.obstacles)}): {figures}"
     elif difference.verdict == "not claimed":
         sentence = f"Not claimed, behind primary contrasts that are not shown: {row.key} −"
-        sentence += f" {difference.base} = {figures}; {extent(found, row.asks)}"
+        sentence += f" {difference.base} {figures}; {extent(found, row.asks)}"
     elif difference.verdict in ("better", "worse"):
         sentence = f"{row.key} is {difference.verdict} than {difference.base}: {figures}"
         sentence += f"; {extent(found, row.asks)}"
@@ -83,8 +83,20 @@ def what_it_would_take(found: Estimate, seeds_needed: int | None, asks: str) -> 
 
 
 def verdicts(board: Leaderboard) -> list[str]:
-    """One sentence per method other than `mean`, best first."""
-    return [sentence for row in board.rows if (sentence := verdict(row)) is not None]
+    """One sentence per method other than `mean`, best first; one for all that is not claimed."""
+    told = {row.key: sentence for row in board.rows if (sentence := verdict(row)) is not None}
+    if unclaimed := [key for key in told if _not_claimed(board.row(key))]:
+        names = ", ".join(unclaimed)
+        told = {key: sentence for key, sentence in told.items() if key not in unclaimed}
+        told[""] = (
+            f"Not claimed, behind primary contrasts that are not shown, against {BASE}: {names}."
+        )
+    return list(told.values())
+
+
+def _not_claimed(row: MethodRow) -> bool:
+    """Whether the row's difference stands behind a primary contrast that is not shown."""
+    return row.difference is not None and row.difference.verdict == "not claimed"
 
 
 def marks(row: MethodRow) -> str:
