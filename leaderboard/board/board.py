@@ -4,7 +4,6 @@ One board per setting hash. Records of two protocols, of two versions of a metho
 users never share a board: a clear line says which files and what to do.
 """
 
-import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from leaderboard.board.differences import differences_from_base, letters_of_ties
 from leaderboard.board.family import Family, family_of
 from leaderboard.board.learning import Learning, learning_of
-from leaderboard.board.method_rows import BASE, FLOOR, MethodRow, make_row, mean_of
+from leaderboard.board.method_rows import BASE, FLOOR, MethodRow, best_first, make_row
 from leaderboard.board.moderation import Moderation
 from leaderboard.board.pace import Pace, pace_of
 from leaderboard.board.standing import verified_seeds
@@ -22,7 +21,7 @@ from leaderboard.board.user_scores import (
     null_because,
     read_scores,
 )
-from leaderboard.metrics.metrics import MAIN_METRIC, is_loss
+from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.metrics.slices import extent_of_slice
 from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
 from leaderboard.records.processes import share
@@ -227,19 +226,6 @@ def build(
         slice_extent=None if slice_name is None else _extent(first, slice_name),
         pace=pace,
     )
-
-
-def best_first(
-    by_method: dict[str, list[Cell]], metric: str, slice_name: str | None = None
-) -> list[str]:
-    """The methods by their mean, undefined ones last, equal ones by name."""
-    sign = 1.0 if is_loss(metric) else -1.0
-
-    def place(key: str) -> tuple[float, str]:
-        mean = mean_of(by_method[key], metric, slice_name)
-        return (math.inf if mean is None else sign * mean, key)
-
-    return sorted(by_method, key=place)
 
 
 def _extent(record: Record, slice_name: str) -> str:

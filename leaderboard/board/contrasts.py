@@ -67,6 +67,7 @@ class Answers:
         family: what they were tested in; its primary contrasts come first.
         answers: in the order of `contrasts_for`; none that is primary itself.
         missing: contrasts without a seed that both methods have.
+        absent: methods of these that have no record at all.
         taken: method with a stage of grounding → whether that took.
         actual: method → actual FLOPs of a cell as a multiple of `mean`'s, where both are known.
     """
@@ -76,6 +77,7 @@ class Answers:
     family: Family
     answers: tuple[Answer, ...]
     missing: tuple[Contrast, ...]
+    absent: tuple[str, ...]
     taken: dict[str, Taken]
     actual: dict[str, float]
 
@@ -156,8 +158,16 @@ def contrasts_of(
             f"setting {setting.name}: no seed of two methods that a contrast sets against each"
             f" other; it has {known}, and `gti-bench run {setting.name} --methods all` makes them"
         )
+    named = dict.fromkeys(key for each in missing for key in (each.a, each.b))
     return Answers(
-        setting, metric, family, tuple(answers), tuple(missing), checks.taken, _actual(checks)
+        setting,
+        metric,
+        family,
+        tuple(answers),
+        tuple(missing),
+        tuple(key for key in named if key not in checks.records),
+        checks.taken,
+        _actual(checks),
     )
 
 

@@ -1,7 +1,7 @@
 """The rows of a board: one method's mean over seeds, its difference from `mean`, ties and marks."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from leaderboard.board.standing import Standing, standing_of
 from leaderboard.board.tested import Word
 from leaderboard.board.treatment import Taken, treatment_of
 from leaderboard.board.user_scores import Floats, UserScores
-from leaderboard.metrics.metrics import metric_names, relevance_of
+from leaderboard.metrics.metrics import is_loss, metric_names, relevance_of
 from leaderboard.records.cells import Cell
 from leaderboard.records.parts import Metrics
 from leaderboard.records.record import Record
@@ -136,6 +136,19 @@ def metrics_of(record: Record, slice_name: str | None = None) -> Metrics:
 def mean_of(cells: Sequence[Cell], metric: str, slice_name: str | None = None) -> float | None:
     """Mean test `metric` of `cells`; None where it is undefined."""
     return _mean(metrics_of(cell.record, slice_name).get(metric) for cell in cells)
+
+
+def best_first(
+    by_method: Mapping[str, Sequence[Cell]], metric: str, slice_name: str | None = None
+) -> list[str]:
+    """The methods by their mean, undefined ones last, equal ones by name."""
+    sign = 1.0 if is_loss(metric) else -1.0
+
+    def place(key: str) -> tuple[float, str]:
+        mean = mean_of(by_method[key], metric, slice_name)
+        return (math.inf if mean is None else sign * mean, key)
+
+    return sorted(by_method, key=place)
 
 
 def common_seeds(scores: UserScores, left: str, right: str) -> list[int]:

@@ -124,9 +124,21 @@ def notes_on(found: Answers) -> list[str]:
     if found.actual:
         told = ", ".join(f"{key} {ratio:.2f}" for key, ratio in found.actual.items())
         notes.append(f"Compute is equal in nominal FLOPs; actual ones, × {BASE}'s: {told}.")
-    if found.missing:
-        pairs = ", ".join(f"{each.a} − {each.b}" for each in found.missing)
-        notes.append(f"No records for: {pairs}.")
+    notes += _missing(found)
+    return notes
+
+
+def _missing(found: Answers) -> list[str]:
+    """What could not be tested, and why."""
+    absent = set(found.absent)
+    without = [each for each in found.missing if absent & {each.a, each.b}]
+    apart = [each for each in found.missing if each not in without]
+    notes = []
+    no_records = f"No records of {', '.join(found.absent)}"
+    for why, pairs in ((no_records, without), ("No common seed", apart)):
+        if pairs:
+            told = ", ".join(f"{each.a} − {each.b}" for each in pairs)
+            notes.append(f"{why}: {told} not tested.")
     return notes
 
 

@@ -162,7 +162,10 @@ def test_a_declared_pair_without_records_is_named(some: Path, factory: Any) -> N
     factory.write("mine", 0, users=300, facts=claims(("Why?", "mine", "absent")))
     found, _ = load_contrasts([[some]], "toy")
     assert [each.b for each in found.missing] == ["absent"]
-    assert "No records for: mine − absent." in contrast_lines(found)
+    assert "No records of absent: mine − absent not tested." in contrast_lines(found)
+    factory.write("other", 7, users=300, facts=claims(("Why?", "other", "mine")))
+    found, _ = load_contrasts([[some]], "toy")
+    assert "No common seed: other − mine not tested." in contrast_lines(found)
 
 
 def test_contrasts_of_unlike_seeds_say_how_many_they_have(some: Path, factory: Any) -> None:
