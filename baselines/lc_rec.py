@@ -24,7 +24,7 @@ class LcRec(Method):
     look = Look("green")
     question = "Is it more compute?"
     contrasts = (
-        Contrast("gti", "lc_rec", "text before SFT instead of beside it, equal compute", place=1),
+        Contrast("gti", "lc_rec", "text before SFT, not beside it; equal nominal compute", place=1),
     )
 
     def initialize(self, start: Start) -> Tensor:

@@ -26,8 +26,8 @@ class MeanMatched(Method):
     look = Look("grey")
     question = "Is it more compute?"
     contrasts = (
-        Contrast("mean_matched", "mean", "as much compute, in more of the same SFT"),
-        Contrast("gti", "mean_matched", "grounding, at equal compute"),
+        Contrast("mean_matched", "mean", "as much nominal compute, in more of the same SFT"),
+        Contrast("gti", "mean_matched", "grounding, at equal nominal compute"),
     )
 
     def initialize(self, start: Start) -> Tensor:

@@ -26,8 +26,10 @@ class MeanRowsFirst(Gti):
     look = Look("grey", 1)
     question = "Does it take texts to train the rows first?"
     contrasts = (
-        Contrast("gti", "mean_rows_first", "texts, at equal compute, the model frozen first"),
-        Contrast("mean_rows_first", "mean_matched", "the model frozen first, equal compute on R"),
+        Contrast("gti", "mean_rows_first", "texts; equal nominal compute, model frozen first"),
+        Contrast(
+            "mean_rows_first", "mean_matched", "model frozen first; equal nominal compute on R"
+        ),
     )
 
     def grounding(self) -> GroundingPlan:

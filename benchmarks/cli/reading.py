@@ -183,7 +183,12 @@ def check_results(
 def contrasts(
     setting: SettingName,
     *,
-    metric: Annotated[str, Parameter(help="What to compare by.")] = "ndcg@10",
+    metric: Annotated[
+        str | None,
+        Parameter(
+            help="What to compare by. Default: the outcome the setting declares, or ndcg@10."
+        ),
+    ] = None,
     results: Results = RESULTS,
     form: Annotated[
         Literal["text", "md", "json"], Parameter(name="--format", help="How to print.")

@@ -146,13 +146,14 @@ def compare_lines(
 
 
 def contrasts_report(
-    setting: str, metric: str, results: Path, form: Literal["text", "md", "json"]
+    setting: str, metric: str | None, results: Path, form: Literal["text", "md", "json"]
 ) -> list[str]:
     """What `contrasts` prints, by the records of `results`, else those and the committed."""
     from leaderboard.board.contrasts import load_contrasts
     from leaderboard.render.contrasts import contrast_lines, contrasts_json
 
-    parse_metric(metric)
+    if metric is not None:
+        parse_metric(metric)
     name = find_setting(setting).setting.name if setting.endswith(".toml") else setting
     found, left_out = load_contrasts([[results], [results, COMMITTED_RESULTS]], name, metric)
     if form == "json":

@@ -44,7 +44,7 @@ PER_TEST, FAMILY_WISE = 0.055, 0.06
 GAINS = 1 / np.log2(np.arange(2, 12))
 """ndcg@10 of a hit at each rank."""
 
-Draw = Callable[[np.random.Generator, Floats, int, int], Floats]
+Draw = Callable[[np.random.Generator, Floats, int, int, Floats | float], Floats]
 
 
 def equal(_: np.random.Generator, boards: int) -> Floats:
@@ -78,28 +78,46 @@ VARIANCES = {
 }
 
 
-def gaussian(generator: np.random.Generator, variances: Floats, seeds: int, users: int) -> Floats:
-    """[boards, methods, seeds, users] sums of normal effects; `variances` [boards, methods]."""
+def gaussian(
+    generator: np.random.Generator,
+    variances: Floats,
+    seeds: int,
+    users: int,
+    better: Floats | float = 0.0,
+) -> Floats:
+    """[boards, methods, seeds, users] sums of normal effects; `variances` [boards, methods].
+
+    `better`: [methods] by how much the true means are above 0.
+    """
     boards = len(variances)
     by_seed = _seed_effects(generator, 30 * variances, seeds) / np.sqrt(users)
     of_users = generator.normal(size=(boards, 1, 1, users))
     of_methods = generator.normal(0, 0.5, size=(boards, METHODS, 1, users))
     residual = generator.normal(size=(boards, METHODS, seeds, users))
     values: Floats = of_users + of_methods + by_seed[..., None] + residual
+    values += np.broadcast_to(better, (METHODS,))[:, None, None]
     return values
 
 
 def zero_inflated(
-    generator: np.random.Generator, variances: Floats, seeds: int, users: int
+    generator: np.random.Generator,
+    variances: Floats,
+    seeds: int,
+    users: int,
+    better: Floats | float = 0.0,
 ) -> Floats:
-    """[boards, methods, seeds, users] of ndcg@10: a gain in one case of ten, else 0."""
+    """[boards, methods, seeds, users] of ndcg@10: a gain in one case of ten, else 0.
+
+    `better`: [methods] by how much the true means are above those of one case in ten.
+    """
     boards = len(variances)
     residual = 0.1 * np.mean(GAINS**2) - (0.1 * GAINS.mean()) ** 2
     unit = np.sqrt(residual / users) / (0.1 * GAINS.mean())  # of a seed's effect, relative
     by_seed = 1 + unit * _seed_effects(generator, 3 * variances, seeds)
     of_users = 0.02 + 0.16 * generator.beta(0.6, 0.6, size=(boards, 1, 1, users))
     of_methods = generator.uniform(0.4, 1.6, size=(boards, METHODS, 1, users))
-    chance = of_users * of_methods * np.maximum(by_seed, 0)[..., None]
+    more = 1 + np.broadcast_to(better, (METHODS,))[:, None, None] / (0.1 * GAINS.mean())
+    chance = of_users * of_methods * np.maximum(by_seed, 0)[..., None] * more
     drawn = generator.random(chance.shape)
     places = np.minimum(drawn / np.maximum(chance, 1e-12), 1.0) * len(GAINS)
     values: Floats = np.append(GAINS, 0.0)[places.astype(np.int64)]
@@ -180,7 +198,7 @@ def simulate(scores: str, variances: str, seeds: int, boards: int, users: int) -
     found = np.zeros((3, 3))  # tests; alone, family, width
     for _ in range(boards // AT_ONCE):
         own = VARIANCES[variances](generator, AT_ONCE)
-        means, forms = tests_of(SCORES[scores](generator, own, seeds, users))
+        means, forms = tests_of(SCORES[scores](generator, own, seeds, users, 0.0))
         for row, squares in zip(found, forms, strict=True):
             corrected = margin(squares, LEVEL / tested)
             row += (

@@ -8,20 +8,19 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from leaderboard.board.differences import differences_from_base, letters_of_ties
+from leaderboard.board.family import Family, family_of
 from leaderboard.board.learning import Learning, learning_of
-from leaderboard.board.method_rows import (
-    BASE,
-    FLOOR,
-    MethodRow,
-    differences_from_base,
-    letters_of_ties,
-    make_row,
-    mean_of,
-)
-from leaderboard.board.moderation import Moderation, moderation_of
+from leaderboard.board.method_rows import BASE, FLOOR, MethodRow, best_first, make_row
+from leaderboard.board.moderation import Moderation
 from leaderboard.board.pace import Pace, pace_of
 from leaderboard.board.standing import verified_seeds
-from leaderboard.board.user_scores import ScoresReader, UserScores, read_scores
+from leaderboard.board.user_scores import (
+    ScoresReader,
+    UserScores,
+    null_because,
+    read_scores,
+)
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.metrics.slices import extent_of_slice
 from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
@@ -41,8 +40,7 @@ class Leaderboard:
     times are at `pace`.
     `slice_name`: the slice whose users alone the scores are of, None for all; `num_users` counts
     them, `slice_extent` says what they have in common.
-    `moderation`: what the methods' seeds say together, which every difference of two methods, but
-    no method's own interval, is moderated by; None with too few seeds.
+    `family`: all tests of these scores and the primary contrasts before them.
     `named_twice`: another board of this setting's name but another hash stands beside it, so that
     its heading tells the hash.
     """
@@ -58,11 +56,19 @@ class Leaderboard:
     rows: tuple[MethodRow, ...]
     learning: tuple[Learning, ...]
     notes: tuple[str, ...]
+    family: Family
     slice_name: str | None = None
     slice_extent: str | None = None
     pace: Pace | None = None
-    moderation: Moderation | None = None
     named_twice: bool = False
+
+    @property
+    def moderation(self) -> Moderation | None:
+        """What the methods' seeds say together; None with too few.
+
+        Every difference of two methods is moderated by it, but no method's own interval.
+        """
+        return self.family.moderation
 
     @property
     def most_seeds(self) -> int:
@@ -183,12 +189,14 @@ def build(
     by_method: dict[str, list[Cell]] = {}
     for cell in sorted(cells, key=lambda cell: cell.record.seed):
         by_method.setdefault(cell.record.method.key, []).append(cell)
+    reader = ScoresReader() if reader is None else reader
     scores = read_scores(cells, metric, slice_name, reader)
-    order = sorted(by_method, key=lambda key: (-mean_of(by_method[key], metric, slice_name), key))
+    order = best_first(by_method, metric, slice_name)
     methods = [key for key in order if by_method[key][0].record.kind == "cell"]
-    moderation = moderation_of(scores, methods)
-    differences = differences_from_base(scores, order, methods, moderation)
-    letters = letters_of_ties(scores, methods, moderation)
+    part = frozenset(() if slice_name is None else (slice_name,))
+    family = family_of(cells, scores, part, reader)
+    differences = differences_from_base(scores, order, methods, family)
+    letters = letters_of_ties(scores, methods, family)
     rows = tuple(
         make_row(
             by_method, key, scores, differences.get(key), letters.get(key, ""), seeds, slice_name
@@ -199,7 +207,7 @@ def build(
     pace = pace_of([cell.record for key in methods for cell in by_method[key]])
     if slice_name is not None and scores is None:
         raise LeaderboardError(
-            f"{metric} of setting {first.setting.name} is null: its cutoff lies beyond the beam"
+            f"{metric} of setting {first.setting.name} is null: {null_because(metric)}"
         )
     return Leaderboard(
         setting=first.setting,
@@ -213,10 +221,10 @@ def build(
         rows=rows,
         learning=_learning(by_method, methods, metric, pace) if slice_name is None else (),
         notes=_notes(scores, rows, metric),
+        family=family,
         slice_name=slice_name,
         slice_extent=None if slice_name is None else _extent(first, slice_name),
         pace=pace,
-        moderation=moderation,
     )
 
 
@@ -276,7 +284,7 @@ def _notes(scores: UserScores | None, rows: Sequence[MethodRow], metric: str) ->
     """What a reader of the board must be told beside its rows."""
     notes = []
     if scores is None:
-        notes.append(f"{metric} is null: its cutoff lies beyond the beam")
+        notes.append(f"{metric} is null: {null_because(metric)}")
     keys = {row.key for row in rows}
     if BASE not in keys:
         notes.append(f"no record of {BASE!r}, so there are no differences")

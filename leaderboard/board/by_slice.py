@@ -1,20 +1,22 @@
 """A board's scores and differences in every slice, from ranks that are read once.
 
 Slice by slice these are the figures of `leaderboard.board.board.build` with that slice's name,
-without its ties: intervals of the crossed model, differences from `mean` with Holm's correction
-over the methods.
+without its ties: intervals of the crossed model, differences from `mean` corrected within the
+slice's family of tests.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.method_rows import Difference, differences_from_base
-from leaderboard.board.moderation import moderation_of
+from leaderboard.board.checks import Checks
+from leaderboard.board.differences import differences_from_base
+from leaderboard.board.family import family_of
+from leaderboard.board.method_rows import Difference, score_of
 from leaderboard.board.user_scores import ScoresReader, read_scores, restricted
 from leaderboard.metrics.slices import extent_of_slice
 from leaderboard.records.cells import Cell
-from leaderboard.statistics.crossed import Estimate, estimate
+from leaderboard.statistics.crossed import Estimate
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,14 @@ class SliceScores:
         name: the slice.
         extent: what its users have in common.
         num_users: how many there are, at least one.
-        scores: row's key → its score.
+        scores: row's key → its score; None where it has none, as a reference of a loss.
         differences: row's key → its difference from `mean`; none of `mean` itself.
     """
 
     name: str
     extent: str
     num_users: int
-    scores: dict[str, Estimate]
+    scores: dict[str, Estimate | None]
     differences: dict[str, Difference]
 
 
@@ -53,22 +55,24 @@ def scores_by_slice(
     members = reader.members(first)
     order = [row.key for row in board.rows]
     methods = [row.key for row in board.rows if row.kind == "cell"]
+    known = Checks(cells), board.family.decided
     found = []
     for name in sorted((name for name in members if members[name].any()), key=_place):
         part = restricted(everyone, members, board.setting, name)
+        family = family_of(cells, part, frozenset((name,)), reader, known)
         found.append(
             SliceScores(
                 name,
                 extent_of_slice(name, first.record.slices.get(name, {})),
                 len(part.users),
-                {key: estimate(part.matrix(key, sorted(part.values[key]))) for key in order},
-                differences_from_base(part, order, methods, moderation_of(part, methods)),
+                {key: score_of(part, key) for key in order},
+                differences_from_base(part, order, methods, family),
             )
         )
     return tuple(found)
 
 
-_RISING = ("unseen", "tail", "middle", "head", "short", "medium", "long")
+_RISING = ("unseen", "seen", "tail", "middle", "head", "short", "medium", "long")
 
 
 def _place(name: str) -> tuple[str, int, str]:

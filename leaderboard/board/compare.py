@@ -13,9 +13,16 @@ from typing import Literal
 import numpy as np
 
 from leaderboard.board.board import check_mix
+from leaderboard.board.checks import Checks
 from leaderboard.board.method_rows import FLOOR, under_trained
-from leaderboard.board.user_scores import Floats, UserScores, members_of, read_scores
-from leaderboard.metrics.metrics import MAIN_METRIC
+from leaderboard.board.user_scores import (
+    Floats,
+    UserScores,
+    members_of,
+    null_because,
+    read_scores,
+)
+from leaderboard.metrics.metrics import MAIN_METRIC, is_loss
 from leaderboard.metrics.slices import extent_of_slice
 from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells, named_seeds
 from leaderboard.records.record import Record
@@ -156,9 +163,9 @@ def compare_cells(cells: Sequence[Cell], a: str, b: str, metric: str = MAIN_METR
     first = used[0]
     setting = first.record.setting
     scores = read_scores(used, metric)
-    if scores is None:
+    if scores is None or not {a, b} <= scores.values.keys():
         raise LeaderboardError(
-            f"{metric} of setting {setting.name} is null: its cutoff lies beyond the beam"
+            f"{metric} of setting {setting.name} is null: {null_because(metric)}"
         )
     records = {key: [cell.record for cell in side] for key, side in sides.items()}
     seeds, values_a, values_b, notes = pair(scores, records, a, b)
@@ -175,7 +182,7 @@ def compare_cells(cells: Sequence[Cell], a: str, b: str, metric: str = MAIN_METR
         estimate=found,
         smallest=smallest_difference(squares),
         seeds_needed=seeds_needed(squares, found.mean),
-        verdict=_verdict(found),
+        verdict=_verdict(found, metric),
         by_seed=tuple(
             SeedDifference(seed, float(one.mean()), float(two.mean()), float((one - two).mean()))
             for seed, one, two in zip(seeds, values_a, values_b, strict=True)
@@ -184,15 +191,15 @@ def compare_cells(cells: Sequence[Cell], a: str, b: str, metric: str = MAIN_METR
         paths=tuple(
             cell.path for cell in used if cell.record.kind != "cell" or cell.record.seed in seeds
         ),
-        notes=(*notes, *_weak(cells, records)),
+        notes=(*notes, *_weak(cells, records), *_unlike(used, a, b)),
     )
 
 
-def _verdict(found: Estimate) -> Verdict:
+def _verdict(found: Estimate, metric: str) -> Verdict:
     """Who is better at the 5 % level."""
     if found.p is None or found.p >= LEVEL:
         return "not shown"
-    return "a better" if found.mean > 0 else "b better"
+    return "a better" if (found.mean > 0) != is_loss(metric) else "b better"
 
 
 def pair(
@@ -253,6 +260,13 @@ def _by_slice(cell: Cell, scores: UserScores, matrix: Floats) -> tuple[SliceDiff
         SliceDifference(name, extent_of_slice(name, cell.record.slices.get(name, {})), found, p)
         for name, found, p in zip(inside, estimates, corrected, strict=True)
     )
+
+
+def _unlike(cells: Sequence[Cell], a: str, b: str) -> tuple[str, ...]:
+    """Why a contrast of two methods would have no verdict."""
+    checks = Checks(cells)
+    found = checks.obstacles(a, b) if {a, b} <= checks.records.keys() else ()
+    return (f"as a contrast the two have no verdict: {'; '.join(found)}",) if found else ()
 
 
 def _weak(cells: Sequence[Cell], records: dict[str, list[Record]]) -> list[str]:

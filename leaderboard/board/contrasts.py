@@ -1,56 +1,29 @@
 """Is it the grounding, more compute, or only that the rows differ? The pairs of methods that tell.
 
-Each pair differs in the one thing it is named after; the methods themselves declare them. All pairs
-of a setting are tested together, by the same crossed model as `compare`, with p corrected by Holm.
+Each pair differs in the one thing it is named after; the methods themselves declare them. What a
+setting declares as primary is answered first (`leaderboard.board.primary`); all other pairs are
+tested within the family of the setting's board (`leaderboard.board.family`), on one metric.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard.board.board import check_mix
-from leaderboard.board.method_rows import FLOOR, under_trained
-from leaderboard.board.moderation import Moderation, moderated_squares, moderation_of
-from leaderboard.board.user_scores import Floats, ScoresReader, read_scores
+from leaderboard.board.checks import Checks
+from leaderboard.board.family import Family, family_of
+from leaderboard.board.method_rows import BASE, actual_flops
+from leaderboard.board.primary import Decided, decide
+from leaderboard.board.questions import contrasts_for
+from leaderboard.board.tested import Tested
+from leaderboard.board.treatment import Taken
+from leaderboard.board.user_scores import ScoresReader, null_because, read_scores
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
 from leaderboard.records.facts import Contrast
-from leaderboard.records.known_methods import known_facts
-from leaderboard.records.record import MethodCard, Record
 from leaderboard.records.setting import Setting
-from leaderboard.statistics.corrections import LEVEL, holm
-from leaderboard.statistics.crossed import (
-    Estimate,
-    estimate,
-    seeds_needed,
-    smallest_difference,
-)
-
-QUESTIONS = (
-    "Is there a gain to explain?",
-    "Is it more compute?",
-    "Is it only that the rows differ?",
-    "Must the pairs be the right ones?",
-    "Does it take texts to train the rows first?",
-    "Would the texts do without training?",
-    "Does it take both directions?",
-    "Does freezing matter?",
-    "Does it add to alignment tasks?",
-)
-"""In the order in which they are answered; those that only a method of others asks come after."""
-
-
-def contrasts_for(cards: Iterable[MethodCard]) -> list[Contrast]:
-    """The contrasts of the shipped methods and of those of `cards`, each pair once.
-
-    Question by question; of one question by their places, then in the order of the methods.
-    """
-    pairs: dict[frozenset[str], Contrast] = {}
-    for facts in known_facts(cards).values():
-        for contrast in facts.contrasts:
-            pairs.setdefault(frozenset((contrast.a, contrast.b)), contrast)
-    asked = [*QUESTIONS, *(contrast.question for contrast in pairs.values())]
-    return sorted(pairs.values(), key=lambda each: (asked.index(each.question), each.place))
+from leaderboard.statistics.corrections import LEVEL
+from leaderboard.statistics.crossed import Estimate
 
 
 @dataclass(frozen=True)
@@ -59,26 +32,29 @@ class Answer:
 
     Args:
         contrast: the pair.
-        estimate: of a - b, over the seeds that both have and all users.
-        p: corrected by Holm over the contrasts that could be tested; null where undefined.
-        smallest: the smallest true difference that would be shown four times in five, at the level
-            that the strictest of the corrected tests needs, as on a board.
-        seeds_needed: seeds at which a true difference as large as this one would be shown so
-            often, at the same level; None where unknown or more seeds would not do.
-        weak: those of the two that lie below popularity at some seed: they support no claim.
+        tested: its test, within the family of the board.
+        obstacles: why there is no verdict: what stands in the way of the test, and that a side is
+            under-trained or that there is one seed.
     """
 
     contrast: Contrast
-    estimate: Estimate
-    p: float | None
-    smallest: float | None
-    seeds_needed: int | None
-    weak: tuple[str, ...]
+    tested: Tested
+    obstacles: tuple[str, ...]
+
+    @property
+    def estimate(self) -> Estimate:
+        """Of a - b, over the seeds that both have and all users."""
+        return self.tested.estimate
+
+    @property
+    def p(self) -> float | None:
+        """Corrected within the family."""
+        return self.tested.p
 
     @property
     def shown(self) -> bool:
         """Whether the two differ at the 5 % level, after correction, and may be compared."""
-        return self.p is not None and self.p < LEVEL and not self.weak
+        return self.p is not None and self.p < LEVEL and not self.obstacles
 
 
 @dataclass(frozen=True)
@@ -87,23 +63,37 @@ class Answers:
 
     Args:
         setting: whose records.
-        metric: on the test split.
-        level: what the smallest p is held against, Holm's first step.
-        answers: in the order of `contrasts_for`.
+        metric: on the test split, of all answers but the primary ones.
+        family: what they were tested in; its primary contrasts come first.
+        answers: in the order of `contrasts_for`; none that is primary itself.
         missing: contrasts without a seed that both methods have.
-        moderation: as on the setting's board.
+        absent: methods of these that have no record at all.
+        taken: method with a stage of grounding → whether that took.
+        actual: method → actual FLOPs of a cell as a multiple of `mean`'s, where both are known.
     """
 
     setting: Setting
     metric: str
-    level: float
+    family: Family
     answers: tuple[Answer, ...]
     missing: tuple[Contrast, ...]
-    moderation: Moderation | None
+    absent: tuple[str, ...]
+    taken: dict[str, Taken]
+    actual: dict[str, float]
+
+    @property
+    def decided(self) -> Decided | None:
+        """The primary contrasts; None where the setting declares none."""
+        return self.family.decided
+
+
+def main_outcome(setting: Setting) -> str:
+    """What contrasts are compared by unless asked otherwise: the declared outcome, if any."""
+    return MAIN_METRIC if setting.primary is None else setting.primary.outcome
 
 
 def load_contrasts(
-    sources: Sequence[Sequence[Path]], setting: str, metric: str = MAIN_METRIC
+    sources: Sequence[Sequence[Path]], setting: str, metric: str | None = None
 ) -> tuple[Answers, list[str]]:
     """The contrasts of `setting`, and which files were left out.
 
@@ -111,7 +101,7 @@ def load_contrasts(
         sources: groups of results directories; the first group with both methods of a contrast
             under one hash of the setting is used.
         setting: the setting's name.
-        metric: what to compare by.
+        metric: what to compare by; None: `main_outcome`.
 
     Raises:
         LeaderboardError: as `contrasts_of`, or records that must not be mixed.
@@ -129,74 +119,60 @@ def load_contrasts(
 
 
 def contrasts_of(
-    cells: Sequence[Cell], metric: str = MAIN_METRIC, reader: ScoresReader | None = None
+    cells: Sequence[Cell], metric: str | None = None, reader: ScoresReader | None = None
 ) -> Answers:
     """What `cells`, all of one setting hash, say about their contrasts.
 
     Args:
         cells: the records.
-        metric: what to compare by.
+        metric: what to compare by; None: `main_outcome`.
         reader: what it has read is not read again; None: a new one.
 
     Raises:
-        LeaderboardError: no contrast has both of its methods, or the metric is null.
+        LeaderboardError: no contrast has both of its methods, the metric is null, or a primary
+            contrast names a slice that the setting lacks.
     """
-    own = [cell for cell in cells if cell.record.kind == "cell"]
     setting = cells[0].record.setting
+    metric = main_outcome(setting) if metric is None else metric
+    reader = ScoresReader() if reader is None else reader
+    own = [cell for cell in cells if cell.record.kind == "cell"]
     scores = read_scores(own, metric, reader=reader) if own else None
     if own and scores is None:
         raise LeaderboardError(
-            f"{metric} of setting {setting.name} is null: its cutoff lies beyond the beam"
+            f"{metric} of setting {setting.name} is null: {null_because(metric)}"
         )
-    floor = [cell for cell in cells if cell.record.method.key == FLOOR] or None
-    records: dict[str, list[Record]] = {}
-    for cell in own:
-        records.setdefault(cell.record.method.key, []).append(cell.record)
-    weak = {key for key, found in records.items() if under_trained(found, floor)}
-    tested: list[tuple[Contrast, Floats]] = []
+    checks = Checks(cells)
+    family = family_of(cells, scores, reader=reader, known=(checks, decide(cells, checks, reader)))
+    answers: list[Answer] = []
     missing: list[Contrast] = []
     for contrast in contrasts_for(cell.record.method for cell in own):
-        sides = [scores.values.get(key, {}) if scores else {} for key in (contrast.a, contrast.b)]
-        seeds = sorted(set(sides[0]) & set(sides[1]))
-        if scores is None or not seeds:
+        tested = family.of(contrast.a, contrast.b)
+        if tested is None:
             missing.append(contrast)
-            continue
-        matrix = scores.matrix(contrast.a, seeds) - scores.matrix(contrast.b, seeds)
-        tested.append((contrast, matrix))
-    if not tested:
+        elif tested.role != "primary":
+            few = checks.too_little(contrast.a, contrast.b, tested.estimate.num_seeds)
+            answers.append(Answer(contrast, tested, (*tested.obstacles, *few)))
+    if not answers and not (family.decided and family.decided.any_tested):
+        known = ", ".join(sorted(checks.records)) or "no cells"
         raise LeaderboardError(
             f"setting {setting.name}: no seed of two methods that a contrast sets against each"
-            f" other; it has {', '.join(sorted(records)) or 'no cells'}, and `gti-bench run"
-            f" {setting.name} --methods all` makes them"
+            f" other; it has {known}, and `gti-bench run {setting.name} --methods all` makes them"
         )
-    level = LEVEL / len(tested)
-    moderation = moderation_of(scores, list(records))
-    answers = _answers(tested, level, weak, moderation)
-    return Answers(setting, metric, level, answers, tuple(missing), moderation)
+    named = dict.fromkeys(key for each in missing for key in (each.a, each.b))
+    return Answers(
+        setting,
+        metric,
+        family,
+        tuple(answers),
+        tuple(missing),
+        tuple(key for key in named if key not in checks.records),
+        checks.taken,
+        _actual(checks),
+    )
 
 
-def _answers(
-    tested: Sequence[tuple[Contrast, Floats]],
-    level: float,
-    weak: set[str],
-    moderation: Moderation | None,
-) -> tuple[Answer, ...]:
-    """What each [seeds, users] matrix of differences says, corrected over all of them."""
-    varying = [moderated_squares(matrix, moderation) for _, matrix in tested]
-    estimates = [
-        estimate(matrix, squares) for (_, matrix), squares in zip(tested, varying, strict=True)
-    ]
-    corrected = holm([found.p for found in estimates])
-    answers = []
-    for (contrast, _), squares, found, p in zip(tested, varying, estimates, corrected, strict=True):
-        answers.append(
-            Answer(
-                contrast,
-                found,
-                p,
-                smallest_difference(squares, level),
-                seeds_needed(squares, found.mean, level),
-                tuple(key for key in (contrast.a, contrast.b) if key in weak),
-            )
-        )
-    return tuple(answers)
+def _actual(checks: Checks) -> dict[str, float]:
+    """Method → actual FLOPs as a multiple of `mean`'s; empty without those."""
+    found = {key: actual_flops(list(own.values())) for key, own in checks.records.items()}
+    base = found.get(BASE)
+    return {key: flops / base for key, flops in found.items() if flops is not None and base}

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from leaderboard.board.pace import Pace
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.record import Record
 
 BEFORE_SFT = ("init", "grounding", "grounding_free")
@@ -52,7 +53,8 @@ class Learning:
         start, end: mean score at step 0 and at the last step.
         difference: mean of end - `mean`'s end, seed by seed; 0 for `mean`.
         difference_sd: its standard deviation over seeds; null with one seed.
-        num_seeds: seeds with a target: both have a curve and `mean` ended above 0.
+        num_seeds: seeds with a target: both have a curve and `mean` ended above 0 (of a loss,
+            wherever it ended).
         num_reached: those of them at which the target was reached; the rest is over these alone.
         steps: of SFT until the target; null where no seed reached it, as the following.
         nominal_flops, seconds: since the start of SFT; seconds as measured.
@@ -94,7 +96,7 @@ def paced_before_sft(record: Record, pace: Pace) -> float | None:
 
 
 def crossing(values: Sequence[float], target: float) -> float | None:
-    """Where `values` first reach `target`, as a fractional index; null where they never do."""
+    """Where `values` first rise to `target`, as a fractional index; null where they never do."""
     for place, value in enumerate(values):
         if value >= target:
             if place == 0:
@@ -179,9 +181,11 @@ def learning_of(
         starts.append(curve[0])
         ends.append(curve[-1])
         differences.append(curve[-1] - target)
-        if target > 0:
+        if target > 0 or is_loss(metric):
             targets += 1
-            place = crossing(curve, target)
+            # A loss falls to its target: turned round it rises.
+            sign = -1 if is_loss(metric) else 1
+            place = crossing([sign * value for value in curve], sign * target)
             if place is not None:
                 reached.append(spent_at(own[seed], place, pace))
     start, end, difference = _mean(starts), _mean(ends), _mean(differences)

@@ -1,33 +1,20 @@
-"""The rows of a board: one method's mean over seeds, its difference from `mean`, ties and marks.
+"""The rows of a board: one method's mean over seeds, its difference from `mean`, ties and marks."""
 
-Every method is compared with `mean`, seed by seed and user by user; Holm's correction runs over
-the methods. References (popularity, Markov, other libraries' models) take no part in corrected
-tests.
-"""
-
-import itertools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from leaderboard.board.moderation import Moderation, moderated_squares
 from leaderboard.board.standing import Standing, standing_of
+from leaderboard.board.tested import Word
+from leaderboard.board.treatment import Taken, treatment_of
 from leaderboard.board.user_scores import Floats, UserScores
-from leaderboard.metrics.metrics import metric_names, relevance_of
+from leaderboard.metrics.metrics import is_loss, metric_names, relevance_of
 from leaderboard.records.cells import Cell
 from leaderboard.records.parts import Metrics
 from leaderboard.records.record import Record
-from leaderboard.statistics.corrections import holm, tie_letters
-from leaderboard.statistics.crossed import (
-    LEVEL,
-    Estimate,
-    MeanSquares,
-    estimate,
-    seeds_needed,
-    smallest_difference,
-)
+from leaderboard.statistics.crossed import Estimate, estimate
 
 BASE = "mean"
 """The method that all others are compared with."""
@@ -48,7 +35,8 @@ class Difference:
         base: key of the method subtracted.
         seeds: those compared on.
         estimate: mean difference, interval, uncorrected p; without the p for references.
-        p: corrected by Holm over the methods of the board; None for references.
+        p: corrected within the family of the board (`leaderboard.board.family`); None for
+            references, and where it is not claimed because a primary contrast is not shown.
         smallest: smallest true difference that would be shown four times in five, at the level
             that the strictest of the corrected comparisons needs; None for references.
         seeds_needed: seeds at which a true difference as large as this one would be shown so
@@ -56,6 +44,8 @@ class Difference:
             references.
         verdict: whether the method is better than `base`, as far as can be shown; references and
             differences without a p are not tested.
+        obstacles: why there is no verdict, whatever the p.
+        lower_is_better: whether the metric is a loss.
     """
 
     base: str
@@ -64,7 +54,9 @@ class Difference:
     p: float | None
     smallest: float | None
     seeds_needed: int | None
-    verdict: Literal["better", "worse", "not shown", "not tested"]
+    verdict: Word
+    obstacles: tuple[str, ...] = ()
+    lower_is_better: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +81,11 @@ class MethodRow:
         diagnostics: stage → number → mean over seeds, None where undefined.
         seconds: mean per cell, all stages.
         nominal_flops: mean per cell, all stages; None where not counted.
-        extra_flops: mean share of the extra budget spent, in FLOPs; None for references.
+        actual_flops: the same as this code computed them.
+        extra_flops: mean share of the extra budget spent, in nominal FLOPs; None for references.
+        taken: whether grounding took; None where the method has no such stage.
+        retained: bits per character of plain English before and after, means over seeds; None
+            where it was not measured.
         standing: which of the records were verified or reproduced.
     """
 
@@ -110,7 +106,10 @@ class MethodRow:
     diagnostics: dict[str, dict[str, float | None]]
     seconds: float
     nominal_flops: float | None
+    actual_flops: float | None
     extra_flops: float | None
+    taken: Taken | None
+    retained: tuple[float, float] | None
     standing: Standing
 
 
@@ -134,15 +133,28 @@ def metrics_of(record: Record, slice_name: str | None = None) -> Metrics:
     return record.metrics["test"] if slice_name is None else record.slices.get(slice_name, {})
 
 
-def mean_of(cells: Sequence[Cell], metric: str, slice_name: str | None = None) -> float:
-    """Mean test `metric` of `cells` for sorting; undefined comes last."""
-    found = _mean(metrics_of(cell.record, slice_name).get(metric) for cell in cells)
-    return -math.inf if found is None else found
+def mean_of(cells: Sequence[Cell], metric: str, slice_name: str | None = None) -> float | None:
+    """Mean test `metric` of `cells`; None where it is undefined."""
+    return _mean(metrics_of(cell.record, slice_name).get(metric) for cell in cells)
+
+
+def best_first(
+    by_method: Mapping[str, Sequence[Cell]], metric: str, slice_name: str | None = None
+) -> list[str]:
+    """The methods by their mean, undefined ones last, equal ones by name."""
+    sign = 1.0 if is_loss(metric) else -1.0
+
+    def place(key: str) -> tuple[float, str]:
+        mean = mean_of(by_method[key], metric, slice_name)
+        return (math.inf if mean is None else sign * mean, key)
+
+    return sorted(by_method, key=place)
 
 
 def common_seeds(scores: UserScores, left: str, right: str) -> list[int]:
     """The seeds that both have."""
-    return sorted(scores.values[left].keys() & scores.values[right].keys())
+    have = [scores.values.get(key, {}).keys() for key in (left, right)]
+    return sorted(have[0] & have[1])
 
 
 def paired(scores: UserScores, left: str, right: str) -> Floats | None:
@@ -151,83 +163,11 @@ def paired(scores: UserScores, left: str, right: str) -> Floats | None:
     return scores.matrix(left, common) - scores.matrix(right, common) if common else None
 
 
-def _against_reference(scores: UserScores, reference: str, base: str) -> Floats:
-    """[S, U] values of a reference, the mean of its seeds if it has some, minus each of `base`."""
-    own: Floats = scores.matrix(reference, sorted(scores.values[reference])).mean(axis=0)
-    return own - scores.matrix(base, sorted(scores.values[base]))
-
-
-def differences_from_base(
-    scores: UserScores | None,
-    order: Sequence[str],
-    methods: Sequence[str],
-    moderation: Moderation | None = None,
-) -> dict[str, Difference]:
-    """Each row's difference from `mean`, corrected over the methods; references' not moderated."""
-    if scores is None or BASE not in scores.values:
-        return {}
-    found: dict[str, Floats] = {}
-    for key in order:
-        matrix = (
-            paired(scores, key, BASE) if key in methods else _against_reference(scores, key, BASE)
-        )
-        if key != BASE and matrix is not None:
-            found[key] = matrix
-    squares = {
-        key: moderated_squares(matrix, moderation if key in methods else None)
-        for key, matrix in found.items()
-    }
-    estimates = {key: estimate(matrix, squares[key]) for key, matrix in found.items()}
-    tested = [key for key in found if key in methods]
-    corrected = dict(zip(tested, holm([estimates[key].p for key in tested]), strict=True))
-    level = LEVEL / max(len(tested), 1)
-    seeds = {key: common_seeds(scores, key if key in methods else BASE, BASE) for key in found}
-    return {
-        key: _difference(squares[key], seeds[key], estimates[key], corrected[key], level)
-        if key in corrected
-        else _untested(seeds[key], estimates[key])
-        for key in found
-    }
-
-
-def _untested(seeds: Sequence[int], found: Estimate) -> Difference:
-    """The difference of a reference: how large it is, and nothing of a test."""
-    return Difference(BASE, tuple(seeds), replace(found, p=None), None, None, None, "not tested")
-
-
-def _difference(
-    squares: MeanSquares, seeds: Sequence[int], found: Estimate, p: float | None, level: float
-) -> Difference:
-    """The difference that varies as `squares` say, with the verdict of its corrected `p`."""
-    verdict: Literal["better", "worse", "not shown", "not tested"] = "not tested"
-    if p is not None:
-        verdict = "not shown" if p >= LEVEL else "better" if found.mean > 0 else "worse"
-    return Difference(
-        base=BASE,
-        seeds=tuple(seeds),
-        estimate=found,
-        p=p,
-        smallest=smallest_difference(squares, level),
-        seeds_needed=seeds_needed(squares, found.mean, level),
-        verdict=verdict,
-    )
-
-
-def letters_of_ties(
-    scores: UserScores | None, methods: Sequence[str], moderation: Moderation | None = None
-) -> dict[str, str]:
-    """Letters of ties over all pairs of methods, Holm-corrected over the pairs."""
-    if scores is None:
-        return {}
-    pairs = list(itertools.combinations(methods, 2))
-    p_values: list[float | None] = []
-    for left, right in pairs:
-        matrix = paired(scores, left, right)
-        p_values.append(
-            None if matrix is None else estimate(matrix, moderated_squares(matrix, moderation)).p
-        )
-    corrected = zip(pairs, holm(p_values), strict=True)
-    return tie_letters(methods, [pair for pair, p in corrected if p is not None and p < LEVEL])
+def score_of(scores: UserScores | None, key: str) -> Estimate | None:
+    """The score of `key` with its interval; None where it has none, as a reference of a loss."""
+    if scores is None or key not in scores.values:
+        return None
+    return estimate(scores.matrix(key, sorted(scores.values[key])))
 
 
 def make_row(
@@ -259,14 +199,17 @@ def make_row(
         missing_seeds=tuple(s for s in seeds if s not in found) if kind == "cell" else (),
         means={name: _mean(column) for name, column in columns.items()},
         seed_sds={name: _sd(column) for name, column in columns.items()},
-        score=None if scores is None else estimate(scores.matrix(key, sorted(found))),
+        score=score_of(scores, key),
         difference=difference,
         ties=ties,
         under_trained=under_trained(records, by_method.get(FLOOR)),
         diagnostics=_diagnostics(records),
         seconds=_mean(math.fsum(c.seconds for c in r.cost.values()) for r in records) or 0.0,
-        nominal_flops=_mean(_nominal_flops(record) for record in records),
+        nominal_flops=_mean(_flops(c.nominal_flops for c in r.cost.values()) for r in records),
+        actual_flops=actual_flops(records),
         extra_flops=_mean(r.budget.extra_spent_flops for r in records if r.budget is not None),
+        taken=treatment_of(records) if kind == "cell" else None,
+        retained=_retained(records),
         standing=standing_of(cells),
     )
 
@@ -296,7 +239,19 @@ def _diagnostics(records: Sequence[Record]) -> dict[str, dict[str, float | None]
     }
 
 
-def _nominal_flops(record: Record) -> float | None:
-    """Nominal FLOPs of all stages; None where none was counted."""
-    counted = [c.nominal_flops for c in record.cost.values() if c.nominal_flops is not None]
-    return math.fsum(counted) if counted else None
+def actual_flops(records: Sequence[Record]) -> float | None:
+    """FLOPs that a cell really took, all stages, mean over seeds; None where none were counted."""
+    return _mean(_flops(c.actual_flops for c in record.cost.values()) for record in records)
+
+
+def _flops(counted: Iterable[float | None]) -> float | None:
+    """The sum over the stages; None where none was counted."""
+    known = [flops for flops in counted if flops is not None]
+    return math.fsum(known) if known else None
+
+
+def _retained(records: Sequence[Record]) -> tuple[float, float] | None:
+    """Bits per character before and after, means over the records that measured them."""
+    measured = [record.retention for record in records if record.retention is not None]
+    before, after = (_mean(getattr(each, end) for each in measured) for end in ("before", "after"))
+    return None if before is None or after is None else (before, after)

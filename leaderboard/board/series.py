@@ -22,7 +22,7 @@ class JointCurve:
         nominal_flops: [P] mean over seeds, the stages before SFT included.
         mean: [P] over seeds.
         low: [P] the least seed.
-        high: [P] the best seed.
+        high: [P] the greatest seed.
     """
 
     num_seeds: int

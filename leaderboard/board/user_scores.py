@@ -22,7 +22,7 @@ from leaderboard.metrics.slices import Members, members_by_slice
 from leaderboard.records.canonical import digest_of
 from leaderboard.records.cells import Cell, LeaderboardError, beam_of
 from leaderboard.records.ranks import Coded, Ranks, read_ranks
-from leaderboard.records.record import ranks_path
+from leaderboard.records.record import Record, ranks_path
 from leaderboard.records.setting import Setting
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +59,8 @@ def read_scores(
 ) -> UserScores | None:
     """The per-user values of `metric` by the ranks of `cells` (one setting).
 
-    None where the metric is null for a cell (its cutoff lies beyond the beam).
+    None where the metric is null for a cell (`null_because` says why). Losses are of methods
+    alone: the rows of a reference have none.
 
     Args:
         cells: of one setting.
@@ -78,13 +79,28 @@ def read_scores(
             f"setting {setting.name}{NOT_SCORED.format(metric)}{', '.join(families)} at"
             f" {', '.join(map(str, cutoffs))}"
         )
-    if not all(is_defined(metric, beam_of(cell.record)) for cell in cells):
+    scored = [cell for cell in cells if cell.record.kind == "cell" or not is_loss(metric)]
+    if not scored or not all(_has(cell.record, metric) for cell in scored):
         return None
     reader = ScoresReader() if reader is None else reader
-    everyone = reader.scores(cells, metric)
+    everyone = reader.scores(scored, metric)
     if slice_name is None:
         return everyone
     return restricted(everyone, reader.members(cells[0]), setting, slice_name)
+
+
+def _has(record: Record, metric: str) -> bool:
+    """Whether `metric` of the record is not null."""
+    if is_loss(metric):
+        return record.metrics["test"].get(metric) is not None
+    return is_defined(metric, beam_of(record))
+
+
+def null_because(metric: str) -> str:
+    """Why a metric that a setting is scored at is null."""
+    if is_loss(metric):
+        return "a record of a method has none, and those of references never do"
+    return "its cutoff lies beyond the beam"
 
 
 def is_scored(setting: Setting, metric: str) -> bool:
@@ -212,28 +228,34 @@ def members_of(cell: Cell, users: npt.NDArray[np.str_]) -> Members:
 def restricted(
     scores: UserScores, members: Members, setting: Setting, slice_name: str
 ) -> UserScores:
-    """`scores` of the users in one slice alone.
+    """`scores` of the users in one slice alone; see `union`."""
+    return union(scores, members, setting, (slice_name,))
+
+
+def union(
+    scores: UserScores, members: Members, setting: Setting, names: Sequence[str]
+) -> UserScores:
+    """`scores` of the users that lie in at least one of some slices.
 
     Args:
         scores: of all users.
         members: which of them lie in which slice.
         setting: theirs.
-        slice_name: the slice.
+        names: the slices, one or more.
 
     Raises:
         LeaderboardError: the setting has no such slice, or no user lies in it.
     """
     filled = ", ".join(each for each, inside in members.items() if inside.any())
-    if slice_name not in members:
-        raise LeaderboardError(
-            f"setting {setting.name} has no slice {slice_name!r}; it has {filled}"
-        )
-    inside = members[slice_name]
-    if not inside.any():
-        raise LeaderboardError(
-            f"slice {slice_name!r} of setting {setting.name} is empty; those with"
-            f" {setting.asks} are {filled}"
-        )
+    for name in names:
+        if name not in members:
+            raise LeaderboardError(f"setting {setting.name} has no slice {name!r}; it has {filled}")
+        if not members[name].any():
+            raise LeaderboardError(
+                f"slice {name!r} of setting {setting.name} is empty; those with"
+                f" {setting.asks} are {filled}"
+            )
+    inside = np.any([members[name] for name in names], axis=0)
     return UserScores(
         scores.metric,
         scores.users[inside],

@@ -13,7 +13,7 @@ from typing import Literal
 from leaderboard.board.board import check_mix
 from leaderboard.board.compare import pair
 from leaderboard.board.method_rows import FLOOR, under_trained
-from leaderboard.board.user_scores import ScoresReader, UserScores, read_scores
+from leaderboard.board.user_scores import ScoresReader, UserScores, null_because, read_scores
 from leaderboard.claims.claims import Claim, ClaimsTable, load_claims
 from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
 from leaderboard.records.record import Record
@@ -197,7 +197,7 @@ def _compare_setting(
     claims = table.claims()
     found: dict[Claim, AgainstOurs] = {}
     for metric in dict.fromkeys(claim.metric for claim in claims):
-        reason = f"{metric} is null in {setting}: its cutoff lies beyond the beam"
+        reason = f"{metric} is null in {setting}: {null_because(metric)}"
         try:
             check_mix(group)
             scores = read_scores(group, metric, reader=reader)

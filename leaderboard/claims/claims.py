@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from leaderboard.metrics.metrics import parse_metric
+from leaderboard.metrics.metrics import is_loss, parse_metric
 from leaderboard.records.specs import Frozen, Name
 
 CLAIMS = Path(__file__).parent
@@ -137,8 +137,10 @@ class ClaimsFile(Frozen):
         for row in self.rows:
             if (self.unit == "gain in %") != (row.base is not None):
                 raise ValueError(f"row {row.name!r}: gains have a base, scores have none")
-            if self.unit == "score" and not all(0 <= value <= 1 for value in row.values.values()):
-                raise ValueError(f"row {row.name!r}: a score lies between 0 and 1")
+            if self.unit == "score":
+                for metric, value in row.values.items():
+                    if value < 0 or (value > 1 and not is_loss(metric)):
+                        raise ValueError(f"row {row.name!r}: a score lies between 0 and 1")
         if self.unit == "gain in %" and (self.settings or self.comparisons):
             raise ValueError("gains over an unpublished score cannot be set beside scores")
         for name in (name for pair in self.comparisons for name in pair):

@@ -7,6 +7,7 @@ from leaderboard.figures.axes import FLOPS, Scale
 from leaderboard.figures.lines import Series, draw_lines
 from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.cells import Cell
 from leaderboard.render.numbers import score
 
@@ -14,7 +15,7 @@ from leaderboard.render.numbers import score
 def learning_curves(
     by_method: Mapping[str, Sequence[Cell]], metric: str, palette: Palette
 ) -> list[Figure]:
-    """Curves of all methods, means of seeds with bands from least to best; none without a curve.
+    """Curves of all methods, means of seeds, bands from least to greatest; none without a curve.
 
     Over FLOPs a curve begins where its method has paid for the stages before SFT.
     """
@@ -36,10 +37,10 @@ def learning_curves(
             lines.append(
                 Series(key, palette.look(key), points, band if curve.num_seeds > 1 else ())
             )
-    y = Scale(f"validation {metric}", low=0.0)
+    y = Scale(f"validation {metric}", low=None if is_loss(metric) else 0.0)
     steps = Scale("steps of SFT", low=0.0)
     flops = Scale("nominal FLOPs, stages before SFT included", low=0.0, write=FLOPS)
     return [
         draw_lines(f"Validation {metric} over steps", told, by_steps, steps, y),
-        draw_lines(f"Validation {metric} over FLOPs", told, by_flops, flops, y),
+        draw_lines(f"Validation {metric} over nominal FLOPs", told, by_flops, flops, y),
     ]

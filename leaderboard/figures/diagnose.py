@@ -49,7 +49,7 @@ def _sheet(
     return save(list(figures), out, name, title, columns) if figures else []
 
 
-CURVES_READING = "Means of seeds; bands run from the least to the best."
+CURVES_READING = "Means of seeds; bands run from the least to the greatest."
 RSA_READING = (
     "The first bar over all pairs, the others within each level; means of seeds, dots are seeds,"
     " × is undefined (rows all alike, or no codebooks)."

@@ -6,28 +6,32 @@ from dataclasses import replace
 from typing import Literal
 
 from leaderboard.board.board import Leaderboard
-from leaderboard.board.learning import Learning
 from leaderboard.board.method_rows import BASE, STAGES, MethodRow
-from leaderboard.render.entries import bounds, figure
+from leaderboard.metrics.metrics import is_loss
+from leaderboard.render.entries import bounds, figure, word
 from leaderboard.render.export import board_csv, board_json
+from leaderboard.render.learning import learning_note, learning_table
+from leaderboard.render.lines import method_line, name_of
 from leaderboard.render.numbers import NOTHING, duration, flops, p_value, plain, score, signed
+from leaderboard.render.primary import primary_sentences
 from leaderboard.render.sentences import (
     NO_EVIDENCE,
     footnotes,
-    marks,
-    pace_note,
     title,
     variance_notes,
     verdict,
     verdicts,
 )
-from leaderboard.render.table import Entry, Filled, Line, Table, column
+from leaderboard.render.table import Entry, Filled, Table, column
+from leaderboard.render.treatment import treatment_lines
 from leaderboard.render.writers import latex, markdown, terminal
 from leaderboard.statistics.crossed import Estimate
 
 Format = Literal["terminal", "md", "brief", "csv", "json", "latex"]
 
-OTHER_METRICS = ("precision_good@10", "precision_any@10", "recall@10", "ndcg@10", "recall@50")
+OTHER_METRICS = (
+    *("trie_nll", "precision_good@10", "precision_any@10", "recall@10", "ndcg@10", "recall@50"),
+)
 """Shown beside the board's metric, as means, where defined; precision on the retrieval track."""
 
 SHOWN = ("better", "worse")
@@ -44,18 +48,7 @@ def render(board: Leaderboard, form: Format = "terminal") -> str:
     return forms[form](board)
 
 
-def method_line(row: MethodRow) -> Line:
-    """The line of `row`, found by its name, group and summary."""
-    return Line(row.key, row.group, f"{row.key} {row.group} {row.summary}")
-
-
-def _name(row: MethodRow) -> Entry:
-    """The row's name with its marks; references in parentheses."""
-    text = f"({row.key})" if row.kind == "reference" else row.key + marks(row)
-    return Entry(text, row.key)
-
-
-NAME: Filled[MethodRow] = column("method", "method", _name, "words")
+NAME: Filled[MethodRow] = column("method", "method", name_of, "words")
 """The first column of every table that has a line for each method."""
 
 
@@ -116,7 +109,7 @@ def score_table(board: Leaderboard) -> Table:
             "p",
             "p",
             lambda row: figure(row.difference.p if row.difference else None, p_value),
-            meaning="corrected by Holm over the methods",
+            meaning="Holm-corrected over the differences that board and contrasts show",
         ),
         column(
             "ties",
@@ -127,26 +120,63 @@ def score_table(board: Leaderboard) -> Table:
         ),
         *(column(name, name, _mean_at(name)) for name in _other_metrics(board)),
     ]
-    caption = f"Test {board.metric} of every method, best first; references in parentheses"
+    less = " (less is better)" if is_loss(board.metric) else ""
+    caption = f"Test {board.metric}{less} of every method, best first; references in parentheses"
     table = Table.of(board.rows, columns, method_line, "scores", caption)
     return replace(table, sorted_by="score")
 
 
 def new_rows_table(board: Leaderboard) -> Table:
-    """What became of the matrix's new rows at each stage, and the cost."""
+    """What became of the matrix's new rows at each stage, and of the model's plain English."""
+    cells = [row for row in board.rows if row.kind == "cell"]
     columns: list[Filled[MethodRow]] = [
         NAME,
         column("effective_rank", "effective rank", _stages("effective_rank", 1)),
         column("rsa", "RSA (Spearman)", _stages("rsa_spearman")),
         column("cosine", "mean cosine", _stages("cosine_mean")),
         column("text_affinity", "text affinity", _stages("text_affinity")),
-        column("time", "time", lambda row: figure(row.seconds, duration)),
-        column("flops", "FLOPs", lambda row: figure(row.nominal_flops, flops)),
-        column("extra", "of it extra", _extra),
     ]
-    caption = "New rows at initialization → after grounding → after SFT, and cost per cell"
-    cells = [row for row in board.rows if row.kind == "cell"]
+    if any(row.taken is not None for row in cells):
+        columns.append(column("grounding", "grounding", _grounding, "words"))
+    if any(row.retained is not None for row in cells):
+        columns.append(
+            column("retained", "bits/char", _retained, meaning="of plain English, before → after")
+        )
+    caption = "New rows at initialization → after grounding → after SFT"
     return Table.of(cells, columns, method_line, "rows", caption)
+
+
+def cost_table(board: Leaderboard) -> Table:
+    """What a cell of each method costs: time, nominal and actual FLOPs."""
+    base = next((row.actual_flops for row in board.rows if row.key == BASE), None)
+
+    def actual(row: MethodRow) -> Entry:
+        found = figure(row.actual_flops, flops)
+        if row.actual_flops is None or not base:
+            return found
+        return replace(found, text=f"{found.text} (× {plain(row.actual_flops / base)})")
+
+    columns: list[Filled[MethodRow]] = [
+        NAME,
+        column("time", "time", lambda row: figure(row.seconds, duration)),
+        column("flops", "nominal FLOPs", lambda row: figure(row.nominal_flops, flops)),
+        column("extra", "of it extra", _extra),
+        column("actual", f"actual FLOPs (× {BASE}'s)", actual),
+    ]
+    cells = [row for row in board.rows if row.kind == "cell"]
+    return Table.of(cells, columns, method_line, "cost", "What one cell costs, all stages")
+
+
+def _grounding(row: MethodRow) -> Entry:
+    """Whether grounding took; nothing where a method has none."""
+    return Entry(NOTHING) if row.taken is None else word(row.taken.state)
+
+
+def _retained(row: MethodRow) -> Entry:
+    """Bits per character of plain English before → after."""
+    if row.retained is None:
+        return Entry(NOTHING)
+    return Entry(" → ".join(map(plain, row.retained)), row.retained[1])
 
 
 def _extra(row: MethodRow) -> Entry:
@@ -171,57 +201,16 @@ def _stages(name: str, digits: int | None = None) -> Callable[[MethodRow], Entry
 
 
 STAGES_NOTE = (
-    "init → (grounding →) SFT; means over seeds. Time and FLOPs are per cell; time is as measured,"
-    " whatever else the machine had to do; FLOPs are nominal (the plain form's), `of it extra` is"
-    " what was spent of the extra budget."
+    "init → (grounding →) SFT; means over seeds. bits/char: of pages of plain English, by the"
+    " backbone before it got new tokens → after SFT; more is forgotten."
 )
 
-
-def learning_table(board: Leaderboard) -> Table:
-    """The learning curves: where they end, when they reach `mean`'s end, at what cost."""
-    columns: list[Filled[Learning]] = [
-        column("method", "method", lambda each: _name(board.row(each.key)), "words"),
-        column("start", "step 0", lambda each: figure(each.start)),
-        column("end", "end", lambda each: figure(each.end)),
-        column("difference", f"− {BASE}'s end", _from_base),
-        column("reached", "reached it", _reached),
-        column("steps", "steps", lambda each: figure(each.steps, "{:.0f}".format)),
-        column("flops", "FLOPs of SFT", lambda each: figure(each.nominal_flops, flops)),
-        column("flops_in_all", "in all", lambda each: figure(each.nominal_flops_in_all, flops)),
-        column("time", "time of SFT", lambda each: figure(each.paced_seconds, duration)),
-        column("time_in_all", "in all", lambda each: figure(each.paced_seconds_in_all, duration)),
-    ]
-    caption = f"When each method first reaches the final validation score of {BASE}"
-    return Table.of(
-        board.learning, columns, lambda each: method_line(board.row(each.key)), "learning", caption
-    )
-
-
-def _reached(each: Learning) -> Entry:
-    """How many seeds reached `mean`'s end."""
-    return Entry(f"{each.num_reached} of {each.num_seeds}", each.num_reached)
-
-
-def _from_base(each: Learning) -> Entry:
-    """The difference between a method's end and `mean`'s, with its sd over seeds."""
-    if each.key == BASE:
-        return Entry(NOTHING, each.difference)
-    sd = "" if each.difference_sd is None else f" ± {score(each.difference_sd)}"
-    return Entry(signed(each.difference) + sd, each.difference)
-
-
-def learning_note(board: Leaderboard) -> str:
-    """What the learning table's figures are."""
-    evaluation = board.setting.evaluation
-    users = f"{evaluation.validation_users:,} validation {board.setting.asks}"
-    return (
-        f"Learning: {board.metric} on a fixed sample of at most {users}, scored at"
-        f" {evaluation.curve_points} points after step 0; one user's luck moves a small sample."
-        f" Steps, nominal FLOPs and time are until a curve first reaches what {BASE} of the same"
-        " seed scores at its end: linear between points, means over the seeds that reached it;"
-        f" {BASE} is timed by the same rule. `in all` includes the stages before SFT."
-        f"{pace_note(board.pace)}"
-    )
+COST_NOTE = (
+    "Costs are per cell, means over seeds; time is as measured, whatever else the machine had to"
+    " do. Budgets are equal in nominal FLOPs (the plain form's); what the code computed stands"
+    f" beside, as a multiple of {BASE}'s. `of it extra` is what was spent of the extra budget,"
+    " nominal."
+)
 
 
 def _wrapped(sentence: str) -> str:
@@ -232,7 +221,9 @@ def _wrapped(sentence: str) -> str:
 def _table_notes(board: Leaderboard) -> list[str]:
     """What lies behind the board's figures, and what the tables under it show."""
     notes = variance_notes(board)
-    notes += [STAGES_NOTE] if any(row.kind == "cell" for row in board.rows) else []
+    if any(row.kind == "cell" for row in board.rows):
+        notes += [STAGES_NOTE, COST_NOTE]
+    notes += treatment_lines({row.key: row.taken for row in board.rows if row.taken is not None})
     return notes + ([learning_note(board)] if board.learning else [])
 
 
@@ -240,8 +231,9 @@ def _terminal(board: Leaderboard) -> str:
     """The board for people at a terminal."""
     parts = [title(board), *([] if board.evidence else [NO_EVIDENCE])]
     parts += ["", terminal(score_table(board), "  "), ""]
-    parts += [_wrapped(sentence) for sentence in verdicts(board)]
-    for table in (new_rows_table(board), learning_table(board)):
+    told = [*primary_sentences(board.family.decided), *verdicts(board)]
+    parts += [_wrapped(sentence) for sentence in told]
+    for table in (new_rows_table(board), cost_table(board), learning_table(board)):
         parts += ["", terminal(table, "  ")] if table.lines else []
     parts += ["", *(_wrapped(note) for note in [*footnotes(board), *_table_notes(board)])]
     return "\n".join(parts) + "\n"
@@ -250,9 +242,11 @@ def _terminal(board: Leaderboard) -> str:
 def _markdown(board: Leaderboard) -> str:
     """The board as GitHub-flavoured Markdown."""
     parts = _markdown_head(board)
-    for table in (score_table(board), new_rows_table(board), learning_table(board)):
+    tables = (score_table, new_rows_table, cost_table, learning_table)
+    for table in (make(board) for make in tables):
         parts += [markdown(table), ""] if table.lines else []
-    parts += [f"- {sentence}" for sentence in verdicts(board)]
+    told = [*primary_sentences(board.family.decided), *verdicts(board)]
+    parts += [f"- {sentence}" for sentence in told]
     parts += ["", *(f"<sub>{note}</sub>  " for note in [*footnotes(board), *_table_notes(board)])]
     return "\n".join(parts) + "\n"
 
@@ -262,9 +256,12 @@ def _brief(board: Leaderboard) -> str:
     parts = [*_markdown_head(board), markdown(score_table(board)), ""]
     tested = [row for row in board.rows if row.kind == "cell" and row.difference is not None]
     shown = [row for row in tested if row.difference and row.difference.verdict in SHOWN]
+    parts += [f"- {sentence}" for sentence in primary_sentences(board.family.decided)]
     parts += [f"- {sentence}" for row in shown if (sentence := verdict(row)) is not None]
-    if others := [row.key for row in tested if row not in shown]:
+    unlike = [row for row in tested if row.difference and row.difference.obstacles]
+    if others := [row.key for row in tested if row not in shown and row not in unlike]:
         parts.append(f"- No difference from {BASE} can be shown for {', '.join(others)}.")
+    parts += [f"- {sentence}" for row in unlike if (sentence := verdict(row)) is not None]
     parts += ["", *(f"<sub>{note}</sub>  " for note in footnotes(board))]
     return "\n".join(parts) + "\n"
 
@@ -276,7 +273,8 @@ def _markdown_head(board: Leaderboard) -> list[str]:
 
 def _latex(board: Leaderboard) -> str:
     """The scores as a table of LaTeX, all that is said of them in its caption."""
-    notes = [title(board) + ".", *verdicts(board), *footnotes(board)]
+    told = [*primary_sentences(board.family.decided), *verdicts(board)]
+    notes = [title(board) + ".", *told, *footnotes(board)]
     if not board.evidence:
         notes.insert(1, NO_EVIDENCE)
     return latex(score_table(board), " ".join(notes)) + "\n"

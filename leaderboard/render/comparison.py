@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from leaderboard.board.compare import Comparison, SliceDifference
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.record import PROTOCOL_VERSION
 from leaderboard.render.entries import bounds, figure, word
 from leaderboard.render.numbers import NOTHING, interval, p_value, score, signed
@@ -48,7 +49,8 @@ def sentence(comparison: Comparison) -> str:
     else:
         better, worse = (a, b) if comparison.verdict == "a better" else (b, a)
         text = f"{better} is better than {worse}: {a} − {b} = {figures}"
-    if comparison.smallest is not None and comparison.smallest < LARGEST:
+    loss = is_loss(comparison.metric)
+    if comparison.smallest is not None and (comparison.smallest < LARGEST or loss):
         text += (
             f". The smallest difference that could be seen is about {score(comparison.smallest)}"
         )
@@ -72,8 +74,10 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     lines += [terminal(_slice_table(comparison), "  "), ""]
     lines.append(
         f"The interval is 95 %, {scope_of(comparison)}; it and p are of this one comparison,"
-        f" uncorrected: a board corrects over its methods{_moderated_there(comparison)}."
+        f" uncorrected: a board corrects over all that it shows{_moderated_there(comparison)}."
     )
+    if is_loss(comparison.metric):
+        lines.append(f"Of {comparison.metric}, in nats, less is better.")
     lines.append("p of a slice is Holm-corrected over the slices; each interval is of its own.")
     return lines + [f"Note: {note}." for note in comparison.notes]
 

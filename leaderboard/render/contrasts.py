@@ -1,55 +1,61 @@
-"""What `gti-bench contrasts` prints: a table for a terminal, for a page in git, and JSON."""
+"""What `gti-bench contrasts` prints: tables for a terminal, for a page in git, and JSON."""
 
 import textwrap
 from dataclasses import asdict
 
 from leaderboard.board.contrasts import Answer, Answers
+from leaderboard.board.method_rows import BASE
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.record import PROTOCOL_VERSION
 from leaderboard.render.entries import bounds, figure, word
-from leaderboard.render.export import moderation_content
+from leaderboard.render.export import moderation_content, primary_content
 from leaderboard.render.numbers import p_value, score, signed
+from leaderboard.render.primary import gate_note, no_verdict, primary_notes, primary_table
 from leaderboard.render.sentences import LARGEST, NO_EVIDENCE, extent, moderation_note
 from leaderboard.render.table import Entry, Filled, Line, Table, column
+from leaderboard.render.treatment import treatment_lines
 from leaderboard.render.writers import json_text, markdown, terminal
 
 NOTES = (
     "Intervals are 95 %, over seeds and {asks} (crossed), each of its own; p is Holm-corrected over"
-    " the {count} differences. `not shown` is no proof of equality: with these seeds and {asks} the"
-    " smallest differences that could be seen{tested} are {low} to {high}.",
+    " the {count} differences that these contrasts and the board show. `not shown` is no proof of"
+    " equality: with these seeds and {asks} the smallest differences that could be seen{tested} are"
+    " {low} to {high}.",
     "With one seed an interval is over {asks}, given that seed.",
 )
 
 
 def verdict(answer: Answer) -> str:
-    """What may be said of one contrast."""
-    if answer.weak:
-        return f"{', '.join(answer.weak)} under-trained"
-    if not answer.shown:
-        return "not shown"
-    found = "better" if answer.estimate.mean > 0 else "worse"
-    return found if answer.estimate.num_seeds > 1 else f"{found} at one seed"
+    """What may be said of one contrast; one that is not primary is marked where some are."""
+    word = no_verdict(answer.obstacles) if answer.obstacles else answer.tested.verdict
+    return f"{word} (secondary)" if answer.tested.role == "secondary" else word
 
 
 def contrast_lines(found: Answers, style: str = "text") -> list[str]:
-    """The table and how to read it; `style` is "text" or "md"."""
+    """The tables and how to read them; `style` is "text" or "md"."""
     setting = found.setting
-    head = f"{setting.name} · test {found.metric} · {_extents(found)} · protocol {PROTOCOL_VERSION}"
+    head = f"{setting.name} · test {found.metric}{_extents(found)} · protocol {PROTOCOL_VERSION}"
     lines = [f"### {head}" if style == "md" else head, ""]
     if not setting.evidence:
         lines += [f"**{NO_EVIDENCE}**" if style == "md" else NO_EVIDENCE, ""]
-    table = _told_once(contrast_table(found))
-    grid = markdown(table, "pipe") if style == "md" else terminal(table)
-    lines += [*grid.splitlines(), ""]
-    notes = notes_on(found)
+    tables = [] if found.decided is None else [primary_table(found.decided, setting.asks)]
+    tables += [_told_once(contrast_table(found))] if found.answers else []
+    for table in tables:
+        grid = markdown(table, "pipe") if style == "md" else terminal(table)
+        lines += [*grid.splitlines(), ""]
+    notes = [*notes_on(found), *treatment_lines(found.taken)]
     if style == "md":
         return [*lines, *(f"<sub>{note}</sub>" for note in notes)]
     return [*lines, *(textwrap.fill(note, 110) for note in notes)]
 
 
 def _extents(found: Answers) -> str:
-    """`3 seeds × 943 users`; of contrasts with unlike seeds the most."""
+    """` · 3 seeds × 943 users`; of contrasts with unlike seeds the most."""
+    if not found.answers:
+        return ""
     largest = max((each.estimate for each in found.answers), key=lambda e: e.num_seeds)
-    return f"{'at most ' if _unlike(found) else ''}{extent(largest, found.setting.asks)}"
+    most = "at most " if _unlike(found) else ""
+    return f" · {most}{extent(largest, found.setting.asks)}"
 
 
 def _unlike(found: Answers) -> bool:
@@ -97,49 +103,74 @@ def _told_once(table: Table) -> Table:
 
 
 def notes_on(found: Answers) -> list[str]:
-    """How to read the table, and what it lacks."""
-    asks = found.setting.asks
-    smallest = [each.smallest for each in found.answers if each.smallest is not None]
-    notes = []
+    """How to read the tables, and what they lack."""
+    asks, family = found.setting.asks, found.family
+    notes = [] if found.decided is None else primary_notes(found.decided, asks)
+    if gate := gate_note(found.decided):
+        notes.append(gate)
+    smallest = [s for each in found.answers if (s := each.tested.smallest) is not None]
     if smallest:
         words = {"low": score(min(smallest)), "high": score(max(smallest))}
-        if max(smallest) >= LARGEST:
+        if max(smallest) >= LARGEST and not is_loss(found.metric):
             words["high"] = "more than any two methods can differ by"
-        count = len(found.answers)
-        words["tested"] = f", {count} being tested together," if count > 1 else ""
-        notes.append(NOTES[0].format(asks=asks, count=count, **words))
-    if found.moderation is not None:
-        notes.append(moderation_note(found.moderation))
+        words["tested"] = f", {family.size} being tested together," if family.size > 1 else ""
+        notes.append(NOTES[0].format(asks=asks, count=family.size, **words))
+    if is_loss(found.metric):
+        notes.append(f"Of {found.metric}, in nats, less is better.")
+    if family.moderation is not None:
+        notes.append(moderation_note(family.moderation))
     if any(each.estimate.num_seeds == 1 for each in found.answers):
         notes.append(NOTES[1].format(asks=asks))
-    if found.missing:
-        pairs = ", ".join(f"{each.a} − {each.b}" for each in found.missing)
-        notes.append(f"No records for: {pairs}.")
+    if found.actual:
+        told = ", ".join(f"{key} {ratio:.2f}" for key, ratio in found.actual.items())
+        notes.append(f"Compute is equal in nominal FLOPs; actual ones, × {BASE}'s: {told}.")
+    notes += _missing(found)
+    return notes
+
+
+def _missing(found: Answers) -> list[str]:
+    """What could not be tested, and why."""
+    absent = set(found.absent)
+    without = [each for each in found.missing if absent & {each.a, each.b}]
+    apart = [each for each in found.missing if each not in without]
+    notes = []
+    no_records = f"No records of {', '.join(found.absent)}"
+    for why, pairs in ((no_records, without), ("No common seed", apart)):
+        if pairs:
+            told = ", ".join(f"{each.a} − {each.b}" for each in pairs)
+            notes.append(f"{why}: {told} not tested.")
     return notes
 
 
 def contrasts_json(found: Answers) -> str:
     """Every figure, with every digit."""
-    moderation = found.moderation
+    moderation = found.family.moderation
     return json_text(
         {
             "setting": found.setting.name,
             "setting_hash": found.setting.hash,
             "metric": found.metric,
             "evidence": found.setting.evidence,
-            "level": found.level,
+            **({} if found.decided is None else {"primary": primary_content(found.decided)}),
+            "level": found.family.level,
+            "tested_together": found.family.size,
             "contrasts": [
                 {
                     **each.contrast.model_dump(exclude={"place"}),
                     **asdict(each.estimate),
                     "p_corrected": each.p,
-                    "smallest": each.smallest,
-                    "seeds_needed": each.seeds_needed,
+                    "smallest": each.tested.smallest,
+                    "seeds_needed": each.tested.seeds_needed,
+                    "role": each.tested.role,
                     "verdict": verdict(each),
                 }
                 for each in found.answers
             ],
+            "actual_flops_of_mean": found.actual,
             "missing": [each.model_dump(exclude={"place"}) for each in found.missing],
+            "grounding": {
+                key: {**asdict(own), "state": own.state} for key, own in found.taken.items()
+            },
             **({} if moderation is None else {"moderation": moderation_content(moderation)}),
         }
     )

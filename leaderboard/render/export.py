@@ -6,6 +6,8 @@ from typing import Any
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import DIAGNOSTICS, STAGES, MethodRow
 from leaderboard.board.moderation import Moderation
+from leaderboard.board.primary import Decided
+from leaderboard.render.primary import decision_word
 from leaderboard.render.sentences import NO_EVIDENCE, footnotes, verdict, verdicts
 from leaderboard.render.writers import csv_text, json_text
 from leaderboard.statistics.crossed import Components, Estimate
@@ -31,8 +33,35 @@ def board_content(board: Leaderboard) -> dict[str, Any]:
         **(
             {} if board.moderation is None else {"moderation": moderation_content(board.moderation)}
         ),
+        **(
+            {}
+            if board.family.decided is None
+            else {"primary": primary_content(board.family.decided)}
+        ),
+        "tested_together": board.family.size,
         "verdicts": verdicts(board),
         "notes": [*([] if board.evidence else [NO_EVIDENCE]), *footnotes(board)],
+    }
+
+
+def primary_content(decided: Decided) -> dict[str, Any]:
+    """The primary contrasts with their verdicts, as JSON-ready values."""
+    spec = decided.spec
+    return {
+        "outcome": spec.outcome,
+        "margin": spec.margin,
+        "rule": spec.rule,
+        "all_shown": decided.open,
+        "contrasts": [
+            {
+                **each.contrast.model_dump(mode="json"),
+                **(dataclasses.asdict(each.tested.estimate) if each.tested else {}),
+                "seeds": list(each.tested.seeds) if each.tested else [],
+                "p_corrected": None if each.tested is None else each.tested.p,
+                "verdict": decision_word(each, spec.margin),
+            }
+            for each in decided.decisions
+        ],
     }
 
 
@@ -47,6 +76,8 @@ def _row_content(row: MethodRow) -> dict[str, Any]:
     """One row as JSON-ready values."""
     content = dataclasses.asdict(row)
     content["paths"] = {str(seed): path.as_posix() for seed, path in row.paths.items()}
+    if row.taken is not None:
+        content["taken"]["state"] = row.taken.state
     content["state"] = row.standing.state
     content["sentence"] = verdict(row)
     return content
@@ -107,7 +138,11 @@ def _flat(board: Leaderboard, row: MethodRow) -> dict[str, Any]:
             flat[f"{stage} {name}"] = row.diagnostics.get(stage, {}).get(name)
     flat |= {
         "seconds": row.seconds,
+        "grounding": None if row.taken is None else row.taken.state,
+        "bits_per_char_before": None if row.retained is None else row.retained[0],
+        "bits_per_char_after": None if row.retained is None else row.retained[1],
         "nominal_flops": row.nominal_flops,
+        "actual_flops": row.actual_flops,
         "extra_flops": row.extra_flops,
         "method_hash": row.method_hash,
         "state": row.standing.state,

@@ -5,12 +5,14 @@ from leaderboard.board.method_rows import BASE, FLOOR, FLOOR_METRIC, MethodRow
 from leaderboard.board.moderation import Moderation
 from leaderboard.board.pace import Pace
 from leaderboard.board.standing import standing_notes
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.cells import named_seeds
 from leaderboard.render.numbers import flops, interval, p_value, score, signed
+from leaderboard.render.primary import gate_note
 from leaderboard.statistics.crossed import Estimate
 
 LARGEST = 1.0
-"""No two methods differ by more: every metric of a board lies between 0 and 1."""
+"""No two methods differ by more in a rank metric, between 0 and 1; losses have no such end."""
 
 NO_EVIDENCE = "This board shows that the harness works; it is no evidence about GTI."
 UNDER_TRAINED = "†"
@@ -29,9 +31,16 @@ def verdict(row: MethodRow) -> str | None:
     if difference is None or row.kind == "reference":
         return None
     found = difference.estimate
-    figures = f"{signed(found.mean)} {interval(found, with_sign=True)}, p = {p_value(difference.p)}"
-    figures = figures.replace("p = <", "p <")
-    if difference.verdict in ("better", "worse"):
+    figures = f"{signed(found.mean)} {interval(found, with_sign=True)}"
+    if difference.p is not None:
+        figures += f", p = {p_value(difference.p)}".replace("p = <", "p <")
+    if difference.verdict == "no verdict":
+        sentence = f"No verdict on {row.key} against {difference.base}"
+        sentence += f" ({'; '.join(difference.obstacles)}): {figures}"
+    elif difference.verdict == "not claimed":
+        sentence = f"Not claimed, behind primary contrasts that are not shown: {row.key} −"
+        sentence += f" {difference.base} {figures}; {extent(found, row.asks)}"
+    elif difference.verdict in ("better", "worse"):
         sentence = f"{row.key} is {difference.verdict} than {difference.base}: {figures}"
         sentence += f"; {extent(found, row.asks)}"
     else:
@@ -52,7 +61,7 @@ def _what_could_be_seen(row: MethodRow) -> str:
     if difference is None or difference.smallest is None:
         return ""
     found = difference.estimate
-    if difference.smallest < LARGEST:
+    if difference.smallest < LARGEST or difference.lower_is_better:
         text = (
             f"with {extent(found, row.asks)} the smallest difference that could be seen is about"
             f" {score(difference.smallest)}"
@@ -74,8 +83,20 @@ def what_it_would_take(found: Estimate, seeds_needed: int | None, asks: str) -> 
 
 
 def verdicts(board: Leaderboard) -> list[str]:
-    """One sentence per method other than `mean`, best first."""
-    return [sentence for row in board.rows if (sentence := verdict(row)) is not None]
+    """One sentence per method other than `mean`, best first; one for all that is not claimed."""
+    told = {row.key: sentence for row in board.rows if (sentence := verdict(row)) is not None}
+    if unclaimed := [key for key in told if _not_claimed(board.row(key))]:
+        names = ", ".join(unclaimed)
+        told = {key: sentence for key, sentence in told.items() if key not in unclaimed}
+        told[""] = (
+            f"Not claimed, behind primary contrasts that are not shown, against {BASE}: {names}."
+        )
+    return list(told.values())
+
+
+def _not_claimed(row: MethodRow) -> bool:
+    """Whether the row's difference stands behind a primary contrast that is not shown."""
+    return row.difference is not None and row.difference.verdict == "not claimed"
 
 
 def marks(row: MethodRow) -> str:
@@ -112,15 +133,25 @@ def footnotes(board: Leaderboard) -> list[str]:
     if any(row.difference for row in board.rows):
         notes.append(
             f"Differences are from {BASE}, paired by seed and {one}; p is Holm-corrected over the"
-            " methods, each interval is of one comparison, uncorrected; methods that share a"
-            " letter cannot be told apart (Holm over all pairs)."
+            f" {board.family.size} differences that board and contrasts show"
+            f"{_behind(board)}, each interval is of one comparison, uncorrected; methods that"
+            " share a letter cannot be told apart (Holm over all pairs)."
         )
+    if is_loss(board.metric):
+        notes.append(f"Of {board.metric}, in nats, less is better; references have none.")
+    if board.family.decided is not None:
+        notes.append(gate_note(board.family.decided))
     if board.moderation is not None:
         notes.append(moderation_note(board.moderation))
     if any(row.kind == "reference" for row in board.rows):
         notes.append("References are set in parentheses and are not tested.")
     notes += standing_notes({row.key: row.standing for row in board.rows})
     return [*notes, *(f"Note: {note}." for note in board.notes)]
+
+
+def _behind(board: Leaderboard) -> str:
+    """That the differences are secondary, on a board with primary contrasts."""
+    return "" if board.family.decided is None else " beside the primary ones (all secondary)"
 
 
 def moderation_note(moderation: Moderation) -> str:
@@ -183,8 +214,8 @@ def pace_note(pace: Pace | None) -> str:
         return ""
     cells = "one cell" if pace.num_cells == 1 else f"{pace.num_cells} cells"
     return (
-        f" Its times are FLOPs at one pace, {flops(pace.rates['sft'])}FLOP/s in SFT: the median of"
-        f" the {cells} on {pace.machine}. Measured, they went from {flops(pace.slowest)}FLOP/s to"
-        f" {flops(pace.fastest)}FLOP/s, with what else the machine had to do, so that seconds as"
-        " measured do not compare methods (`--format json` has both)."
+        f" Its times are nominal FLOPs at one pace, {flops(pace.rates['sft'])}FLOP/s in SFT: the"
+        f" median of the {cells} on {pace.machine}. Measured, they went from"
+        f" {flops(pace.slowest)}FLOP/s to {flops(pace.fastest)}FLOP/s, with what else the machine"
+        " had to do, so that seconds as measured do not compare methods (`--format json` has both)."
     )

@@ -12,10 +12,14 @@ from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure, unchecked
 from leaderboard.figures.rows import row_figures
 from leaderboard.figures.rsa import rsa
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.cells import Cell
 
 MOST_DRAWN = 24
 """Methods in a figure; beyond them lines cannot be told apart."""
+
+LOSS = "trie_nll"
+"""Whose learning curves stand beside those of the board's metric."""
 
 Write = Callable[[str, bytes], str]
 """Writes a file called so into the site and returns its address for the page."""
@@ -48,9 +52,11 @@ def board_figures(
         return key, seed, draw(figure, address)
 
     found = row_figures(by_method, palette)
+    losses = [] if is_loss(board.metric) else learning_curves(by_method, LOSS, palette)
     bars = rsa(by_method, board.setting.semantic_ids.levels, palette)
     return {
-        "curves": list(map(draw, learning_curves(by_method, board.metric, palette))),
+        "curves": list(map(draw, [*learning_curves(by_method, board.metric, palette), *losses])),
+        "losses_drawn": bool(losses),
         "costs": list(map(draw, costs(board, list(by_method), palette))),
         "spectra": {stage: draw(figure) for stage, figure in found.spectra.items()},
         "matrices": {

@@ -159,7 +159,7 @@ def build_site(
 def _write_setting(task: _Task) -> _Written:
     """Writes the boards of one setting's name, each ranks file read once."""
     cells, notes = load_cells(task.directories, task.name)
-    reader = ScoresReader(metrics_wanted(task.tables, task.name))
+    reader = ScoresReader(_wanted(cells, metrics_wanted(task.tables, task.name)))
     found = boards_of(cells, notes, reader=reader)
     groups = by_hash(cells)
     beside = {}
@@ -177,7 +177,7 @@ def _write_setting(task: _Task) -> _Written:
         slices = scores_by_slice(board, own_cells, reader)
         beyond = Beyond(
             slices,
-            _answers(board, own_cells, reader),
+            _answers(own_cells, reader),
             task.tables,
             {key: each for key, each in beside.items() if each.setting_hash == board.setting_hash},
             in_structure=len(points_of(own_cells).scores) > 0,
@@ -188,10 +188,20 @@ def _write_setting(task: _Task) -> _Written:
     return _Written(tuple(shown), (*found.refused, *found.notes), points, beside)
 
 
-def _answers(board: Leaderboard, cells: Sequence[Cell], reader: ScoresReader) -> Answers | None:
+def _wanted(cells: Sequence[Cell], by_claims: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Method → metrics to keep of its ranks: those of claims, and its setting's outcome."""
+    wanted = {key: set(metrics) for key, metrics in by_claims.items()}
+    for cell in cells:
+        if cell.record.setting.primary is not None and cell.record.kind == "cell":
+            own = wanted.setdefault(cell.record.method.key, set())
+            own.add(cell.record.setting.primary.outcome)
+    return wanted
+
+
+def _answers(cells: Sequence[Cell], reader: ScoresReader) -> Answers | None:
     """What `cells` say of the contrasts; None where they have no two methods of one."""
     try:
-        return contrasts_of(cells, board.metric, reader)
+        return contrasts_of(cells, reader=reader)
     except LeaderboardError:
         return None
 

@@ -98,7 +98,7 @@ def method_facts(record: Record) -> Fields:
     facts = [
         ("group", card.group),
         ("version", str(card.version)),
-        ("shares of the extra budget", spends or "none"),
+        ("shares of the extra budget (nominal FLOPs)", spends or "none"),
         ("own parameters", text_of(own) if own else "none: the setting's shared values"),
         ("method hash", record.method_hash),
         ("examples per task", text_of(record.tasks) if record.tasks else NOTHING),

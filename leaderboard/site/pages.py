@@ -22,8 +22,9 @@ from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.records.cells import Cell
 from leaderboard.records.known_methods import order_of
 from leaderboard.records.record import MethodCard
-from leaderboard.render.board_tables import STAGES_NOTE, learning_note
+from leaderboard.render.board_tables import COST_NOTE, STAGES_NOTE
 from leaderboard.render.claims import READING, Z_READING, summary
+from leaderboard.render.learning import learning_note
 from leaderboard.render.numbers import (
     STAGE_NAMES,
     duration,
@@ -43,6 +44,7 @@ from leaderboard.render.sentences import (
     verdict,
 )
 from leaderboard.render.structure import no_cells
+from leaderboard.render.treatment import treatment_lines
 from leaderboard.site import tables
 from leaderboard.site.board_figures import Write, board_figures, drawn_methods
 from leaderboard.site.cards import Fields, Presence, setting_sections, source_parts
@@ -261,6 +263,11 @@ def setting_page(
         standings=[line for line in lines.values() if line is not None],
         learning_note=learning_note(board),
         stages_note=STAGES_NOTE,
+        cost=tables.cost(board),
+        cost_note=COST_NOTE,
+        treatments=treatment_lines(
+            {row.key: row.taken for row in board.rows if row.taken is not None}
+        ),
         **board_figures(board, {key: own[key] for key in drawn}, palette, write),
         left_undrawn=sum(row.kind == "cell" for row in board.rows) - len(drawn),
         sections=setting_sections([cell for cells in own.values() for cell in cells]),

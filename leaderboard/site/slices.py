@@ -1,6 +1,5 @@
 """The tables of slices: scores, and differences from `mean`, each with its interval drawn."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +8,8 @@ from leaderboard.board.board import Leaderboard
 from leaderboard.board.by_slice import SliceScores
 from leaderboard.board.method_rows import BASE, MethodRow, mean_of
 from leaderboard.records.cells import Cell
-from leaderboard.render.board_tables import NAME, method_line
+from leaderboard.render.board_tables import NAME
+from leaderboard.render.lines import method_line
 from leaderboard.render.numbers import interval, p_value, score, signed
 from leaderboard.render.table import Entry, Filled, Table, column
 from leaderboard.site.tables import cut_off_note, linked, with_intervals_of
@@ -72,8 +72,7 @@ def _row_in(each: SliceScores, row: MethodRow) -> MethodRow:
 
 def _mean(cells: Sequence[Cell], name: str, metric: str) -> float | None:
     """The mean over seeds of what the records say of the slice."""
-    found = mean_of(cells, metric, name)
-    return found if math.isfinite(found) else None
+    return mean_of(cells, metric, name)
 
 
 def _table(
@@ -119,9 +118,10 @@ def _notes(board: Leaderboard, found: Sequence[SliceScores], differences: bool) 
     )
     notes += cut_off_note([s for each in found for s in each.scores.values()], board.metric)
     if differences:
+        behind = "" if board.family.decided is None else ", behind the primary contrasts"
         notes.append(
-            f"p is Holm-corrected over the methods of one slice, not over slices; {SHOWN}: shown"
-            " at 5 % so corrected. References are not tested."
+            "p is Holm-corrected over the differences of one slice, not over slices"
+            f"{behind}; {SHOWN}: shown at 5 % so corrected. References are not tested."
         )
     notes.append(
         f"Ties and every digit within a slice: `gti-bench table {board.setting.name} --slice NAME`"

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import BASE, MethodRow
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.render.numbers import interval, score
+from leaderboard.render.primary import decision_word, pair_of
+
+SHOWN = ("better", "worse")
+"""Verdicts on a difference that is shown."""
 
 MOST_NAMED = 6
 """Methods named in a sentence."""
@@ -13,7 +18,7 @@ MOST_NAMED = 6
 
 @dataclass(frozen=True)
 class Glance:
-    """Four answers about a board, one sentence each.
+    """Five answers about a board, one sentence each.
 
     Attributes:
         leader: the method with the highest mean; empty where there is none.
@@ -21,6 +26,7 @@ class Glance:
         shown: how many differences from `mean` can be shown.
         any_shown: whether one can, over seeds and not at one seed alone.
         weak: how many methods are under-trained, or empty.
+        primary: the verdicts on what the setting declares, or empty.
         standing: how many rows are claimed, verified, reproduced.
     """
 
@@ -29,23 +35,25 @@ class Glance:
     shown: str
     any_shown: bool
     weak: str
+    primary: str
     standing: str
 
 
 def glance(board: Leaderboard) -> Glance:
     """What `board` says in short."""
     methods = [row for row in board.rows if row.kind == "cell"]
-    tested = [row for row in methods if row.difference and row.difference.p is not None]
-    found = [row for row in tested if row.difference and row.difference.verdict != "not shown"]
+    tested = [row for row in methods if row.difference and row.difference.estimate.p is not None]
+    found = [row for row in tested if row.difference and row.difference.verdict in SHOWN]
     firm = [row for row in found if not at_one_seed(row)]
     states = Counter(row.standing.state for row in board.rows)
     weak = [row.key for row in methods if row.under_trained]
     return Glance(
         leader=methods[0].key if methods else "",
         lead=_lead(board, methods),
-        shown=_shown(len(tested), firm, [row for row in found if at_one_seed(row)]),
+        shown=_shown(tested, firm, [row for row in found if at_one_seed(row)]),
         any_shown=bool(firm),
         weak=f"{len(weak)} under-trained, no claim: {', '.join(weak)}." if weak else "",
+        primary=_primary(board),
         standing=", ".join(
             f"{states[state]} row{'' if states[state] == 1 else 's'} {state}"
             for state in ("reproduced", "verified", "claimed")
@@ -61,14 +69,23 @@ def at_one_seed(row: MethodRow) -> bool:
     )
 
 
+def _primary(board: Leaderboard) -> str:
+    """The verdict on each primary contrast."""
+    decided = board.family.decided
+    if decided is None:
+        return ""
+    found = [f"{pair_of(e)}: {decision_word(e, decided.spec.margin)}" for e in decided.decisions]
+    return f"By {decided.spec.outcome}, {'; '.join(found)}."
+
+
 def _lead(board: Leaderboard, methods: list[MethodRow]) -> str:
     """Who leads, and how far that can be told."""
     if not methods:
         return "No method has a record yet; there are references only."
     first, others = methods[0], methods[1:]
-    text = (
-        f"{first.key} has the highest mean: {board.metric} {score(first.means.get(board.metric))}"
-    )
+    end = "lowest" if is_loss(board.metric) else "highest"
+    mean = score(first.means.get(board.metric))
+    text = f"{first.key} has the {end} mean: {board.metric} {mean}"
     if first.score is not None and first.score.low is not None:
         text += f" {interval(first.score)}"
     alike = [row.key for row in others if set(row.ties) & set(first.ties)]
@@ -85,13 +102,15 @@ def _lead(board: Leaderboard, methods: list[MethodRow]) -> str:
     return f"{text}."
 
 
-def _shown(tested: int, firm: list[MethodRow], alone: list[MethodRow]) -> str:
+def _shown(tested: list[MethodRow], firm: list[MethodRow], alone: list[MethodRow]) -> str:
     """How many of the `tested` differences from `mean` can be shown."""
     if not tested:
         return f"Nothing to compare with {BASE} yet."
-    plural = "" if tested == 1 else "s"
+    plural = "" if len(tested) == 1 else "s"
     over = " over seeds" if alone else ""
-    text = f"{len(firm) or 'None'} of {tested} difference{plural} from {BASE} can be shown{over}"
+    text = (
+        f"{len(firm) or 'None'} of {len(tested)} difference{plural} from {BASE} can be shown{over}"
+    )
     if firm:
         parts = []
         for word in ("better", "worse"):
@@ -103,6 +122,11 @@ def _shown(tested: int, firm: list[MethodRow], alone: list[MethodRow]) -> str:
             f"; {len(alone)} at one seed alone ({_named([row.key for row in alone])}), which says"
             " nothing about another seed"
         )
+    barred = [
+        row.key for row in tested if row.difference and row.difference.verdict == "no verdict"
+    ]
+    if barred:
+        text += f"; no verdict on {_named(barred)}"
     return f"{text}."
 
 

@@ -14,8 +14,10 @@ from leaderboard.figures.intervals import (
     interval_axis,
 )
 from leaderboard.records.cells import Cell
-from leaderboard.render.board_tables import learning_table, method_line, new_rows_table, score_table
+from leaderboard.render.board_tables import cost_table, new_rows_table, score_table
 from leaderboard.render.entries import figure, word
+from leaderboard.render.learning import learning_table
+from leaderboard.render.lines import method_line
 from leaderboard.render.numbers import NOTHING
 from leaderboard.render.table import Column, Entry, Filled, Line, Table, column
 from leaderboard.site.summary import at_one_seed
@@ -130,8 +132,14 @@ def _linked(method: str, key: str, entry: Entry) -> Entry:
 
 
 def new_rows(board: Leaderboard) -> Table | None:
-    """What became of the new rows, and the cost; None without a method."""
+    """What became of the new rows; None without a method."""
     table = linked(new_rows_table(board))
+    return table if table.lines else None
+
+
+def cost(board: Leaderboard) -> Table | None:
+    """What a cell of each method costs; None without a method."""
+    table = linked(cost_table(board))
     return table if table.lines else None
 
 

@@ -8,22 +8,28 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cli.app import exit_code
-from benchmarks.machine.places import COMMITTED_RESULTS
+from benchmarks.perf.honest_records.settings import setting_of
+from benchmarks.perf.honest_records.writer import RecordWriter
 from leaderboard.board.board import load_leaderboards, mark_same_names
 from leaderboard.render.sentences import title
 
-SMALLEST = "ml-100k-nano"
+SMALLEST = "toy"
 
-pytestmark = pytest.mark.skipif(
-    not any((COMMITTED_RESULTS / SMALLEST).glob("*/seed-*.json")),
-    reason=f"no records of {SMALLEST} are committed",
-)
+
+@pytest.fixture(autouse=True)
+def committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Made-up records of two settings in place of the committed ones."""
+    writer = RecordWriter(tmp_path / "committed")
+    writer.board(("mean", "random", "popularity"), seeds=(0, 1))
+    writer.write("mean", setting=setting_of(name="another"))
+    monkeypatch.setattr("benchmarks.cli.reporting.COMMITTED_RESULTS", writer.root)
+    return writer.root
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Path:
+def copied(committed: Path, tmp_path: Path) -> Path:
     """A copy of the committed records of the smallest setting, as one's own."""
-    shutil.copytree(COMMITTED_RESULTS / SMALLEST, tmp_path / "own" / SMALLEST)
+    shutil.copytree(committed / SMALLEST, tmp_path / "own" / SMALLEST)
     return tmp_path / "own"
 
 
@@ -55,13 +61,16 @@ def test_without_records_of_ones_own_the_committed_board_is_no_surprise(
 
 
 def test_a_metric_that_no_setting_is_scored_at_is_one_line_with_every_setting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    committed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert exit_code(["table", "--metric", "ndcg@7"]) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.count("not scored at ndcg@7") == 1
-    names = {path.parts[-3] for path in COMMITTED_RESULTS.glob("[!ti]*/*/seed-*.json")}
+    names = {path.parts[-3] for path in committed.glob("*/*/seed-*.json")}
     told = re.findall(r"\(([^)]*)\)", line)
     assert sorted(name for group in told for name in group.split(", ")) == sorted(names)
     assert exit_code(["table", SMALLEST, "--metric", "ndcg@7"]) == 2
@@ -83,8 +92,8 @@ def test_a_refused_board_is_told_before_anything_that_looks_like_the_answer(
     assert {"err", "out"} == set(order)
 
 
-def test_boards_of_one_name_and_two_hashes_tell_them_in_their_headings() -> None:
-    (board,) = load_leaderboards([COMMITTED_RESULTS], setting=SMALLEST).boards
+def test_boards_of_one_name_and_two_hashes_tell_them_in_their_headings(committed: Path) -> None:
+    (board,) = load_leaderboards([committed], setting=SMALLEST).boards
     other = replace(board, setting_hash="f" * 64)
     assert [title(each) for each in mark_same_names([board, board])] == [title(board)] * 2
     one, two = (title(each) for each in mark_same_names([board, other]))

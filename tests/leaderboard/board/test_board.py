@@ -10,10 +10,12 @@ import pytest
 
 from benchmarks.perf.honest_records.edits import give_ranks, reordered
 from leaderboard.board.board import load_leaderboards
+from leaderboard.board.contrasts import load_contrasts
 from leaderboard.metrics.metrics import per_user
 from leaderboard.records.cells import LeaderboardError
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path, read_record, record_path
+from leaderboard.statistics.corrections import holm
 from leaderboard.statistics.crossed import estimate
 
 
@@ -67,16 +69,24 @@ def test_intervals_and_differences_are_those_of_the_crossed_model(whole_board: P
     assert (reference.smallest, reference.seeds_needed) == (None, None)
 
 
-def test_p_is_corrected_over_the_methods_alone(whole_board: Path) -> None:
-    rows = [row for row in only_board(whole_board).rows if row.difference and row.kind == "cell"]
-    raw = sorted(row.difference.estimate.p for row in rows)
-    assert min(row.difference.p for row in rows) == pytest.approx(min(1, 3 * raw[0]))
+def test_p_is_corrected_over_all_that_board_and_contrasts_show(whole_board: Path) -> None:
+    board = only_board(whole_board)
+    # Three methods against mean, and gti − lc_rec, which gti declares.
+    pairs = [("gti", "mean"), ("lc_rec", "mean"), ("random", "mean"), ("gti", "lc_rec")]
+    values = {key: scores_of(whole_board, key) for key in ("gti", "lc_rec", "mean", "random")}
+    corrected = holm([estimate(values[a] - values[b]).p for a, b in pairs])
+    found, _ = load_contrasts([[whole_board]], "toy", "ndcg@10")
+    by_pair = {(each.contrast.a, each.contrast.b): each.p for each in found.answers}
+    assert by_pair[pairs[3]] == pytest.approx(corrected[3])
+    for (key, _), p in zip(pairs[:3], corrected, strict=False):
+        assert board.row(key).difference.p == pytest.approx(p)
+        assert by_pair.get((key, "mean"), p) == pytest.approx(p)
 
 
 def test_a_plain_difference_is_found_and_letters_show_it(factory: Any) -> None:
-    board = only_board(factory.board({"mean": 0.2, "gti": 0.7}, users=400))
-    assert board.row("gti").difference.verdict == "better"
-    assert (board.row("gti").ties, board.row("mean").ties) == ("a", "b")
+    board = only_board(factory.board({"mean": 0.2, "random": 0.7}, users=400))
+    assert board.row("random").difference.verdict == "better"
+    assert (board.row("random").ties, board.row("mean").ties) == ("a", "b")
     assert any("popularity" in note for note in board.notes)
 
 

@@ -87,8 +87,8 @@ def test_each_slice_is_the_difference_of_its_users(whole_board: Path) -> None:
 
 def test_one_common_seed_is_conditional_on_it_and_says_so(factory: Any) -> None:
     factory.board(("mean",), seeds=(0, 1))
-    factory.write("gti", 1)
-    found = compared(factory.root, "gti", "mean")
+    factory.write("random", 1)
+    found = compared(factory.root, "random", "mean")
     assert [each.seed for each in found.by_seed] == [1]
     assert found.estimate.scope == "conditional on one seed"
     assert found.notes == ("mean has seed 0 too, which the other side lacks: unused",)
@@ -145,12 +145,38 @@ def test_a_trained_reference_of_several_runs_is_paired_so_that_its_runs_count(fa
 
 
 def test_an_under_trained_side_is_named(factory: Any) -> None:
-    factory.board({"popularity": 0.9, "mean": 0.1, "gti": 0.1}, seeds=(0, 1))
-    notes = compared(factory.root, "gti", "mean").notes
+    factory.board({"popularity": 0.9, "mean": 0.1, "random": 0.1}, seeds=(0, 1))
+    notes = compared(factory.root, "random", "mean").notes
     assert [note.split(" (")[0] for note in notes] == [
-        "gti is under-trained at seeds 0, 1",
+        "random is under-trained at seeds 0, 1",
         "mean is under-trained at seeds 0, 1",
     ]
+
+
+def test_sides_that_are_no_contrast_are_told_so(factory: Any) -> None:
+    factory.write("mean")
+    factory.write("random", parameters={"sft_learning_rate": 0.002})
+    (note,) = compared(factory.root, "random", "mean").notes
+    assert note == ("as a contrast the two have no verdict: SFT rate differs (0.002 against 0.001)")
+
+
+def test_of_a_loss_the_lower_side_is_better_and_references_have_none(
+    factory: Any, give_nll: Any, capsys: Any
+) -> None:
+    for seed in range(3):
+        give_nll(factory.write("mean", seed, users=200))
+        give_nll(factory.write("random", seed, users=200), shift=-0.5)
+    factory.write("popularity", users=200)
+    found = compared(factory.root, "random", "mean", metric="trie_nll")
+    assert found.estimate.mean == pytest.approx(-0.5, abs=0.1)
+    assert found.verdict == "a better"
+    words = ["--setting", "toy", "--results", str(factory.root), "--metric", "trie_nll"]
+    assert exit_code(["compare", "random", "mean", *words]) == 10
+    assert exit_code(["compare", "mean", "random", *words]) == 11
+    assert "less is better" in capsys.readouterr().out
+    assert exit_code(["compare", "random", "popularity", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "trie_nll of setting toy is null" in line
 
 
 def test_own_records_stand_alone_where_both_sides_are_there(factory: Any, tmp_path: Path) -> None:

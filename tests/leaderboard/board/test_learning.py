@@ -94,6 +94,21 @@ def test_mean_is_timed_by_the_same_rule_as_the_others(factory: Any) -> None:
     assert board.learning[0].steps == pytest.approx(5)
 
 
+def test_a_loss_is_reached_from_above(factory: Any, give_nll: Any) -> None:
+    # mean ends at 3.0; random falls through it between 4.0 (step 10) and 2.0 (step 20): step 15.
+    for key, losses in (("mean", (6.0, 4.0, 3.0)), ("random", (5.0, 4.0, 2.0))):
+        curve = curve_by_hand(*losses)
+        for point in curve:
+            point["metrics"] = {"trie_nll": point["metrics"]["ndcg@10"]}
+        give_nll(factory.write(key, learning_curve=curve))
+    (board,) = load_leaderboards([factory.root], "trie_nll").boards
+    random = next(each for each in board.learning if each.key == "random")
+    assert random.steps == pytest.approx(15)
+    assert random.difference == pytest.approx(-1.0)
+    assert (random.num_reached, random.num_seeds) == (1, 1)
+    assert "trie_nll on all validation users" in " ".join(render(board).split())
+
+
 def test_without_mean_nothing_is_said(factory: Any) -> None:
     board = board_of(factory, {"random": [(0.0, 0.1)]})
     assert board.learning == ()

@@ -45,6 +45,13 @@ def test_claims_are_the_numbers_and_then_the_differences() -> None:
     assert found[3].rounding == pytest.approx(1e-4)
 
 
+def test_a_reported_loss_may_lie_above_one() -> None:
+    text = TEXT.replace('"ndcg@10" = 0.1234', '"trie_nll" = 5.25')
+    assert ("trie_nll", 5.25) in [(c.metric, c.value) for c in parse_claims(text, "toy").claims()]
+    with pytest.raises(ClaimsError, match="a score lies between 0 and 1"):
+        parse_claims(TEXT.replace("0.1234", "5.25"), "toy")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -12,9 +12,11 @@ import pytest
 
 from leaderboard.board.board import load_leaderboards
 from leaderboard.records.cells import LeaderboardError
+from leaderboard.records.record import read_record
 from leaderboard.render import numbers
-from leaderboard.render.board_tables import learning_table, new_rows_table, render, score_table
+from leaderboard.render.board_tables import cost_table, new_rows_table, render, score_table
 from leaderboard.render.explain import explain
+from leaderboard.render.learning import learning_table
 from leaderboard.render.sentences import NO_EVIDENCE, verdict, verdicts
 
 
@@ -45,7 +47,7 @@ def test_figures_are_written_as_the_field_writes_them() -> None:
 def test_the_terminal_form_is_aligned_and_says_it_all(board: Any) -> None:
     text = render(board, "terminal")
     lines = text.splitlines()
-    assert "toy · test ndcg@10 · 60 users · seeds 0, 1, 2 · protocol 1" in lines[0]
+    assert "toy · test ndcg@10 · 60 users · seeds 0, 1, 2 · protocol 2" in lines[0]
     assert NO_EVIDENCE in text
     start = next(i for i, line in enumerate(lines) if line.strip().startswith("method"))
     table = lines[start : lines.index("", start)]
@@ -76,10 +78,10 @@ def test_an_evidence_board_does_not_carry_the_disclaimer(board: Any) -> None:
 
 
 def test_the_verdict_is_said_in_words(factory: Any) -> None:
-    factory.board({"mean": 0.2, "gti": 0.7, "random": 0.2}, users=400)
+    factory.board({"mean": 0.2, "lc_rec": 0.7, "random": 0.2}, users=400)
     board = load_leaderboards([factory.root]).boards[0]
     better, unseen = verdicts(board)
-    assert better.startswith("gti is better than mean: +.")
+    assert better.startswith("lc_rec is better than mean: +.")
     assert "3 seeds × 400 users" in better
     assert unseen.startswith("No difference between random and mean can be shown: ")
     assert (
@@ -89,14 +91,14 @@ def test_the_verdict_is_said_in_words(factory: Any) -> None:
 
 def test_a_verdict_on_one_seed_begins_with_the_seed(factory: Any) -> None:
     factory.board({"mean": 0.2}, users=400)
-    factory.write("gti", 1, skill=0.7, users=400)
+    factory.write("lc_rec", 1, skill=0.7, users=400)
     (sentence,) = verdicts(load_leaderboards([factory.root]).boards[0])
-    assert sentence.startswith("At seed 1 alone: gti is better than mean: +.")
+    assert sentence.startswith("At seed 1 alone: lc_rec is better than mean: +.")
     assert sentence.endswith("; conditional on one seed: it says nothing about another.")
 
 
 def test_what_cannot_be_seen_at_all_is_not_given_a_size(board: Any) -> None:
-    row = board.row("gti")
+    row = board.row("lc_rec")
     for smallest, needed, expected in (
         (
             0.04,
@@ -148,6 +150,27 @@ def test_a_figure_is_sorted_by_what_it_says(board: Any) -> None:
     assert read > 40
 
 
+def test_what_is_forgotten_and_what_was_computed_stand_in_columns(factory: Any) -> None:
+    factory.board(("mean", "lc_rec"), seeds=(0,))
+    for seed, (before, after) in enumerate(((1.25, 1.5), (1.25, 2.0))):
+        kept = {"pages": "0" * 64, "characters": 900, "before": before, "after": after}
+        factory.write("random", seed, retention=kept)
+    board = load_leaderboards([factory.root]).boards[0]
+    rows = {line.key: line.entries for line in new_rows_table(board).lines}
+    assert rows["random"]["retained"].text == "1.25 → 1.75"
+    columns = cost_table(board)
+    costs = {line.key: line.entries for line in columns.lines}
+    found = {key: read_record(board.row(key).paths[0]).cost["sft"] for key in ("mean", "lc_rec")}
+    ratio = found["lc_rec"].actual_flops / found["mean"].actual_flops
+    assert costs["lc_rec"]["actual"].text.endswith(f"(× {ratio:.2f})")
+    assert costs["mean"]["actual"].text.endswith("(× 1.00)")
+    assert columns["flops"].name == "nominal FLOPs"
+    assert "Budgets are equal in nominal FLOPs" in " ".join(render(board).split())
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(render(board, "csv")))}
+    assert float(lines["random"]["bits_per_char_after"]) == 1.75
+    assert float(lines["random"]["bits_per_char_before"]) == 1.25
+
+
 def test_csv_and_json_hold_every_digit(board: Any) -> None:
     rows = list(csv.DictReader(io.StringIO(render(board, "csv"))))
     content = json.loads(render(board, "json"))
@@ -174,18 +197,21 @@ def test_the_brief_form_is_the_first_table_of_markdown_and_who_can_be_told_from_
     whole, brief = (render(board, form).split("\n\n") for form in ("md", "brief"))
     assert brief[: len(brief) - 2] == whole[: len(brief) - 2]
     assert sum(part.startswith("| method") for part in brief) == 1
-    *told, untold = [line for line in brief[-2].splitlines() if line.startswith("- ")]
+    told = [line.removeprefix("- ") for line in brief[-2].splitlines() if line.startswith("- ")]
     cells = [row.key for row in board.rows if row.kind == "cell" and row.key != "mean"]
-    named = [line.removeprefix("- ").split()[0] for line in told]
-    untold = untold.partition("can be shown for ")[2].rstrip(".")
-    assert sorted(named + untold.split(", ")) == sorted(cells)
+    untold = [line.partition("can be shown for ")[2] for line in told]
+    named = [key for keys in untold if keys for key in keys.rstrip(".").split(", ")]
+    for line, keys in zip(told, untold, strict=True):
+        if not keys:
+            named.append(line.removeprefix("No verdict on ").split()[0])
+    assert sorted(named) == sorted(cells)
     assert "Holm-corrected" in brief[-1]
     assert "Learning" not in brief[-1]
 
 
 def test_markdown_has_one_column_count_per_table(board: Any) -> None:
     tables = [block for block in render(board, "md").split("\n\n") if block.startswith("|")]
-    assert len(tables) == 3
+    assert len(tables) == 4
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 

@@ -66,7 +66,7 @@ def test_a_settings_card_holds_all_it_fixes(whole_board: Path) -> None:
 def test_a_methods_card_says_what_it_spends_and_which_rows_it_trained(whole_board: Path) -> None:
     record = read_record(whole_board / "toy" / "gti" / "seed-0.json")
     facts = dict(method_facts(record))
-    assert facts["shares of the extra budget"] == "1 before SFT"
+    assert facts["shares of the extra budget (nominal FLOPs)"] == "1 before SFT"
     assert facts["own parameters"].startswith("none")
     assert facts["trained text rows"] == "grounding: 0 changed; sft: 100 changed"
     here = presence(record)
@@ -74,7 +74,7 @@ def test_a_methods_card_says_what_it_spends_and_which_rows_it_trained(whole_boar
     assert here.words[0] == ("<a_0>", "comedy, drama, western, musical, war")
     reference = read_record(whole_board / "toy" / "markov" / "seed-0.json")
     assert presence(reference).words == ()
-    assert dict(method_facts(reference))["shares of the extra budget"] == "none"
+    assert dict(method_facts(reference))["shares of the extra budget (nominal FLOPs)"] == "none"
 
 
 def test_a_datasets_card_gives_the_hash_of_what_was_read(whole_board: Path) -> None:

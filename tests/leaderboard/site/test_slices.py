@@ -70,5 +70,7 @@ def test_each_slice_says_whose_it_is_and_how_many_they_are(pages: Any) -> None:
     text = pages["settings/toy.html"].text
     names = {name for _, name in cells_of(pages["settings/toy.html"], "slices")}
     for name in names:
-        assert re.search(rf"{name}: [\d,]+( to [\d,]+)? (training|items?) .*?; \d+ users", text)
-    assert "Holm-corrected over the methods of one slice" in text
+        assert re.search(
+            rf"{name}: [\d,]+( to [\d,]+)? (training|items?|transitions?) .*?; \d+ users", text
+        )
+    assert "Holm-corrected over the differences of one slice" in text
