@@ -17,8 +17,9 @@ from leaderboard.claims.claims import load_claims
 from leaderboard.metrics.metrics import parse_metric
 from leaderboard.metrics.slices import check_slice_name
 from leaderboard.records.cells import Cell, load_cells
+from leaderboard.records.diagnostics import DiagnosticsError, read_words
 from leaderboard.records.processes import cores
-from leaderboard.records.record import find_records
+from leaderboard.records.record import diagnostics_path, find_records
 from leaderboard.render.board_tables import Format, render
 from leaderboard.render.boards import boards, relative
 from leaderboard.render.claims import claims_json, claims_lines
@@ -248,8 +249,12 @@ def _nearest_words(cells: Sequence[Cell], shown: int = 5) -> list[str]:
         if cell.record.method.key in seen or "sft" not in cell.record.diagnostics:
             continue
         seen.add(cell.record.method.key)
-        words = list(cell.record.diagnostics["sft"].nearest_words.items())[:shown]
-        text = "; ".join(f"{code} {', '.join(near)}" for code, near in words)
+        try:
+            words = read_words(diagnostics_path(cell.path), "sft")
+        except DiagnosticsError as error:
+            lines.append(f"  {cell.record.method.key:<10} not read: {error}")
+            continue
+        text = "; ".join(f"{code} {', '.join(words[code])}" for code in list(words)[:shown])
         lines.append(f"  {cell.record.method.key:<10} {text}")
     return lines
 

@@ -99,7 +99,6 @@ class Spectrum(Frozen):
     rsa_pearson_per_level: tuple[float | None, ...]
     rsa_spearman_per_level: tuple[float | None, ...]
     text_affinity: float | None
-    nearest_words: dict[str, tuple[str, ...]]
 
 
 class PairNll(Frozen):

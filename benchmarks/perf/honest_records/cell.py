@@ -11,6 +11,7 @@ from benchmarks.perf.honest_records.settings import Shape, artefact
 from benchmarks.perf.honest_records.sketches import Sketch
 from benchmarks.perf.honest_records.training import training_of
 from leaderboard.records.canonical import digest_of, file_sha256
+from leaderboard.records.diagnostics import packed
 from leaderboard.records.ranks import Ranks
 from leaderboard.records.record import MethodCard, diagnostics_path, ranks_path
 from leaderboard.records.semantic_ids import artefact_path
@@ -29,7 +30,9 @@ def cell_parts(
     """The parts of the record at `path`; writes its diagnostics and the Semantic IDs."""
     rows = {s: rows_after(shape, card.key, seed, s, sketch.drawn) for s in sketch.stages}
     described = {stage: spectrum_of(shape, after) for stage, after in rows.items()}
-    arrays = {f"{s}/{n}": a for s, (_, found) in described.items() for n, a in found.items()}
+    arrays: dict[str, Any] = {}
+    for stage, (_, found) in described.items():
+        arrays |= packed(stage, found)
     np.savez_compressed(diagnostics_path(path), **arrays)
     sids, whole = artefact(shape)
     place = artefact_path(path, sids.sha256)

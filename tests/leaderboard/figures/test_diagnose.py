@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from baselines.registry import methods
+from benchmarks.cell.identity import method_card
 from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.figures.diagnose import draw_all
 from leaderboard.figures.palette import Palette
@@ -14,8 +16,9 @@ from leaderboard.figures.rows import row_figures
 from leaderboard.figures.rsa import rsa
 from leaderboard.records.cells import Cell, load_cells
 from leaderboard.records.diagnostics import read_diagnostics
-from leaderboard.records.known_methods import shipped_facts
+from leaderboard.records.known_methods import order_of
 from leaderboard.records.record import diagnostics_path
+from leaderboard.records.setting import MethodParameters
 from leaderboard.render.numbers import STAGE_NAMES
 
 NAMES = ["cosines-grounding", "cosines-init", "cosines-sft", "learning-curves", "rsa", "spectra"]
@@ -136,7 +139,8 @@ def test_diagnostics_that_cannot_be_read_are_told_and_the_rest_is_drawn(
 
 
 def test_no_two_methods_look_alike_and_unknown_ones_are_stable() -> None:
-    known = [card_by_hand(key) for key in shipped_facts()]
+    shipped = (method_card(method, MethodParameters()) for method in methods().values())
+    known = sorted(shipped, key=order_of)
     new = card_by_hand("new_one")
     palette = Palette([*known, new])
     keys = [card.key for card in known]
