@@ -219,8 +219,7 @@ def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
         "stable rank": "stable_rank",
         "cosine": "cosine_mean",
         "across levels": "cosine_across_levels",
-        "RSA pearson": "rsa_pearson",
-        "RSA spearman": "rsa_spearman",
+        "RSA level 1": "rsa_level_1",
         "text affinity": "text_affinity",
     }
     rows = []
@@ -260,7 +259,7 @@ def _nearest_words(cells: Sequence[Cell], shown: int = 5) -> list[str]:
 
 
 def structure_report(
-    setting: str | None, metric: str, results: Path, out: Path | None, *, as_json: bool
+    setting: str | None, metric: str, results: Path, out: Path, *, as_json: bool
 ) -> list[str]:
     """Whether rows' structure goes with scores, by the records of `results`, else the committed."""
     from leaderboard.board.structure import associations, points_of
@@ -268,6 +267,12 @@ def structure_report(
     from leaderboard.render.structure import no_cells, structure_json, structure_lines
 
     parse_metric(metric)
+    for folder in (results, COMMITTED_RESULTS):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise ReportError(
+                f"--out {out} lies in {folder}, where records are: figures do not go there; choose"
+                " another folder"
+            )
     cells, notes = load_cells([results], setting)
     if not cells:
         cells, notes = load_cells([COMMITTED_RESULTS], setting)
@@ -278,7 +283,7 @@ def structure_report(
             " --results DIR looks elsewhere"
         )
     found = associations(points)
-    drawn = draw_structure(points, found, out or results / "figures")
+    drawn = draw_structure(points, found, out)
     if as_json:
         return [structure_json(points, found)]
     shown = [f"figure: {relative(path)}" for path in drawn]

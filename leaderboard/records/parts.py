@@ -100,6 +100,11 @@ class Spectrum(Frozen):
     rsa_spearman_per_level: tuple[float | None, ...]
     text_affinity: float | None
 
+    @property
+    def rsa_level_1(self) -> float | None:
+        """RSA (Spearman) within the first level: pooled over levels it is about 0 for all rows."""
+        return self.rsa_spearman_per_level[0] if self.rsa_spearman_per_level else None
+
 
 class PairNll(Frozen):
     """Mean NLL per answer token, in nats, of pairs of text and Semantic ID, all in one direction.
