@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets import MissingDataError, load_dataset, published_index
 from benchmarks.datasets.versions import sizes_against_card
+from benchmarks.inputs.wordnet import noun_synonyms, wordnet_folder
 from benchmarks.machine.assets import AssetError
 from benchmarks.machine.cache import cache_root, publish_file
 from benchmarks.machine.places import SEMANTIC_IDS
@@ -298,6 +299,7 @@ def _made_queries(texts: DatasetSpec, spec: QueriesSpec, dataset: Dataset) -> Qu
             train_per_item=rule.train_per_item,
             held_out_per_item=rule.held_out_per_item,
             words=spec.words,
+            synonyms=noun_synonyms(wordnet_folder()) if "paraphrase" in rule.ways else None,
         )
     assert spec.per_item is not None  # the only other rule has it
     return make_queries(
