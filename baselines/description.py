@@ -1,24 +1,25 @@
-"""`description`: each new row the mean embedding of the texts of the items that carry the code."""
+"""`description`: each new row the averaged texts of its code, centred, as long as text rows are."""
 
 from torch import Tensor
 
-from gti.initializers import item_text, mean_over_items, token_places
+from baselines.description_raw import DescriptionRaw
+from gti.initializers import like_text_rows
 from gti.method import Contrast, Look, Method, Start
 
 
 class Description(Method):
     """Grounding without training: how far does averaging the items' words go?
 
-    An item's vector is the mean row of the tokens of all its texts (fields in order of their names,
-    joined by spaces, special tokens none); a code's row is the mean over its items, so that a long
-    text weighs no more than a short one. Items without text do not count; a code that no item with
-    text carries gets the mean of the text rows.
+    The rows of `description_raw`, less what all codes of a level have in common, each as long as
+    text rows are on average (`gti.initializers.like_text_rows`). Against `random_matched` only the
+    directions differ.
     """
 
     key = "description"
-    summary = "mean embedding of the texts of the code's items"
+    summary = "mean embedding of the code's texts, centred, at the text rows' norm"
     source = "ours: GTI (arXiv 2604.02324) without the training"
     group = "initialization"
+    version = 2
     parent = "mean"
     first_rows = "words"
     order = 10
@@ -30,10 +31,5 @@ class Description(Method):
     )
 
     def initialize(self, start: Start) -> Tensor:
-        """Tokens to items to codes, in float64."""
-        vectors = {}
-        for item, fields in enumerate(start.item_texts):
-            places = token_places(start, item_text(fields))
-            if len(places):
-                vectors[item] = start.text_rows[places].double().mean(dim=0)
-        return mean_over_items(start, vectors)
+        """Texts first, then centred and rescaled."""
+        return like_text_rows(start, DescriptionRaw().initialize(start))

@@ -17,6 +17,7 @@ class GtiFromDescription(Gti):
     summary = "gti, starting from the rows of `description`"
     source = "ours: ablation of GTI, arXiv 2604.02324 §3"
     group = "control"
+    version = 2
     parent = "gti"
     first_rows = "words"
     order = 15

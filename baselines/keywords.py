@@ -1,39 +1,28 @@
-"""`keywords`: each new row the embeddings of the words that tell its code from the others."""
-
-from collections import Counter
+"""`keywords`: each new row the words that tell its code apart, centred, as long as text rows."""
 
 from torch import Tensor
 
-from gti.initializers import item_text, rows_of_words, tf_idf
+from baselines.keywords_raw import KeywordsRaw
+from gti.initializers import like_text_rows
 from gti.method import Look, Method, Start
 
 
 class Keywords(Method):
-    """Like `description`, but words that every code shares count for nothing.
+    """The rows of `keywords_raw`, centred within their level, each as long as text rows are.
 
-    TS-Rec averages the embeddings of keywords that a teacher model extracts for each code; here no
-    teacher is asked: words are weighted by tf-idf. A document is all texts of the items of one
-    code, idf is over the codes of the same level, words are what spaces separate, in lower case.
-    A code without a word of its own gets the mean of the text rows.
+    See `gti.initializers.like_text_rows`. Against `description` only the weights of the words
+    differ: those that every code shares count for nothing.
     """
 
     key = "keywords"
-    summary = "embeddings of the code's words, weighted by tf-idf"
+    summary = "the code's words weighted by tf-idf, centred, at the text rows' norm"
     source = "after TS-Rec's SA-Init, arXiv 2602.22632"
     group = "initialization"
+    version = 2
     parent = "mean"
     order = 11
     look = Look("vermilion", 1)
 
     def initialize(self, start: Start) -> Tensor:
-        """tf-idf level by level, then a weighted mean of words."""
-        sids = start.semantic_ids
-        weights: list[dict[str, float]] = [{} for _ in range(sids.num_tokens)]
-        words = [Counter(item_text(fields).lower().split()) for fields in start.item_texts]
-        for codes in sids.token_index.T:
-            documents: dict[int, Counter[str]] = {}
-            for code, counts in zip(codes.tolist(), words, strict=True):
-                documents.setdefault(code, Counter()).update(counts)
-            for code, own in tf_idf(documents).items():
-                weights[code] = own
-        return rows_of_words(start, weights)
+        """Words first, then centred and rescaled."""
+        return like_text_rows(start, KeywordsRaw().initialize(start))

@@ -15,6 +15,8 @@ from torch import Tensor
 from gti.method import Start
 
 Key = TypeVar("Key", bound=Hashable)
+ROUNDING = 1e-5
+"""Rows that lie closer to their mean, relative to its norm, differ by float32's rounding alone."""
 
 
 def mean_rows(start: Start) -> Tensor:
@@ -85,6 +87,32 @@ def rows_of_words(start: Start, weights: Sequence[Mapping[str, float]]) -> Tenso
             embedded = start.text_rows[torch.cat([tokens for tokens, _ in known])].double()
             rows[row] = share @ embedded / share.sum()
     return rows.float()
+
+
+def like_text_rows(start: Start, rows: Tensor) -> Tensor:
+    """[num_new, d] the directions in which `rows` differ within their level, as long as text rows.
+
+        row of code c of level l = s (r_c - m_l) / |r_c - m_l|
+
+    r_c is its row in `rows`, m_l the mean of r over the codes of its level, s the mean norm of the
+    text rows. A level's mean cosine is then about 0, as of random
+    directions, whatever the rows r have in common. Codes without words, which have the mean of the
+    text rows in `rows`, keep it and count in no m_l; so do those that lie on m_l, up to rounding.
+    """
+    nowhere = mean_rows(start)
+    found = nowhere.double().clone()
+    length = start.text_rows.double().norm(dim=1).mean()
+    wordless = (rows == nowhere).all(dim=1)
+    for level in torch.arange(start.num_new).chunk(start.semantic_ids.num_levels):
+        own = level[~wordless[level]]
+        if not len(own):
+            continue
+        mean = rows[own].double().mean(dim=0)
+        apart = rows[own].double() - mean
+        norms = apart.norm(dim=1, keepdim=True)
+        told = norms[:, 0] > ROUNDING * mean.norm()
+        found[own[told]] = length * apart[told] / norms[told]
+    return found.float()
 
 
 def lift(vectors: Tensor, width: int, generator: torch.Generator) -> Tensor:

@@ -24,9 +24,9 @@ TrainsOn = Literal["texts", "retrieval", "codes"]
 """What the stage before SFT sees: pairs of item text and Semantic ID · the retrieval stream R, the
 same that SFT trains on · Semantic IDs alone."""
 FirstRows = Literal["mean", "words", "drawn", "library"]
-"""What first rows can be checked to be: all equal, as `gti.initializers.mean_rows` gives them · the
-mean rows of the words of each code's items, as `description` gives them · drawn one by one, hence
-all different · what the library left, whose version `detail` names ("transformers 5.23.0")."""
+"""What first rows can be checked to be: all equal, as `gti.initializers.mean_rows` gives them ·
+made of the words of each code's items, as `description` makes them · drawn one by one, hence all
+different · what the library left, whose version `detail` names ("transformers 5.23.0")."""
 Color = Literal["black", "orange", "sky", "green", "blue", "vermilion", "purple", "grey"]
 
 

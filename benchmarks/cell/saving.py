@@ -38,7 +38,7 @@ def figures(ranks: Ranks, setting: Setting, beam: int | None) -> dict[str, Any]:
 
 
 def npz_bytes(arrays: Mapping[str, Any]) -> bytes:
-    """`arrays`, all of numbers, as a compressed npz archive: nothing in it is pickled."""
+    """`arrays`, of numbers or texts, as a compressed npz archive: nothing in it is pickled."""
     buffer = io.BytesIO()
     # No allow_pickle here: older numpy takes it for the name of an array (seen with 2.1).
     np.savez_compressed(buffer, **dict(sorted(arrays.items())))

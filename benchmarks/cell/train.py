@@ -20,6 +20,7 @@ from gti.train.grounding import grounding_examples
 from gti.train.order import take_budget
 from gti.train.proof import StageWatch, manifest
 from gti.train.training import OptimizerSettings, StageReport
+from leaderboard.records.diagnostics import packed
 
 MAX_TOKENS = {"cpu": 4096, "cuda": 65536}
 """Padded tokens per micro-batch. A constant per device: it changes the order of float sums."""
@@ -291,4 +292,4 @@ def _note_rows(cell: InitializedCell, stage: str) -> None:
     )
     ledger = cell.prepared.ledger
     ledger.diagnostics[stage] = asdict(numbers)
-    ledger.arrays.update({f"{stage}/{name}": array for name, array in arrays.items()})
+    ledger.arrays.update(packed(stage, arrays))

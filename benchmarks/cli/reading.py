@@ -209,7 +209,7 @@ def structure(
     *,
     metric: Annotated[str, Parameter(help="What the rows' numbers are set against.")] = "ndcg@10",
     results: Results = RESULTS,
-    out: Annotated[Path | None, Parameter(help="Where the figure goes: RESULTS/figures.")] = None,
+    out: Annotated[Path, Parameter(help="Where the figure goes.")] = Path("figures"),
     as_json: AsJson = False,
 ) -> int:
     """Test whether rows' rank, RSA and text affinity go with the scores, across methods."""

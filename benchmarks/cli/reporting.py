@@ -17,8 +17,9 @@ from leaderboard.claims.claims import load_claims
 from leaderboard.metrics.metrics import parse_metric
 from leaderboard.metrics.slices import check_slice_name
 from leaderboard.records.cells import Cell, load_cells
+from leaderboard.records.diagnostics import DiagnosticsError, read_words
 from leaderboard.records.processes import cores
-from leaderboard.records.record import find_records
+from leaderboard.records.record import diagnostics_path, find_records
 from leaderboard.render.board_tables import Format, render
 from leaderboard.render.boards import boards, relative
 from leaderboard.render.claims import claims_json, claims_lines
@@ -219,8 +220,7 @@ def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
         "stable rank": "stable_rank",
         "cosine": "cosine_mean",
         "across levels": "cosine_across_levels",
-        "RSA pearson": "rsa_pearson",
-        "RSA spearman": "rsa_spearman",
+        "RSA level 1": "rsa_level_1",
         "text affinity": "text_affinity",
     }
     rows = []
@@ -249,14 +249,18 @@ def _nearest_words(cells: Sequence[Cell], shown: int = 5) -> list[str]:
         if cell.record.method.key in seen or "sft" not in cell.record.diagnostics:
             continue
         seen.add(cell.record.method.key)
-        words = list(cell.record.diagnostics["sft"].nearest_words.items())[:shown]
-        text = "; ".join(f"{code} {', '.join(near)}" for code, near in words)
+        try:
+            words = read_words(diagnostics_path(cell.path), "sft")
+        except DiagnosticsError as error:
+            lines.append(f"  {cell.record.method.key:<10} not read: {error}")
+            continue
+        text = "; ".join(f"{code} {', '.join(words[code])}" for code in list(words)[:shown])
         lines.append(f"  {cell.record.method.key:<10} {text}")
     return lines
 
 
 def structure_report(
-    setting: str | None, metric: str, results: Path, out: Path | None, *, as_json: bool
+    setting: str | None, metric: str, results: Path, out: Path, *, as_json: bool
 ) -> list[str]:
     """Whether rows' structure goes with scores, by the records of `results`, else the committed."""
     from leaderboard.board.structure import associations, points_of
@@ -264,6 +268,12 @@ def structure_report(
     from leaderboard.render.structure import no_cells, structure_json, structure_lines
 
     parse_metric(metric)
+    for folder in (results, COMMITTED_RESULTS):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise ReportError(
+                f"--out {out} lies in {folder}, where records are: figures do not go there; choose"
+                " another folder"
+            )
     cells, notes = load_cells([results], setting)
     if not cells:
         cells, notes = load_cells([COMMITTED_RESULTS], setting)
@@ -274,7 +284,7 @@ def structure_report(
             " --results DIR looks elsewhere"
         )
     found = associations(points)
-    drawn = draw_structure(points, found, out or results / "figures")
+    drawn = draw_structure(points, found, out)
     if as_json:
         return [structure_json(points, found)]
     shown = [f"figure: {relative(path)}" for path in drawn]

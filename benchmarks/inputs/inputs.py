@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from benchmarks.datasets import MissingDataError, load_dataset
 from benchmarks.datasets.versions import sizes_against_card
 from benchmarks.inputs.semantic_ids import InputError, fitting, load_semantic_ids, sampled_items
+from benchmarks.inputs.wordnet import noun_synonyms, wordnet_folder
 from benchmarks.machine.assets import AssetError
 from benchmarks.machine.stages import Enter, ignore_stage
 from gti.data.dataset import (
@@ -121,6 +122,7 @@ def _made_queries(texts: DatasetSpec, spec: QueriesSpec, dataset: Dataset) -> Qu
             train_per_item=rule.train_per_item,
             held_out_per_item=rule.held_out_per_item,
             words=spec.words,
+            synonyms=noun_synonyms(wordnet_folder()) if "paraphrase" in rule.ways else None,
         )
     assert spec.per_item is not None  # the only other rule has it
     return make_queries(

@@ -16,7 +16,7 @@ from leaderboard.records.canonical import digest_of
 from leaderboard.records.setting import Setting
 
 FIRST_METHODS = ("mean", "random", "gti")
-SHAPE = Shape(items=1682, levels=3, codes=64, width=192, shown_rows=64, batches=1341)
+SHAPE = Shape(items=1682, levels=3, codes=64, width=192, shown_rows=16, batches=1341)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ in the catalogue and the trie. Items without a title ("untitled") are shown and 
 By the **detail**: as many words of the detail fields that stand in no title of a warm or cold item,
 nor in the item's own, and that the details of another item hold too (a word of one item is its
 name). Pairs and tasks show titles only, so these words stand beside no Semantic ID in training.
+By **paraphrase**: title words, at least one of them a noun, each noun replaced by a synonym that no
+item's text holds (`gti.data.paraphrases`).
 
 *Queries.* `train_per_item` by the title for each warm item. `held_out_per_item` for testing and as
 many for validation, in each way, for each item: the query's key begins with kind and way, as
@@ -18,8 +20,9 @@ to `MAX_ATTEMPTS` times, then dropped and counted. Each warm item's first traini
 before what is held out. Draws are sha256 of (item id, way, query number, attempt): they are the
 same on every machine and for every seed of training.
 
-*Grades.* Good: items whose words, of title and details, contain the query's; for training queries
-the warm ones of these. Maybe: other items with the known item's very text in all `category_fields`.
+*Grades.* Good: items whose words, of title and details, contain the query's, or what it
+paraphrases; for training queries the warm ones of these. Maybe: other items with the known item's
+very text in all `category_fields`.
 """
 
 import math
@@ -27,7 +30,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from gti.data.dataset import DataError, Dataset
+from gti.data.dataset import DataError, Dataset, IntArray
+from gti.data.paraphrases import Paraphrases
 from gti.data.queries import (
     MAX_ATTEMPTS,
     PARTS,
@@ -43,7 +47,6 @@ from gti.data.queries import (
 
 KINDS = ("warm", "cold", "new")
 UNTITLED = "untitled"
-WAYS = ("title", "detail")
 
 
 def item_kinds(
@@ -88,9 +91,11 @@ class _Maker:
         category_fields: Sequence[str],
         kinds: Sequence[str],
         words: int,
+        synonyms: Mapping[str, Sequence[str]],
     ) -> None:
         self.dataset, self.kinds, self.most = dataset, kinds, words
         self.index = TextIndex(dataset, (title_field, *detail_fields))
+        self.paraphrases = Paraphrases(self.index, synonyms)
         self.alike = same_category(dataset, category_fields)
         titles = [words_of(texts.get(title_field, "")) for texts in dataset.texts]
         shown = {
@@ -102,6 +107,7 @@ class _Maker:
         details = TextIndex(dataset, detail_fields)
         self.words: Mapping[str, Sequence[tuple[str, ...]]] = {
             "title": titles,
+            "paraphrase": titles,
             "detail": [
                 tuple(
                     word
@@ -120,18 +126,33 @@ class _Maker:
         sizes = range(min(2, len(words)), min(self.most, len(words)) + 1)
         seen: set[tuple[str, ...]] = set()
         for attempt in range(MAX_ATTEMPTS if words else 0):
-            if len(seen) == sum(math.comb(len(words), size) for size in sizes):
+            every = sum(math.comb(len(words), size) for size in sizes)
+            if way != "paraphrase" and len(seen) == every:
                 return
             key = (self.dataset.item_ids[item], way, number, attempt)
-            size = min(2 + hashed_number(*key, "size") % (self.most - 1), len(words))
-            found = draw_words(words, size, key)
-            if found not in seen and (part == "train" or self._own_kind_alone(item, found)):
+            found = self._drawn(way, words, key)
+            if not found:
+                return
+            if found not in seen and (part == "train" or self._own_kind_alone(item, way, found)):
                 yield found
             seen.add(found)
 
-    def _own_kind_alone(self, item: int, words: Sequence[str]) -> bool:
-        """Whether items of the kind of `item` alone hold all `words`."""
-        return all(self.kinds[i] == self.kinds[item] for i in self.index.holding(words).tolist())
+    def _drawn(self, way: str, words: Sequence[str], key: Sequence[object]) -> tuple[str, ...]:
+        """Some of `words` in one of the ways, by hash of `key`; none where the way has none."""
+        if way == "paraphrase":
+            return self.paraphrases.draw(words, self.most, key)
+        size = min(2 + hashed_number(*key, "size") % (self.most - 1), len(words))
+        return draw_words(words, size, key)
+
+    def _holding(self, way: str, words: Sequence[str]) -> IntArray:
+        """Items that hold the query `words`, ascending."""
+        if way == "paraphrase":
+            return self.paraphrases.holding(words)
+        return self.index.holding(words)
+
+    def _own_kind_alone(self, item: int, way: str, words: Sequence[str]) -> bool:
+        """Whether items of the kind of `item` alone hold the query `words`."""
+        return all(self.kinds[i] == self.kinds[item] for i in self._holding(way, words).tolist())
 
     def query(self, item: int, way: str, number: int, part: str) -> Query | None:
         """Query `number` of `item`; null where no free combination of words was found."""
@@ -140,7 +161,7 @@ class _Maker:
         drawn = self.taken.first_free(part, draws, self.own[item])
         if drawn is None:
             return None
-        good = np.array([i for i in self.index.holding(drawn) if self.kinds[i] == kind])
+        good = np.array([i for i in self._holding(way, drawn) if self.kinds[i] == kind])
         return Query(
             f"{kind}-{way}/{self.dataset.item_ids[item]}/{number}",
             " ".join(drawn),
@@ -176,6 +197,7 @@ def warm_cold_new_queries(
     train_per_item: int,
     held_out_per_item: int,
     words: int,
+    synonyms: Mapping[str, Sequence[str]] | None = None,
 ) -> QuerySet:
     """Makes the queries of `dataset` by the rule above.
 
@@ -185,23 +207,28 @@ def warm_cold_new_queries(
         detail_fields: fields of its details.
         category_fields: fields that items worth grade 1 have in common; none: there are no such.
         shares: of items that are warm, cold and new.
-        ways: in which held-out queries ask, of "title" and "detail".
+        ways: in which held-out queries ask, of "title", "detail" and "paraphrase".
         train_per_item: training queries of each warm item, at least 1.
         held_out_per_item: test queries of each item and way, and as many for validation.
         words: words in a query at most, at least 2.
+        synonyms: noun → synonyms, single words in lower case; the way "paraphrase" needs them.
 
     Raises:
         DataError: no item, no detail text, or no query of a kind that is asked for.
     """
     if min(train_per_item, held_out_per_item) < 1 or words < 2:
         raise ValueError("expected train_per_item, held_out_per_item >= 1 and words >= 2")
+    if "paraphrase" in ways and synonyms is None:
+        raise ValueError("the way 'paraphrase' needs synonyms")
     if "detail" in ways and not any(t.get(f) for t in dataset.texts for f in detail_fields):
         raise DataError(
             f"dataset {dataset.name}: no item has a text in the detail fields"
             f" {list(detail_fields)}: name others, or leave 'detail' out of `ways`"
         )
     kinds = item_kinds(dataset, title_field, shares)
-    maker = _Maker(dataset, title_field, detail_fields, category_fields, kinds, words)
+    maker = _Maker(
+        dataset, title_field, detail_fields, category_fields, kinds, words, synonyms or {}
+    )
     found: dict[str, list[Query]] = {part: [] for part in PARTS}
     for number, way, part in _rounds(ways, train_per_item, held_out_per_item):
         asked = ("warm",) if part == "train" else KINDS

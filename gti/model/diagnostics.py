@@ -12,19 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gti.data.semantic_ids import SemanticIds
+from gti.model.nearest_words import NEAREST_WORDS, as_word, nearest_text, unit_rows
 
 FloatArray = NDArray[np.float64]
 
 SHOWN_ROWS = 64
-"""Text rows in the cosine matrix, and at most as many new rows of each level."""
-NEAREST_WORDS = 5
-"""Words listed for each code."""
+"""At most as many new rows of each level stand in the cosine matrix."""
+SHOWN_TEXT_ROWS = 16
+"""As many rows of words stand beside them."""
 COSINE_DECIMALS = 13
 """Cosines are rounded to this many decimals for RSA, so that rounding errors break no ties."""
 MIN_COSINE_STD = 1e-13
 """RSA is undefined where the cosines' standard deviation is not above this (rows all equal)."""
-BLOCK = 4096
-"""Text rows per block of the product of new rows and text rows."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,6 @@ class DiagnosticNumbers:
         rsa_pearson_per_level: [num_levels] over the pairs of one level.
         rsa_spearman_per_level: the same, Spearman.
         text_affinity: mean over the rows of the largest cosine to any text row.
-        nearest_words: token of each used code → the words of largest cosine, best first. A word is
-            a text token that decodes, spaces stripped, to printable text with a letter; tokens
-            that differ in spaces or case only are one word, shown in its nearest form.
     """
 
     num_rows: int
@@ -66,7 +62,6 @@ class DiagnosticNumbers:
     rsa_pearson_per_level: tuple[float | None, ...]
     rsa_spearman_per_level: tuple[float | None, ...]
     text_affinity: float | None
-    nearest_words: dict[str, tuple[str, ...]]
 
 
 def diagnose(
@@ -86,10 +81,16 @@ def diagnose(
         text_token_ids: [V] the token id of each text row.
 
     Returns:
-        The numbers, and the arrays `singular_values` and `singular_values_centred` [min(n, dim)]
-        float32 of the n used rows, descending; `cosine` [m, m] float32 between `SHOWN_ROWS` text
-        rows (evenly spaced over the words, ends included) and then the first `SHOWN_ROWS` used
-        codes of each level; `cosine_labels` [m] int16, -1 for text, else the level.
+        The numbers, and the arrays behind them:
+
+        - `singular_values`, `singular_values_centred`: [min(n, dim)] float32 of the n used rows,
+          descending;
+        - `cosine`: [m, m] float64 between `SHOWN_TEXT_ROWS` text rows (evenly spaced over the
+          words, ends included) and then the first `SHOWN_ROWS` used codes of each level;
+        - `cosine_labels`: [m] int16, -1 for text, else the level;
+        - `codes`: [n] the used codes as tokens;
+        - `nearest_words`: [n, `NEAREST_WORDS`] the words of largest cosine, best first; empty
+          where there are fewer.
 
     Raises:
         ValueError: shapes that do not fit each other, values that are not finite, no used code.
@@ -124,16 +125,15 @@ def diagnose(
         rsa_pearson_per_level=tuple(pearson[1:]),
         rsa_spearman_per_level=tuple(spearman[1:]),
         text_affinity=affinity,
-        nearest_words={
-            semantic_ids.tokens[code]: found for code, found in zip(used, nearest, strict=True)
-        },
     )
     cosine, labels = _shown_cosines(rows, levels, text_rows, words)
     arrays: dict[str, NDArray[np.generic]] = {
         "singular_values": spectrum.astype(np.float32),
         "singular_values_centred": centred.astype(np.float32),
-        "cosine": cosine.astype(np.float32),
+        "cosine": cosine,
         "cosine_labels": labels,
+        "codes": np.array(semantic_ids.tokens)[used],
+        "nearest_words": np.array([_filled(found) for found in nearest]),
     }
     return numbers, arrays
 
@@ -169,13 +169,6 @@ def stable_rank(values: FloatArray) -> float | None:
     if not len(values) or values[0] == 0:
         return None
     return float(np.square(values / values[0]).sum())
-
-
-def unit_rows(rows: NDArray[np.floating]) -> FloatArray:
-    """[n, dim] rows at unit length; rows of zeros stay zero."""
-    rows = np.asarray(rows, dtype=np.float64)
-    norms = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-    return rows / np.where(norms > 0, norms, 1.0)
 
 
 def cosine_matrix(rows: NDArray[np.floating]) -> FloatArray:
@@ -220,49 +213,9 @@ def _mean_places(values: FloatArray) -> FloatArray:
     return places
 
 
-def as_word(text: str) -> str:
-    """`text` without surrounding spaces if it is a printable word with a letter, else empty."""
-    word = text.strip()
-    shown = word.isprintable() and "\ufffd" not in word
-    return word if shown and any(character.isalpha() for character in word) else ""
-
-
-def nearest_text(
-    rows: FloatArray, text_rows: NDArray[np.floating], words: Sequence[str]
-) -> tuple[float | None, list[tuple[str, ...]]]:
-    """Affinity to text, and the nearest words of each row.
-
-    Args:
-        rows: [n, dim] new rows.
-        text_rows: [V, dim] rows of the text tokens.
-        words: [V] the text tokens as words; empty for those that are none.
-
-    Returns:
-        The mean over the rows (zeros left out) of the largest cosine to any text row, null if
-        there is no such row; and [n] up to `NEAREST_WORDS` words, of largest cosine first.
-    """
-    units = unit_rows(rows)
-    best = np.full(len(rows), -np.inf)
-    no_word = np.array([not word for word in words])
-    found_cosines, found_tokens = [], []
-    for start in range(0, len(text_rows), BLOCK):
-        cosines = units @ unit_rows(text_rows[start : start + BLOCK]).T
-        np.maximum(best, cosines.max(axis=1), out=best)
-        cosines[:, no_word[start : start + BLOCK]] = -np.inf
-        # Several tokens can be one word in other spaces or case: keep enough for five that differ.
-        keep = min(4 * NEAREST_WORDS, cosines.shape[1])
-        top = np.argpartition(cosines, -keep, axis=1)[:, -keep:]
-        found_cosines.append(np.take_along_axis(cosines, top, axis=1))
-        found_tokens.append(top + start)
-    cosines, tokens = np.hstack(found_cosines), np.hstack(found_tokens)
-    nonzero = np.any(rows != 0, axis=1)
-    nearest = [
-        _different_words(tokens[row][np.lexsort((tokens[row], -cosines[row]))], words)
-        if nonzero[row]
-        else ()
-        for row in range(len(rows))
-    ]
-    return (float(best[nonzero].mean()) if nonzero.any() else None), nearest
+def _filled(words: tuple[str, ...]) -> tuple[str, ...]:
+    """`words` and empty ones, `NEAREST_WORDS` in all."""
+    return words + ("",) * (NEAREST_WORDS - len(words))
 
 
 def _check(
@@ -328,15 +281,6 @@ def _correlation(first: FloatArray, second: FloatArray) -> float:
     return min(1.0, max(-1.0, product))
 
 
-def _different_words(tokens: NDArray[np.int64], words: Sequence[str]) -> tuple[str, ...]:
-    """The first `NEAREST_WORDS` words of `tokens` that differ in more than case."""
-    different: dict[str, str] = {}
-    for word in (words[token] for token in tokens):
-        if word:
-            different.setdefault(word.casefold(), word)
-    return tuple(different.values())[:NEAREST_WORDS]
-
-
 def _shown_cosines(
     rows: FloatArray,
     levels: NDArray[np.int64],
@@ -345,7 +289,7 @@ def _shown_cosines(
 ) -> tuple[FloatArray, NDArray[np.int16]]:
     """The cosine matrix of the figure, and the label of each of its rows."""
     tokens = np.array([token for token, word in enumerate(words) if word], dtype=np.int64)
-    spaced = np.linspace(0, max(len(tokens) - 1, 0), min(SHOWN_ROWS, len(tokens)))
+    spaced = np.linspace(0, max(len(tokens) - 1, 0), min(SHOWN_TEXT_ROWS, len(tokens)))
     text = np.asarray(text_rows[tokens[np.round(spaced).astype(np.int64)]], dtype=np.float64)
     shown = [members[:SHOWN_ROWS] for members in _members(levels, int(levels.max()) + 1)]
     labels = np.full(len(text), -1, dtype=np.int16)

@@ -24,7 +24,7 @@ FLOOR = "popularity"
 
 FLOOR_METRIC = "recall@10"
 STAGES = ("init", "grounding", "sft")
-DIAGNOSTICS = ("effective_rank", "rsa_spearman", "cosine_mean", "text_affinity")
+DIAGNOSTICS = ("effective_rank", "rsa_level_1", "cosine_mean", "text_affinity")
 
 
 @dataclass(frozen=True)

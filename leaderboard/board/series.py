@@ -55,13 +55,12 @@ def joint_curve(records: Sequence[Record], metric: str) -> JointCurve | None:
 
 
 def rsa_columns(records: Sequence[Record], stage: str, levels: int) -> list[list[float]]:
-    """RSA (Spearman) at `stage`: the defined values over seeds, pooled and then of each level."""
-    columns: list[list[float]] = [[] for _ in range(levels + 1)]
+    """RSA (Spearman) at `stage`: the defined values over seeds, level by level."""
+    columns: list[list[float]] = [[] for _ in range(levels)]
     for record in records:
         numbers = record.diagnostics.get(stage)
         if numbers is not None:
-            values = (numbers.rsa_spearman, *numbers.rsa_spearman_per_level)
-            for column, value in zip(columns, values, strict=False):
+            for column, value in zip(columns, numbers.rsa_spearman_per_level, strict=False):
                 if value is not None:
                     column.append(value)
     return columns

@@ -16,10 +16,13 @@ wholly alike) it covers 93 to 97 times in 100 at 18 methods, 95 to 100 at 8 and 
 methods it is wide, and with fewer than 5 nothing is said. Two kinds are in the tests.
 Holm's correction runs over the numbers tested on the same cells.
 A correlation over methods is no effect: those with more structure differ in other things as well.
+Nor is structure success: rows drawn at random, which know nothing, have much of it after SFT. Each
+number is shown beside theirs. RSA is that within the first level; pooled it is about 0 for all.
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,8 +39,10 @@ from leaderboard.statistics.crossed import LEVEL
 
 Floats = npt.NDArray[np.float64]
 
-NUMBERS = ("effective_rank", "rsa_spearman", "text_affinity")
+NUMBERS = ("effective_rank", "rsa_level_1", "text_affinity")
 """Which of the diagnostics are tested, at each of `STAGES`."""
+RANDOM = "random"
+"""The method whose rows are drawn at random."""
 
 FEWEST_METHODS = 5
 DRAWS = 2000
@@ -57,6 +62,8 @@ class Points:
         seeds: [n] its seed.
         scores: [n] its score.
         numbers: (stage, diagnostic) → [n], NaN where undefined or without that stage.
+        random: (setting, stage, diagnostic) → mean of the cells of `RANDOM`, under-trained ones
+            too; not there where there is none.
         references: left out, since they have no rows.
         under_trained: left out, since they lie below popularity and support no claim.
         without_score: left out, since the metric is null.
@@ -70,6 +77,7 @@ class Points:
     seeds: tuple[int, ...]
     scores: Floats
     numbers: dict[tuple[str, str], Floats]
+    random: dict[tuple[str, str, str], float]
     references: int
     under_trained: int
     without_score: int
@@ -86,6 +94,8 @@ class Association:
         number: which diagnostic.
         num_methods: M, those with the number.
         num_cells: their cells.
+        random: the number of random rows, see `Points`; null for all settings.
+        above: methods whose mean over cells is above that; null where it is.
         rho: Spearman's; null where there are too few methods, or nothing varies.
         low: lower end of the 95 % interval.
         high: upper end.
@@ -99,6 +109,8 @@ class Association:
     number: str
     num_methods: int
     num_cells: int
+    random: float | None
+    above: int | None
     rho: float | None
     low: float | None
     high: float | None
@@ -144,11 +156,25 @@ def points_of(cells: Sequence[Cell], metric: str = MAIN_METRIC) -> Points:
         seeds=tuple(record.seed for record in kept),
         scores=np.array([record.metrics["test"][metric] for record in kept], dtype=np.float64),
         numbers={key: np.array([_number(record, *key) for record in kept]) for key in keys},
+        random=_of_random([cell.record for cell in cells], labels, keys),
         references=references,
         under_trained=weak,
         without_score=without,
         unjudged=tuple(sorted(unjudged)),
     )
+
+
+def _of_random(
+    records: Sequence[Record], labels: Mapping[str, str], keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str, str], float]:
+    """(Setting, stage, diagnostic) → mean over the cells of `RANDOM` that have it."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for record in records:
+        for key in keys if record.method.key == RANDOM else ():
+            value = _number(record, *key)
+            if not math.isnan(value):
+                found.setdefault((labels[record.setting_hash], *key), []).append(value)
+    return {key: math.fsum(values) / len(values) for key, values in found.items()}
 
 
 def _number(record: Record, stage: str, number: str) -> float:
@@ -173,6 +199,7 @@ def together(parts: Sequence[Points]) -> Points:
         numbers={
             key: np.concatenate([part.numbers[key] for part in parts]) for key in parts[0].numbers
         },
+        random={key: value for part in parts for key, value in part.random.items()},
         references=sum(part.references for part in parts),
         under_trained=sum(part.under_trained for part in parts),
         without_score=sum(part.without_score for part in parts),
@@ -195,8 +222,26 @@ def _of_group(points: Points, setting: str | None) -> list[Association]:
     corrected = dict(zip(tested, holm([tests[key].p() for key in tested]), strict=True))
     level = LEVEL / max(len(tested), 1)
     return [
-        test.association(setting, key, corrected.get(key), level) for key, test in tests.items()
+        test.association(
+            setting, key, corrected.get(key), level, *_beside_random(points, setting, key)
+        )
+        for key, test in tests.items()
     ]
+
+
+def _beside_random(
+    points: Points, setting: str | None, key: tuple[str, str]
+) -> tuple[float | None, int | None]:
+    """The number `key` of random rows in `setting`, and how many other methods have more."""
+    found = None if setting is None else points.random.get((setting, *key))
+    if found is None:
+        return None, None
+    own: dict[str, list[float]] = {}
+    cells = zip(points.settings, points.methods, points.numbers[key].tolist(), strict=True)
+    for name, method, value in cells:
+        if name == setting and method != RANDOM and not math.isnan(value):
+            own.setdefault(method, []).append(value)
+    return found, sum(math.fsum(values) / len(values) > found for values in own.values())
 
 
 @dataclass(frozen=True)
@@ -231,7 +276,13 @@ class _Test:
         return 2 * float(special.stdtr(self.num_methods - 2, -abs(_z(self.rho)) / self.error))
 
     def association(
-        self, setting: str | None, key: tuple[str, str], p: float | None, level: float
+        self,
+        setting: str | None,
+        key: tuple[str, str],
+        p: float | None,
+        level: float,
+        random: float | None,
+        above: int | None,
     ) -> Association:
         """What the test says, by its corrected `p` and the `level` of the strictest test."""
         low = high = smallest = None
@@ -246,8 +297,8 @@ class _Test:
             if p is not None and p < LEVEL:
                 verdict = "rises with it" if self.rho > 0 else "falls with it"
         return Association(
-            setting, *key, self.num_methods, self.num_cells, self.rho, low, high, p, smallest,
-            verdict,
+            setting, *key, self.num_methods, self.num_cells, random, above, self.rho, low, high, p,
+            smallest, verdict,
         )  # fmt: skip
 
 

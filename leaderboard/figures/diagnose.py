@@ -51,8 +51,9 @@ def _sheet(
 
 CURVES_READING = "Means of seeds; bands run from the least to the greatest."
 RSA_READING = (
-    "The first bar over all pairs, the others within each level; means of seeds, dots are seeds,"
-    " × is undefined (rows all alike, or no codebooks)."
+    "Within each level, the first bar within the first; means of seeds, dots are seeds, × is"
+    " undefined (rows all alike, or no codebooks). Dashed: level 1 of random rows, which know"
+    " nothing: structure is not success."
 )
 
 

@@ -1,4 +1,4 @@
-"""RSA against the codebooks: bars of each method, pooled and by level."""
+"""RSA against the codebooks: bars of each method by level, beside that of random rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import altair as alt
 
 from leaderboard.board.method_rows import STAGES
 from leaderboard.board.series import rsa_columns
+from leaderboard.board.structure import RANDOM
 from leaderboard.figures.axes import Scale
 from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Channels, Figure, Mark, Rows, layer, layered
@@ -17,7 +18,7 @@ from leaderboard.render.numbers import STAGE_NAMES, score
 WIDTH, TOP, BOTTOM = 210.0, 8.0, 36.0
 """Of the bars, and what is left above and below them."""
 THICK, THIN, GAP = 8.0, 5.0, 8.0
-"""Heights of a method's first bar and of the others, and what is left below the last."""
+"""Heights of a method's first bar, of level 1, and of the others; what is left below the last."""
 SEED = {"size": 9, "fill": BACK, "stroke": INK, "strokeWidth": 0.6, "opacity": 1}
 CROSS = {"shape": "M-1,-1L1,1M-1,1L1,-1", "size": 16, "strokeWidth": 1.1, "opacity": 1}
 
@@ -45,8 +46,14 @@ def rsa(
 def draw_bars(
     stage: str, by_method: Mapping[str, Columns], ends: tuple[float, float], palette: Palette
 ) -> Figure:
-    """Bars of means beside the methods' names, a dot a seed, a cross where undefined."""
+    """Bars of means beside the methods' names, a dot a seed, a cross where undefined.
+
+    A dashed line stands at zero, and at the first bar of the method `random` if it is there.
+    """
     rows: Rows = []
+    lines: Rows = [{"value": 0.0}]
+    if by_method.get(RANDOM) and by_method[RANDOM][0]:
+        lines.append({"value": sum(by_method[RANDOM][0]) / len(by_method[RANDOM][0])})
     top = 0.0
     for key, columns in by_method.items():
         start, method = top, {"method": key, "color": palette.look(key).color}
@@ -68,16 +75,16 @@ def draw_bars(
     left = CHARACTER * max(map(len, by_method)) + 10
     return Figure(
         name,
-        f"Pooled: {told}.",
-        layered(_layers(ends, top), WIDTH, top, name),
+        f"Level 1: {told}.",
+        layered(_layers(ends, top, lines), WIDTH, top, name),
         (left, TOP, 12.0, BOTTOM),
         {name: rows},
         STAGE_NAMES[stage],
     )
 
 
-def _layers(ends: tuple[float, float], height: float) -> list[alt.UnitSpec]:
-    """Names, bars, seeds, crosses and the line at zero; heights are pixels from above."""
+def _layers(ends: tuple[float, float], height: float, lines: Rows) -> list[alt.UnitSpec]:
+    """Names, bars, seeds, crosses, `lines` at zero and at random rows; pixels from above."""
     across = Scale("Spearman's ρ").channel(ends)
     down: dict[str, Any] = {"type": "quantitative", "axis": None}
     down["scale"] = alt.Scale(domain=[height, 0], nice=False, zero=False)
@@ -97,7 +104,7 @@ def _layers(ends: tuple[float, float], height: float) -> list[alt.UnitSpec]:
         _part("name", "text", {"align": "right", "color": INK}, at | name),
     ]
     line = {"color": SOFT, "strokeDash": [2, 2], "aria": False}
-    return [*drawn, layer("zero", "rule", {"x": value}, rows=[{"value": 0.0}], style=line)]
+    return [*drawn, layer("level", "rule", {"x": value}, rows=lines, style=line)]
 
 
 def _part(name: str, mark: Mark, style: dict[str, Any], channels: Channels) -> alt.UnitSpec:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from leaderboard.board.method_rows import STAGES
-from leaderboard.board.structure import NUMBERS, Association, Floats, Points
+from leaderboard.board.structure import NUMBERS, RANDOM, Association, Floats, Points
 from leaderboard.figures.axes import Scale
 from leaderboard.figures.intervals import widened
 from leaderboard.figures.palette import Palette
@@ -25,11 +25,6 @@ MARGINS = (46.0, 24.0, 6.0, 36.0)
 FEW_TICKS = 3
 COLUMNS = 5
 """Of the legend."""
-THRESHOLD = 0.05
-"""An axis with zero spread out is linear up to here."""
-SPREAD_TICKS = (-1.0, -0.2, -THRESHOLD, 0.0, THRESHOLD, 0.2, 1.0)
-NEAR_ZERO = ("rsa_spearman",)
-"""Numbers that are near 0 for most methods and near 1 for some: drawn with zero spread out."""
 
 
 def draw_structure(points: Points, found: Sequence[Association], out: Path) -> list[Path]:
@@ -42,7 +37,10 @@ def draw_structure(points: Points, found: Sequence[Association], out: Path) -> l
     return save(every, out, "structure", title, columns=stages, below=legend)
 
 
-READING = "Spearman's ρ with 95 % interval over methods; *: shown after Holm's correction."
+READING = (
+    "Spearman's ρ with 95 % interval over methods; *: shown after Holm's correction. Dashed: random"
+    " rows, which know nothing: structure is not success."
+)
 
 
 def caption(points: Points, metrics: Sequence[str]) -> str:
@@ -87,19 +85,21 @@ def _panel(points: Points, found: Association) -> Figure:
     rows = [_row(key, palette) | {"value": value, "score": score} for key, value, score in found_in]
     rank = "" if one else ", rank in its setting"
     name = f"{NAMES[found.number]}, {STAGE_NAMES[found.stage]}"
-    near_zero = one and found.number in NEAR_ZERO
-    x, x_ends = _scale(name, values[there], near_zero=near_zero)
-    y, y_ends = _scale(f"test {points.metric}{rank}", scores[there])
+    lines = [{"value": at} for at in _of_random(points, found, values[there], methods)]
+    x, x_ends = _scale(name, [*values[there].tolist(), *(line["value"] for line in lines)])
+    y, y_ends = _scale(f"test {points.metric}{rank}", scores[there].tolist())
     place = {
         "x": alt.X(field="value", **x.channel(x_ends)),
         "y": alt.Y(field="score", **y.channel(y_ends)),
     }
+    style = {"color": INK, "strokeDash": [3, 2], "aria": False}
+    dashed = layer("random", "rule", {"x": place["x"]}, rows=lines, style=style)
     source = f"{name} against {points.metric}"
     title = title_of(found)
     return Figure(
         name,
         f"{title}; {found.num_cells} cells of {found.num_methods} methods.",
-        layered([_signs(place)], WIDTH, HEIGHT, source),
+        layered([*([dashed] if lines else []), _signs(place)], WIDTH, HEIGHT, source),
         MARGINS,
         {source: rows},
         title,
@@ -146,14 +146,25 @@ def _ranked(points: Points, side: Floats, there: npt.NDArray[np.bool_]) -> Float
     return found
 
 
-def _scale(
-    name: str, values: Floats, *, near_zero: bool = False
-) -> tuple[Scale, tuple[float, float]]:
-    """The axis of a panel's side and its ends; zero is spread out where most values lie near it."""
-    if not len(values):
-        return Scale(name, count=FEW_TICKS), (0.0, 1.0)
-    if near_zero and np.abs(values).max() >= 10 * THRESHOLD:
-        scale = Scale(name, kind="symlog", linear_to=THRESHOLD, ticks=SPREAD_TICKS)
-        ends = float(values.min()) - THRESHOLD / 2, max(1.5 * float(values.max()), THRESHOLD)
-        return scale, ends
-    return Scale(name, count=FEW_TICKS), widened(values.tolist(), share=0.06)
+def _scale(name: str, values: Sequence[float]) -> tuple[Scale, tuple[float, float]]:
+    """The axis of a panel's side and its ends."""
+    scale = Scale(name, count=FEW_TICKS)
+    return scale, widened(values, share=0.06) if values else (0.0, 1.0)
+
+
+def _of_random(
+    points: Points, found: Association, values: Floats, methods: Sequence[str]
+) -> list[float]:
+    """Where random rows lie on a panel's axis: their number, or mean rank among several settings.
+
+    Args:
+        points: of which the panel shows those that have the number.
+        found: what the panel shows.
+        values: [n] on the axis.
+        methods: [n] of the cells that `values` are of.
+    """
+    if found.setting is not None:
+        at = points.random.get((found.setting, found.stage, found.number))
+        return [] if at is None else [at]
+    own = values[np.array(methods, dtype=np.str_) == RANDOM]
+    return [float(own.mean())] if len(own) else []

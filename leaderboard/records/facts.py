@@ -46,7 +46,7 @@ class MethodFacts(Frozen):
     """What `verify` holds a method's records to, how it is drawn, and what it is set beside.
 
     Attributes:
-        first_rows: all equal to the mean row, means of the words of a code's items, drawn one by
+        first_rows: all equal to the mean row, made of the words of a code's items, drawn one by
             one, or left by the library; null where nothing is claimed.
         stages: training stages before SFT, in their order.
         directions: of the pairs that these train on; "retrieval" or "codes" where they train on

@@ -99,7 +99,11 @@ class Spectrum(Frozen):
     rsa_pearson_per_level: tuple[float | None, ...]
     rsa_spearman_per_level: tuple[float | None, ...]
     text_affinity: float | None
-    nearest_words: dict[str, tuple[str, ...]]
+
+    @property
+    def rsa_level_1(self) -> float | None:
+        """RSA (Spearman) within the first level: pooled over levels it is about 0 for all rows."""
+        return self.rsa_spearman_per_level[0] if self.rsa_spearman_per_level else None
 
 
 class PairNll(Frozen):

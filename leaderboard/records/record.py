@@ -2,7 +2,7 @@
 
     <results>/<setting>/<method>/seed-<n>.json              the record, written last: commit mark
     <results>/<setting>/<method>/seed-<n>.ranks.parquet     counts from which every metric follows
-    <results>/<setting>/<method>/seed-<n>.diagnostics.npz   spectra, cosine matrices (no pickling)
+    <results>/<setting>/<method>/seed-<n>.diagnostics.npz   spectra, cosines, words (no pickling)
 
 Unknown values are null. Nothing that was not measured stands in a record.
 """

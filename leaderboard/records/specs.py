@@ -247,7 +247,7 @@ class WarmColdNewSpec(Frozen):
     """
 
     shares: tuple[Share, Share, Share]
-    ways: tuple[Literal["title", "detail"], ...]
+    ways: tuple[Literal["title", "detail", "paraphrase"], ...]
     train_per_item: Annotated[int, Field(ge=1)]
     held_out_per_item: Annotated[int, Field(ge=1)]
     items: Annotated[int, Field(ge=1)] | None = None

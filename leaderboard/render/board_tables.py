@@ -132,7 +132,7 @@ def new_rows_table(board: Leaderboard) -> Table:
     columns: list[Filled[MethodRow]] = [
         NAME,
         column("effective_rank", "effective rank", _stages("effective_rank", 1)),
-        column("rsa", "RSA (Spearman)", _stages("rsa_spearman")),
+        column("rsa", "RSA, level 1", _stages("rsa_level_1")),
         column("cosine", "mean cosine", _stages("cosine_mean")),
         column("text_affinity", "text affinity", _stages("text_affinity")),
     ]

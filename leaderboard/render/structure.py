@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from leaderboard.board.method_rows import STAGES
-from leaderboard.board.structure import FEWEST_METHODS, NUMBERS, Association, Points
+from leaderboard.board.structure import FEWEST_METHODS, NUMBERS, RANDOM, Association, Points
 from leaderboard.render.entries import figure, word
 from leaderboard.render.numbers import NOTHING, STAGE_NAMES, p_value
 from leaderboard.render.table import Entry, Filled, Table, column
@@ -12,10 +12,15 @@ from leaderboard.render.writers import json_text, terminal
 
 NAMES = {
     "effective_rank": "effective rank",
-    "rsa_spearman": "RSA (Spearman)",
+    "rsa_level_1": "RSA, level 1",
     "text_affinity": "text affinity",
 }
 POOLED = "all settings"
+SUCCESS = (
+    "Structure is not success: rows drawn at random know nothing, and SFT gives them a high rank"
+    " and an RSA too. Read each number beside theirs (random rows; methods above them). RSA is"
+    " Spearman's within the first level, since pooled over levels it is about 0 for all."
+)
 
 
 def structure_lines(points: Points, found: Sequence[Association]) -> list[str]:
@@ -61,6 +66,8 @@ COLUMNS: tuple[Filled[Association], ...] = (
     column("stage", "stage", _stage, "words"),
     column("methods", "methods", lambda each: figure(each.num_methods, str)),
     column("cells", "cells", lambda each: figure(each.num_cells, str)),
+    column("random", "random rows", lambda each: figure(each.random, "{:.3g}".format)),
+    column("above", "methods above", lambda each: figure(each.above, str)),
     column("rho", "ρ", lambda each: figure(each.rho, _signed)),
     column("interval", "95 % interval", _interval),
     column("p", "p", lambda each: figure(each.p, p_value)),
@@ -110,6 +117,7 @@ def notes_on(points: Points, found: Sequence[Association]) -> list[str]:
         f" {left or 'none'}.",
         "Methods differ in more than these numbers (budget, training before SFT): a correlation"
         " over methods is no effect.",
+        SUCCESS if points.random else f"{SUCCESS} None are here: run the method {RANDOM}.",
     ]
     if any(each.setting is None for each in found):
         notes.append(f"{POOLED}: by ranks within each setting.")

@@ -236,7 +236,7 @@ def _write_board(
     own = _by_method(board, cells)
     records = [cell.record for cell in cells]
     fullest = next((each for each in records if each.accounting is not None), records[0])
-    methods = {key: presence(found[0].record) for key, found in own.items()}
+    methods = {key: presence(found[0]) for key, found in own.items()}
     cards = {key: found[0].record.method for key, found in own.items()}
     shown = Shown(name, board, dataset_facts(fullest), methods, cards)
     _write(root, f"data/{name}.json", board_json(board).encode())

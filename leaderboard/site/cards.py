@@ -1,12 +1,14 @@
 """The facts of a card: a setting, a dataset or a method as its records state them."""
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.records.cells import Cell
-from leaderboard.records.record import MethodCard, Record
+from leaderboard.records.diagnostics import DiagnosticsError, read_words
+from leaderboard.records.record import MethodCard, Record, diagnostics_path
 from leaderboard.render.numbers import NOTHING
 
 Fields = list[tuple[str, str]]
@@ -150,9 +152,13 @@ class Presence:
     words: tuple[tuple[str, str], ...]
 
 
-def presence(record: Record) -> Presence:
-    """Card, facts and nearest words of the method, taken from `record`."""
-    spectrum = record.diagnostics.get("sft")
-    found = [] if spectrum is None else list(spectrum.nearest_words.items())[:MOST_WORDS]
-    words = tuple((code, ", ".join(near)) for code, near in found)
+def presence(cell: Cell) -> Presence:
+    """Card, facts and nearest words of the method, taken from `cell`."""
+    record = cell.record
+    found: Mapping[str, Sequence[str]] = {}
+    if record.files.diagnostics is not None:
+        # A file that cannot be read is told where its figures would stand.
+        with contextlib.suppress(DiagnosticsError):
+            found = read_words(diagnostics_path(cell.path), "sft")
+    words = tuple((code, ", ".join(found[code])) for code in list(found)[:MOST_WORDS])
     return Presence(record.method, record.seed, method_facts(record), words)

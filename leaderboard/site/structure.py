@@ -11,6 +11,7 @@ from leaderboard.figures.intervals import Axis, Interval
 from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import unchecked
 from leaderboard.figures.structure import READING, caption, structure_panels
+from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.canonical import digest_of
 from leaderboard.render.structure import COLUMNS, NAMES, heading, notes_on, sentence
 from leaderboard.render.table import Column, Entry, Filled, Line, Table
@@ -122,9 +123,9 @@ def anchor_of(setting: str) -> str:
     return f"structure-{slug(setting, digest_of(setting))}"
 
 
-OF_ALL = ("rows", "stage")
+OF_ALL = ("rows", "stage", "random")
 """Columns that are the same for every metric."""
-COUNTS = ("methods", "cells")
+COUNTS = ("methods", "cells", "above")
 """Columns that are another's only where a setting is not scored at one of the metrics."""
 RHO = Axis(-1.0, 1.0, 4.0, 96.0, tick)
 
@@ -147,7 +148,7 @@ def _table(name: str, caption: str, by_metric: Mapping[str, Sequence[Association
     table = Table.of(lines, columns, lambda each: Line(NAMES[each.number]), name, caption)
     for metric, found in by_metric.items():
         drawn = [None if a.rho is None else Interval(a.rho, a.low, a.high) for a in found]
-        kinds = [_kind(each) for each in found]
+        kinds = [_kind(each, metric) for each in found]
         table = with_intervals(table, _key("interval", metric), RHO, drawn, kinds)
     return table
 
@@ -172,6 +173,9 @@ def _at(
     return lambda each: own[each.stage, each.number]
 
 
-def _kind(found: Association) -> str:
-    """The CSS class of an interval of ρ."""
-    return {"rises with it": "better", "falls with it": "worse"}.get(found.verdict, "open")
+def _kind(found: Association, metric: str) -> str:
+    """The CSS class of an interval of ρ: whether more of the number goes with better scores."""
+    better = "falls with it" if is_loss(metric) else "rises with it"
+    if found.verdict not in ("rises with it", "falls with it"):
+        return "open"
+    return "better" if found.verdict == better else "worse"

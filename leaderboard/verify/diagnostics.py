@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from leaderboard.records.diagnostics import DiagnosticsError, StageArrays, read_diagnostics
+from leaderboard.records.diagnostics import (
+    COSINE_STEP,
+    DiagnosticsError,
+    StageArrays,
+    read_diagnostics,
+)
 from leaderboard.records.parts import Spectrum
 from leaderboard.records.record import Record, diagnostics_path
 from leaderboard.records.semantic_ids import SemanticIdsFile
@@ -23,11 +28,11 @@ from leaderboard.verify.sidecars import check_sha256
 Floats = npt.NDArray[np.float64]
 
 TOLERANCE = 2e-6
-"""Relative; arrays are stored in float32, the numbers were computed in float64."""
-ROUNDING = 6e-8
-"""Of a cosine, when it is stored in float32; absolute."""
+"""Relative; spectra are stored in float32, the numbers were computed in float64."""
+ROUNDING = 0.5 * COSINE_STEP + 1e-7
+"""Of a cosine, when it is stored; absolute."""
 MOST_UNSURE = 0.05
-"""RSA that float32 leaves less sure than this is not compared."""
+"""RSA that rounded cosines leave less sure than this is not compared."""
 COSINE_DECIMALS = 13
 MIN_COSINE_STD = 1e-13
 """As in `gti.model.diagnostics`: what cosines are rounded to for RSA, and when they do not vary."""
@@ -115,8 +120,9 @@ def _check_codes(
     report.equal(f"{place}.num_rows", numbers.num_rows, used.size)
     report.equal(f"{place}.unused_rows", numbers.unused_rows, int((~used).sum()))
     names = [f"<{chr(ord('a') + level)}_{code}>" for level, code in np.argwhere(used)]
-    if sorted(numbers.nearest_words) != sorted(names):
-        report.error(f"{place}.nearest_words", "other codes", "the codes that items use")
+    if arrays.codes.tolist() != names:
+        stored = f"files.diagnostics ({place}, codes)"
+        report.error(stored, "other codes", "the codes that items use, in order")
     size = min(int(used.sum()), len(arrays.singular_values))
     for name in ("singular_values", "singular_values_centred"):
         report.equal(f"files.diagnostics ({place}, {name})", len(getattr(arrays, name)), size)
@@ -126,7 +132,7 @@ def _check_codes(
     if shown != used.sum(axis=1).tolist():
         return  # more codes in a level than are shown: what rests on all of them is not derivable
     new = np.flatnonzero(arrays.cosine_labels >= 0)
-    cosine = arrays.cosine[np.ix_(new, new)].astype(np.float64)
+    cosine = arrays.cosine[np.ix_(new, new)]
     levels = arrays.cosine_labels[new].astype(np.int64)
     if (np.diff(levels) < 0).any():
         report.error(f"files.diagnostics ({place}, cosine_labels)", "mixed levels", "in order")
@@ -154,8 +160,8 @@ def _check_codes(
         _check_rsa(report, place, suffix, found, cosine[np.ix_(rows, rows)], own, artefact)
     text = arrays.cosine_labels < 0
     if numbers.text_affinity is not None and text.any() and has_cosine.any():
-        least = arrays.cosine[np.ix_(new[has_cosine], text)].max(axis=1).astype(np.float64).mean()
-        if numbers.text_affinity < least - 2 * ROUNDING:
+        least = arrays.cosine[np.ix_(new[has_cosine], text)].max(axis=1).mean()
+        if numbers.text_affinity < least - ROUNDING:
             wanted = f"at least {float(least)!r}, by the text rows that are stored"
             report.error(f"{place}.text_affinity", numbers.text_affinity, wanted)
 
@@ -170,12 +176,13 @@ def _check_cosines(
     """Mean cosines over all pairs, those within a level, and those across."""
     upper = np.triu(np.ones(cosine.shape, dtype=bool), k=1)
     same = levels[:, None] == levels[None, :]
-    _close(report, f"{place}.cosine_mean", numbers.cosine_mean, _mean(cosine[upper]))
-    across = _mean(cosine[upper & ~same])
-    _close(report, f"{place}.cosine_across_levels", numbers.cosine_across_levels, across)
+    for name, chosen in {"cosine_mean": upper, "cosine_across_levels": upper & ~same}.items():
+        told, derived = getattr(numbers, name), _mean(cosine[chosen])
+        _close(report, f"{place}.{name}", told, derived, absolute=ROUNDING)
     for level, found in enumerate(numbers.cosine_within_level):
         inside = upper & same & (levels == level)[:, None]
-        _close(report, f"{place}.cosine_within_level.{level}", found, _mean(cosine[inside]))
+        derived = _mean(cosine[inside])
+        _close(report, f"{place}.cosine_within_level.{level}", found, derived, absolute=ROUNDING)
 
 
 def _check_rsa(
@@ -199,13 +206,13 @@ def _check_rsa(
     pairs = cosine[np.triu_indices(len(cosine), k=1)]
     noise = ROUNDING / float(pairs.std()) if pairs.std() > ROUNDING else math.inf
     ranked = rankdata(pairs), between_ranked
-    # Cosines that vary no more than float32 rounds leave nothing but the bounds.
+    # Cosines that vary little more than storing rounds them leave nothing but the bounds.
     for name, value, sides, unsure in (
         (names[0], found[0], (pairs, between), 2 * noise),
-        (names[1], found[1], ranked, _unsure_order(pairs)),
+        (names[1], found[1], ranked, unsure_order(pairs)),
     ):
         if unsure < MOST_UNSURE:
-            _close(report, name, value, _correlation(*sides), absolute=2 * ROUNDING + unsure)
+            _close(report, name, value, _correlation(*sides), absolute=1e-7 + unsure)
 
 
 @functools.lru_cache(maxsize=32)
@@ -236,14 +243,17 @@ def _pairs_of_codes(
     return kept, between, rankdata(between)
 
 
-def _unsure_order(values: Floats) -> float:
-    """How far Spearman may be off, where `values` lie so close that rounding orders them anew.
+def unsure_order(stored: Floats) -> float:
+    """How far Spearman by `stored` cosines may be off, since rounding made ties of unlike ones.
 
-    In a run of m such values a rank is off by m at most: together m squared, of n cubed over 12.
+    Rounding keeps the order, so the true places are those of the stored values, plus what orders
+    the m values of a tie: squares that sum to m (m² - 1) / 12 at most, of n (n² - 1) / 12 in all.
+    By Cauchy and Schwarz ρ moves by the root of the ties' share, and by its scale by that share.
     """
-    breaks = np.flatnonzero(np.diff(np.sort(values)) > 2 * ROUNDING) + 1
-    runs = np.diff(np.concatenate([[0], breaks, [len(values)]]))
-    return 12.0 * float(np.square(runs[runs > 1]).sum()) / len(values) ** 2
+    ties = np.unique(stored, return_counts=True)[1].astype(np.float64)
+    size = float(len(stored))
+    share = float((ties * (ties**2 - 1)).sum()) / (size * (size**2 - 1))
+    return math.sqrt(share) + share
 
 
 def _correlation(first: Floats, second: Floats) -> float:
@@ -267,7 +277,7 @@ def _check_first_rows(report: Report, record: Record, stages: Mapping[str, Stage
             report.error("manifest.norm_std", manifest.norm_std, wanted)
         if manifest.pairwise_cosine_mean is not None:
             cosines = (manifest.pairwise_cosine_mean, first.cosine_mean)
-            _close(report, "manifest.pairwise_cosine_mean", *cosines)
+            _close(report, "manifest.pairwise_cosine_mean", *cosines, absolute=1e-7)
 
 
 def _mean(values: Floats) -> float | None:
@@ -281,7 +291,7 @@ def _close(
     found: float | None,
     expected: float | None,
     relative: float = TOLERANCE,
-    absolute: float = 2 * ROUNDING,
+    absolute: float = 1e-7,
 ) -> None:
     """Reports an error unless `found` equals `expected` within rounding."""
     if found is None or expected is None:

@@ -76,9 +76,9 @@ DIGEST_ALONE = {
     "cost.grounding*.steps": "bounded by the examples",
     "cost.score.tokens": "0 or more",
     "cost.*.tokens": "bounded by FLOPs and examples, and by divisibility where rows are grounded",
-    "diagnostics.*.cosine_*": "-1 to 1; derived where a level has at most 64 used codes",
+    "diagnostics.*.cosine_*": "derived, to .00025, where a level has at most 64 used codes",
     "diagnostics.*.norm_mean": "bounded by the singular values; of the first rows the manifest's",
-    "diagnostics.*.rsa_*": "-1 to 1; derived as the cosines, where those vary as float32 shows",
+    "diagnostics.*.rsa_*": "-1 to 1; derived as the cosines, where those vary enough",
     "diagnostics.*.text_affinity": "at least that to the text rows that are stored",
     "fits.*": "epochs and the epoch kept; the library's own figures are not ours to derive",
     "learning_curve.*.metrics.*nll": "0 or more, trie_nll at most nll, nll as high as the recalls"

@@ -29,8 +29,8 @@ SPENDS = {
     "mean_matched": {"after": 1.0},
 }
 INITIALIZATIONS = {
-    "codebook", "description", "gaussian", "hf_default", "keywords", "noisy_mean",
-    "random_matched",
+    "codebook", "description", "description_raw", "gaussian", "hf_default", "keywords",
+    "keywords_raw", "noisy_mean", "random_matched",
 }  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_every_group_lists_its_methods_and_all_lists_all():
     assert chosen["initializations"] == INITIALIZATIONS
     assert chosen["controls"] == {*PLANS, "mean_matched"} - {"gti"}
     assert chosen["all"] == set(methods()) == set().union(*chosen.values())
-    assert len(chosen["all"]) == 21
+    assert len(chosen["all"]) == 23
 
 
 @pytest.mark.parametrize("key", sorted({*PLANS, "mean_matched"} - {"gti_from_description"}))

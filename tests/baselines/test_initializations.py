@@ -107,13 +107,13 @@ def test_description_averages_tokens_then_items_and_leaves_unused_codes_on_the_m
     expected[0] = (first + second) / 2  # level 0, code 0: items 0 and 1
     expected[16 + 1] = first  # level 1, code 1
     expected[16 + 2] = second  # level 1, code 2: item 2 has no text
-    np.testing.assert_allclose(rows_of("description", given).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(rows_of("description_raw", given).numpy(), expected, atol=1e-6)
 
 
 def test_texts_are_joined_in_the_order_of_field_names(make_start):
     seen = []
     given = make_start(texts=({"title": "w1", "brand": "w9"}, {}, {}))
-    rows_of("description", replace(given, tokenize=lambda text: seen.append(text) or []))
+    rows_of("description_raw", replace(given, tokenize=lambda text: seen.append(text) or []))
     assert seen[0] == "w9 w1"
 
 
@@ -128,7 +128,7 @@ def test_keywords_weigh_words_by_tf_idf_within_the_level(make_start):
     # Level 1: code 1 = {w1: 2, w2: 2, w4, w5: 2}, code 2 = {w3, w5}; w5 is in both.
     expected[16 + 1] = (2 * text[1] + 2 * text[2] + text[4]) / 5
     expected[16 + 2] = text[3]
-    np.testing.assert_allclose(rows_of("keywords", given).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(rows_of("keywords_raw", given).numpy(), expected, atol=1e-6)
 
 
 def test_rarer_words_weigh_more_by_the_logarithm_and_long_words_share_their_weight(make_start):
@@ -139,7 +139,34 @@ def test_rarer_words_weigh_more_by_the_logarithm_and_long_words_share_their_weig
     text = given.text_rows.double().numpy()
     one, two = math.log(3 / 1), math.log(3 / 2)  # words in one and in two of three documents
     expected = (one * (text[1] + text[2]) / 2 + two * text[3]) / (one + two)
-    np.testing.assert_allclose(rows_of("keywords", given)[0].numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(rows_of("keywords_raw", given)[0].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["description", "keywords"])
+def test_rows_of_words_are_as_long_as_text_rows_and_share_no_direction(key, make_start):
+    rng = np.random.default_rng(0)
+    # Every item has ten words that all have, and two of its own: the raw rows are nearly alike.
+    common = " ".join(f"w{n}" for n in range(10))
+    texts = tuple({"title": f"{common} w{a} w{b}"} for a, b in rng.integers(10, 500, (400, 2)))
+    codes = tuple(map(tuple, rng.integers(0, 15, size=(400, 2)).tolist()))
+    given = make_start(texts=texts, item_codes=codes)
+    text = given.text_rows.double().numpy()
+    raw, rows = (rows_of(name, given).double().numpy() for name in (f"{key}_raw", key))
+    used = np.setdiff1d(np.arange(32), (15, 31))  # the last code of each level has no item
+    norms = np.linalg.norm(rows, axis=1)
+    np.testing.assert_allclose(norms[used], np.linalg.norm(text, axis=1).mean(), rtol=1e-5)
+    np.testing.assert_allclose(rows[[15, 31]], np.tile(text.mean(axis=0), (2, 1)), atol=1e-6)
+    for level in (np.arange(15), np.arange(16, 31)):
+        units = rows[level] / norms[level, None]
+        pairs = np.triu_indices(15, k=1)
+        assert abs((units @ units.T)[pairs].mean()) < 0.1
+        apart = raw[level] - raw[level].mean(axis=0)
+        np.testing.assert_allclose(
+            units, apart / np.linalg.norm(apart, axis=1, keepdims=True), atol=1e-4
+        )
+    if key == "description":
+        units = raw[used] / np.linalg.norm(raw[used], axis=1, keepdims=True)
+        assert (units @ units.T)[np.triu_indices(len(used), k=1)].mean() > 0.8
 
 
 @pytest.mark.parametrize(("code_dim", "width"), [(8, 48), (48, 48), (100, 48)])

@@ -14,6 +14,7 @@ from gti.data.semantic_ids import SemanticIds
 from gti.initializers import (
     item_text,
     lift,
+    like_text_rows,
     mean_over_items,
     mean_rows,
     rows_of_words,
@@ -68,6 +69,16 @@ def test_words_are_averaged_by_weight_and_their_tokens_evenly(start):
     torch.testing.assert_close(rows[0], torch.tensor([(3 + dogs[0]) / 4, dogs[1] / 4]))
     assert rows[[1, 2, 3, 5]].tolist() == [[2.0, 1.0]] * 4
     assert rows[4].tolist() == [1.0, 0.0]
+
+
+def test_rows_like_text_rows_point_from_their_levels_mean_and_leave_the_wordless_alone(start):
+    mean = [2.0, 1.0]
+    given = torch.tensor([[1.0, 1.0], mean, [1.0, 3.0], [4.0, 4.0], [4.0, 4.0], mean])
+    norm = (1 + 2 + math.sqrt(26)) / 3  # of the text rows
+    # Level 0: mean (1, 2) without the wordless code; level 1: both lie on their mean.
+    expected = [[0.0, -norm], mean, [0.0, norm], mean, mean, mean]
+    torch.testing.assert_close(like_text_rows(start, given), torch.tensor(expected))
+    assert like_text_rows(start, mean_rows(start)).tolist() == [mean] * 6
 
 
 def test_tf_idf_counts_documents_with_words_only():

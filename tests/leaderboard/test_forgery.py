@@ -19,8 +19,6 @@ DERIVED_HERE = (
     "accounting.beam_used_min",
     "budget.extra_flops",
     "cost.sft.last_loss",
-    "diagnostics.*.cosine_*",
-    "diagnostics.*.rsa_*",
     "diagnostics.init.norm_mean",
     "manifest.norm_*",
     "manifest.pairwise_cosine_mean",

@@ -12,6 +12,7 @@ from benchmarks.perf.honest_records.settings import Shape, artefact
 from benchmarks.perf.honest_records.sketches import Sketch
 from benchmarks.perf.honest_records.training import training_of
 from leaderboard.records.canonical import digest_of, file_sha256
+from leaderboard.records.diagnostics import packed
 from leaderboard.records.ranks import Ranks
 from leaderboard.records.record import MethodCard, diagnostics_path, ranks_path
 from leaderboard.records.semantic_ids import artefact_path
@@ -31,7 +32,9 @@ def cell_parts(
     sids, whole = artefact(shape, setting.semantic_ids.seed_at(seed))
     rows = {s: rows_after(shape, card.key, seed, s, sketch.drawn) for s in sketch.stages}
     described = {stage: spectrum_of(shape, sids, after) for stage, after in rows.items()}
-    arrays = {f"{s}/{n}": a for s, (_, found) in described.items() for n, a in found.items()}
+    arrays: dict[str, Any] = {}
+    for stage, (_, found) in described.items():
+        arrays |= packed(stage, found)
     np.savez_compressed(diagnostics_path(path), **arrays)
     place = artefact_path(path, sids.sha256)
     place.parent.mkdir(exist_ok=True)

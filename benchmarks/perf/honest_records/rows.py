@@ -59,17 +59,16 @@ def spectrum_of(
         "rsa_pearson_per_level": [pearson for pearson, _ in own],
         "rsa_spearman_per_level": [spearman for _, spearman in own],
         "text_affinity": float(cosine[shape.shown_rows :, : shape.shown_rows].max(axis=1).mean()),
-        "nearest_words": {
-            f"<{chr(ord('a') + place)}_{code}>": WORDS
-            for place in range(shape.levels)
-            for code in range(shape.codes)
-        },
     }
     arrays = {
         "singular_values": plain.astype(np.float32),
         "singular_values_centred": centred.astype(np.float32),
-        "cosine": cosine.astype(np.float32),
+        "cosine": cosine,
         "cosine_labels": np.append(np.full(shape.shown_rows, -1), level).astype(np.int16),
+        "codes": np.array(
+            [f"<{'abcdefgh'[at]}_{n}>" for at, n in np.ndindex(shape.levels, shape.codes)]
+        ),
+        "nearest_words": np.array([WORDS] * shape.new_rows),
     }
     return numbers, arrays
 

@@ -1,6 +1,7 @@
 """Rank correlations of rows and scores: against scipy, on planted relations, and on none."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from scipy import stats
 from benchmarks.perf.honest_records.by_hand import card_by_hand
 from leaderboard.board import structure as s
 from leaderboard.board.method_rows import STAGES
-from leaderboard.figures.structure import draw_structure
+from leaderboard.figures.inline_svg import draw
+from leaderboard.figures.intervals import widened
+from leaderboard.figures.structure import MARGINS, WIDTH, draw_structure, structure_panels
 from leaderboard.records.cells import load_cells
 from leaderboard.render.structure import structure_json, structure_lines
 
@@ -45,6 +48,7 @@ def board(
         tuple(label[2] for label in labels),
         scores,
         numbers,
+        random={},
         references=0,
         under_trained=0,
         without_score=0,
@@ -185,7 +189,7 @@ def test_references_and_under_trained_cells_are_left_out_and_counted(factory: An
     assert points.scores[1] == record.metrics["test"]["ndcg@10"]
     affinity = record.diagnostics["sft"].text_affinity
     assert points.numbers["sft", "text_affinity"][1] == pytest.approx(affinity, rel=1e-5)
-    assert np.isnan(points.numbers["init", "rsa_spearman"]).all()  # rows all alike have none
+    assert np.isnan(points.numbers["init", "rsa_level_1"]).all()  # rows all alike have none
     assert s.points_of([c for c in cells if c.record.kind == "cell"]).unjudged == ("toy",)
 
 
@@ -239,3 +243,44 @@ def test_the_figure_is_written_as_svg_png_and_pdf(tmp_path: Path) -> None:
     paths = draw_structure(points, s.associations(points), tmp_path)
     assert [path.name for path in paths] == ["structure.svg", "structure.png", "structure.pdf"]
     assert paths[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_random_rows_stand_beside_every_number_even_where_they_are_under_trained(
+    factory: Any,
+) -> None:
+    factory.board({"popularity": 0.4, "gti": 0.9, "gaussian": 0.9}, seeds=(0, 1))
+    for seed, skill in ((0, 0.05), (1, 0.9)):
+        factory.write("random", seed, skill=skill)
+    cells, _ = load_cells([factory.root])
+    points = s.points_of(cells)
+    assert points.under_trained == 1
+    own: dict[str, list[float]] = {"random": [], "gti": [], "gaussian": []}
+    for cell in cells:
+        if cell.record.method.key in own:
+            rsa = cell.record.diagnostics["sft"].rsa_spearman_per_level[0]
+            assert rsa is not None
+            own[cell.record.method.key].append(rsa)
+    means = {key: np.mean(values) for key, values in own.items()}
+    found = next(a for a in s.associations(points) if (a.stage, a.number) == ("sft", "rsa_level_1"))
+    assert found.random == pytest.approx(means["random"], abs=1e-5)
+    assert found.above == sum(means[key] > means["random"] for key in ("gti", "gaussian"))
+    text = "\n".join(structure_lines(points, s.associations(points)))
+    assert f"{found.random:.3g}" in text
+    assert "Structure is not success" in text
+    assert "run the method random" not in text
+    without = s.points_of([c for c in cells if c.record.method.key != "random"])
+    assert {a.random for a in s.associations(without)} == {None}
+    assert "run the method random" in "\n".join(structure_lines(without, s.associations(without)))
+
+
+def test_a_panel_has_a_dashed_line_where_random_rows_are() -> None:
+    points = board(6, 1, 0.8, 4)
+    plain = structure_panels(points, s.associations(points))["effective_rank"][0]
+    beside = replace(points, random={("toy", *FIRST): 0.25})
+    drawn = structure_panels(beside, s.associations(beside))["effective_rank"][0]
+    (line,) = re.findall(r'class="random"[^>]*translate\(([-\d.]+),', draw(drawn).html)
+    assert 'class="random"' not in draw(plain).html
+    values = points.numbers[FIRST]
+    low, high = widened([*values.tolist(), 0.25], share=0.06)
+    place = MARGINS[0] + WIDTH * (0.25 - low) / (high - low)
+    assert float(line) == pytest.approx(place, abs=0.02)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.records.cells import load_cells
+from leaderboard.records.cells import Cell, load_cells
 from leaderboard.records.record import read_record
 from leaderboard.site.cards import (
     dataset_facts,
@@ -64,16 +64,18 @@ def test_a_settings_card_holds_all_it_fixes(whole_board: Path) -> None:
 
 
 def test_a_methods_card_says_what_it_spends_and_which_rows_it_trained(whole_board: Path) -> None:
-    record = read_record(whole_board / "toy" / "gti" / "seed-0.json")
+    path = whole_board / "toy" / "gti" / "seed-0.json"
+    record = read_record(path)
     facts = dict(method_facts(record))
     assert facts["shares of the extra budget (nominal FLOPs)"] == "1 before SFT"
     assert facts["own parameters"].startswith("none")
     assert facts["trained text rows"] == "grounding: 0 changed; sft: 100 changed"
-    here = presence(record)
+    here = presence(Cell(path, record))
     assert len(here.words) == 8
     assert here.words[0] == ("<a_0>", "comedy, drama, western, musical, war")
-    reference = read_record(whole_board / "toy" / "markov" / "seed-0.json")
-    assert presence(reference).words == ()
+    path = whole_board / "toy" / "markov" / "seed-0.json"
+    reference = read_record(path)
+    assert presence(Cell(path, reference)).words == ()
     assert dict(method_facts(reference))["shares of the extra budget (nominal FLOPs)"] == "none"
 
 

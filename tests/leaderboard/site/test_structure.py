@@ -35,6 +35,7 @@ def points_in(settings: tuple[str, ...], methods: int, seed: int = 0) -> Points:
             for stage in STAGES
             for name in NUMBERS
         },
+        random={},
         references=len(settings),
         under_trained=1,
         without_score=0,

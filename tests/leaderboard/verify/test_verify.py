@@ -319,8 +319,8 @@ def test_pickled_diagnostics_are_refused_unread(factory: Any, tmp_path: Path) ->
     ("name", "array", "message"),
     [
         ("singular_values", np.array([1.0, 2.0]), "descending"),
-        ("singular_values", np.array([np.nan, 1.0]), "no finite number"),
-        ("cosine", np.eye(3), "is (3, 3), expected"),
+        ("singular_values", np.array([np.nan, 1.0]), "expected finite numbers"),
+        ("cosine_planes", np.zeros((2, 3), np.uint8), "(2, 3), expected"),
         ("cosine_labels", None, "is missing"),
     ],
 )

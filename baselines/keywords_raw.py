@@ -1,0 +1,39 @@
+"""`keywords_raw`: each new row the embeddings of the words that tell its code from the others."""
+
+from collections import Counter
+
+from torch import Tensor
+
+from gti.initializers import item_text, rows_of_words, tf_idf
+from gti.method import Contrast, Look, Method, Start
+
+
+class KeywordsRaw(Method):
+    """Like `description_raw`, but words that every code shares count for nothing.
+
+    TS-Rec averages keywords that a teacher model extracts for each code; here words are weighted by
+    tf-idf. A document is all texts of the items of one code, idf is over the codes of the level,
+    words are what spaces separate, in lower case. A code without one gets the text rows' mean.
+    """
+
+    key = "keywords_raw"
+    summary = "embeddings of the code's words, weighted by tf-idf, not rescaled"
+    source = "after TS-Rec's SA-Init, arXiv 2602.22632"
+    group = "initialization"
+    order = 23
+    look = Look("purple", 2)
+    question = "Is it only that the rows differ?"
+    contrasts = (Contrast("keywords", "keywords_raw", "the same words, centred, at text norms"),)
+
+    def initialize(self, start: Start) -> Tensor:
+        """tf-idf level by level, then a weighted mean of words."""
+        sids = start.semantic_ids
+        weights: list[dict[str, float]] = [{} for _ in range(sids.num_tokens)]
+        words = [Counter(item_text(fields).lower().split()) for fields in start.item_texts]
+        for codes in sids.token_index.T:
+            documents: dict[int, Counter[str]] = {}
+            for code, counts in zip(codes.tolist(), words, strict=True):
+                documents.setdefault(code, Counter()).update(counts)
+            for code, own in tf_idf(documents).items():
+                weights[code] = own
+        return rows_of_words(start, weights)
