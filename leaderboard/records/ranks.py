@@ -288,6 +288,8 @@ def ranks_bytes(ranks: Ranks) -> bytes:
         row_group_size=1_000_000,
         write_statistics=False,
         store_schema=False,
+        use_dictionary=[name for name in SCHEMA.names if name not in LOSSES],
+        column_encoding=dict.fromkeys(LOSSES, "BYTE_STREAM_SPLIT"),
     )
     return buffer.getvalue()
 
