@@ -19,6 +19,7 @@ class DescriptionRaw(Method):
     summary = "mean embedding of the texts of the code's items, not rescaled"
     source = "ours: GTI (arXiv 2604.02324) without the training"
     group = "initialization"
+    parent = "mean"
     order = 22
     look = Look("vermilion", 3)
     question = "Is it only that the rows differ?"

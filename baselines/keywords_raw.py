@@ -20,6 +20,7 @@ class KeywordsRaw(Method):
     summary = "embeddings of the code's words, weighted by tf-idf, not rescaled"
     source = "after TS-Rec's SA-Init, arXiv 2602.22632"
     group = "initialization"
+    parent = "mean"
     order = 23
     look = Look("purple", 2)
     question = "Is it only that the rows differ?"

@@ -123,8 +123,8 @@ def test_the_installed_code_is_the_wheels(scripts: Path, tmp_path: Path) -> None
         "assert all(find_setting(name).setting.name == name for name in setting_names())\n"
         "assert 'ml-100k-nano' in setting_names()",
         "from benchmarks.inputs.catalogue import find_setting\n"
-        "from benchmarks.inputs.inputs import find_semantic_ids\n"
-        "sids, place = find_semantic_ids(find_setting('ml-100k-nano').setting, None)\n"
+        "from benchmarks.inputs.semantic_ids import find_semantic_ids\n"
+        "sids, place = find_semantic_ids(find_setting('ml-100k-nano').setting, None, 0)\n"
         "assert place == 'committed' and sids.num_codes == 64",
         "from benchmarks.inputs.backbone_sizes import backbone_size\n"
         "assert backbone_size('nano') is not None",

@@ -125,18 +125,19 @@ def rq_vae(
     model.to(device)
     with _own_draws(seed, device):
         curves = _train(model, items, settings, seed, progress)
-    nearest, balanced, final = _codes(model, items, settings)
-    codebooks = model.codebooks.detach().cpu().numpy()
-    ids = SemanticIds(final, codes, as_float16(codebooks), {**description, **own})
-    outcome = Outcome(
-        ids=ids,
-        nearest=nearest,
-        balanced=balanced,
-        errors=[_decoder_error(model, items, nearest[:, : level + 1]) for level in range(levels)],
-        error_final=_decoder_error(model, items, final),
-        spread=_squared_sum(items),
-        began=began,
-    )
+        nearest, balanced, final = _codes(model, items, settings)
+        codebooks = model.codebooks.detach().cpu().numpy()
+        ids = SemanticIds(final, codes, as_float16(codebooks), {**description, **own})
+        prefixes = [nearest[:, : level + 1] for level in range(levels)]
+        outcome = Outcome(
+            ids=ids,
+            nearest=nearest,
+            balanced=balanced,
+            errors=[_decoder_error(model, items, prefix) for prefix in prefixes],
+            error_final=_decoder_error(model, items, final),
+            spread=_squared_sum(items),
+            began=began,
+        )
     report = make_report(outcome)
     return with_warnings(ids, report), report, curves
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cli.app import exit_code
-from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.perf.honest_records.settings import setting_of
 from benchmarks.perf.honest_records.writer import RecordWriter
 from leaderboard.board.board import load_leaderboards, mark_same_names
@@ -103,7 +102,10 @@ def test_boards_of_one_name_and_two_hashes_tell_them_in_their_headings(committed
 
 
 def test_structures_figures_go_to_figures_here_and_never_where_records_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    committed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     factory = RecordWriter(tmp_path / "results")
     factory.board({"popularity": 0.4, "gti": 0.9, "mean": 0.9}, seeds=(0,))
@@ -114,7 +116,7 @@ def test_structures_figures_go_to_figures_here_and_never_where_records_are(
     drawn = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert drawn == ["structure.pdf", "structure.png", "structure.svg"]
     capfd.readouterr()
-    for folder in (factory.root / "figures", COMMITTED_RESULTS):
+    for folder in (factory.root / "figures", committed):
         assert exit_code([*read, "--out", str(folder)]) != 0
         (line,) = capfd.readouterr().err.splitlines()
         assert str(folder) in line

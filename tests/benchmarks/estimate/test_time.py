@@ -80,7 +80,7 @@ def test_the_data_themselves_are_counted(write_setting, tmp_path):
 
 def test_what_is_measured_beside_the_ranks_is_counted(write_setting, tmp_path):
     setting = setting_of(str(write_setting(tmp_path)))
-    inputs = load_inputs(setting, offline=True)
+    inputs = load_inputs(setting, 0, offline=True)
     work = workload_of(setting, inputs, inputs.semantic_ids)
     prompts = sum(2 * min(n + 1, 9) + 30 for n in work.train_lengths)
     losses = 5 * (prompts + 40 * 2)  # both parts, and validation at three points

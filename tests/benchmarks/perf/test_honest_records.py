@@ -23,8 +23,12 @@ OTHER = Shape(items=45, levels=3, codes=5, width=6, text_rows=31, shown_rows=2, 
 EVALUATION = {"cutoffs": (3, 10, 30), "wordings": 1, "validation_users": 8, "curve_points": 4}
 CHANGES: list[dict[str, Any]] = [
     {},
-    {"sft": {**OPTIMIZER, "passes": 2.5}, "extra": {"share_of_sft": 0.6}},
-    {"sft": {**OPTIMIZER, "steps": 33}, "evaluation": EVALUATION, "decoding": {"beam": 30}},
+    {"sft": {**OPTIMIZER, "rates": "own", "passes": 2.5}, "extra": {"share_of_sft": 0.6}},
+    {
+        "sft": {**OPTIMIZER, "rates": "own", "steps": 33},
+        "evaluation": EVALUATION,
+        "decoding": {"beam": 30},
+    },
     {
         "auxiliary": {
             "mixture": {"item2index": 1.0, "fusionseqrec": 2.0},

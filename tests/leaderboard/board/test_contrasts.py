@@ -52,6 +52,8 @@ def test_the_shipped_methods_answer_the_questions_in_this_order() -> None:
         "random_matched − mean",
         "gti − random_matched",
         "noisy_mean − mean",
+        "description − description_raw",
+        "keywords − keywords_raw",
         "gti_shuffled − mean",
         "gti − gti_shuffled",
         "gti − mean_rows_first",

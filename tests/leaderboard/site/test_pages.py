@@ -70,9 +70,9 @@ def test_every_drawing_says_what_it_shows_or_is_hidden_beside_its_numbers(pages:
                 assert drawing.attributes["role"] == "img"
                 assert len(drawing.attributes["aria-label"]) > 20
                 assert drawing.find("desc")[0].text
-    # Curves 2, cost 2, spectra 3, RSA 3 and cosines 9 for `toy`; `other` has mean and gti alone.
+    # Curves 4, cost 2, spectra 3, RSA 3 and cosines 9 for `toy`; `other` has mean and gti alone.
     # Three numbers at three stages against two metrics on the page about structure.
-    assert named == (2 + 2 + 3 + 3 + 9) + (2 + 2 + 3 + 3 + 5) + 3 * 3 * 2
+    assert named == (4 + 2 + 3 + 3 + 9) + (4 + 2 + 3 + 3 + 5) + 3 * 3 * 2
 
 
 def test_the_first_lines_say_who_leads_what_can_be_shown_and_how_to_check(
