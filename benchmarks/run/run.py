@@ -52,8 +52,10 @@ def planned_cells(
         options: where records lie, and whether cells are of the slow forms.
     """
     from baselines.registry import select_methods
+    from benchmarks.cell.shown_alike import check_shown_alike
 
     check_method_tables(file)
+    check_shown_alike(file.setting)
     chosen = select_methods(methods)
     numbers = parse_seeds(seeds, file)
     return plan_cells(file, chosen, numbers, options.results, plain=options.plain)
