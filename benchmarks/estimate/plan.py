@@ -76,6 +76,8 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
         return [*lines, f"cost      not known without {what}"]
     each = estimate(file.setting, work, kind, [results, COMMITTED_RESULTS], size)
     rounds = -(-len(todo) // side_by_side)
+    if each.note is not None:
+        lines.append(f"note      {each.note}")
     return [
         *lines,
         f"a cell    about {duration(each.seconds)} ({each.basis})",
