@@ -16,6 +16,8 @@ from leaderboard.records.setting import Setting
 
 UTILISATION = {"cpu": 0.35, "cuda": 0.25}
 """Share of the matrix-product rate that training is taken to reach: assumed, not measured."""
+START_SECONDS = 15.0
+"""What a cell takes before it computes: libraries, data, weights."""
 RQ_VAE_STEP_SECONDS = 0.01
 """What a step of an RQ-VAE takes beside its matrix products (optimiser, groups, small kernels)."""
 SINKHORN_FLOPS = 10
@@ -170,6 +172,18 @@ def training_flops(setting: Setting, work: Workload, train: int, parameters: int
     return sft + pair * setting.grounding.batch_size * (rows + free)
 
 
+def cell_flops(setting: Setting, work: Workload, size: BackboneSize) -> float:
+    """FLOPs of one cell, roughly."""
+    train, score = tokens_per_pass(setting, work)
+    flops = training_flops(setting, work, train, size.parameters)
+    return flops + 2.0 * size.parameters * (score + measuring_tokens(setting, work))
+
+
+def seconds_of(flops: float, device: str, rate: float) -> float:
+    """Seconds of a cell of so many FLOPs where matrix products reach `rate` FLOP/s."""
+    return START_SECONDS + flops / (UTILISATION[device] * rate)
+
+
 def estimate(
     setting: Setting, work: Workload, device: str, results: Sequence[Path], size: BackboneSize
 ) -> Estimate:
@@ -191,11 +205,8 @@ def estimate(
     if past is not None:
         seconds, basis = past, "mean of the cells finished on such a machine"
     else:
-        train, score = tokens_per_pass(setting, work)
-        flops = training_flops(setting, work, train, size.parameters)
-        flops += 2.0 * size.parameters * (score + measuring_tokens(setting, work))
-        rate = UTILISATION[device] * matrix_rate(device, dtype)
-        seconds = 15 + flops / rate
+        rate = matrix_rate(device, dtype)
+        seconds = seconds_of(cell_flops(setting, work, size), device, rate)
         basis = f"FLOPs over this machine's measured matrix rate in {dtype}"
     memory = memory_bytes(setting, size, work, device, dtype)
     return Estimate(seconds, memory, ranks_bytes(work) + 4e5, basis, note)

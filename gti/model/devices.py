@@ -1,5 +1,6 @@
 """What a device computes in, and with which kernel: asked of torch, so that a record can say it."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,16 @@ def computed_dtype(device: torch.device, wanted: str) -> tuple[str, str | None]:
         f"dtype: the setting's is bfloat16, which {name} does not compute in; computed in float32,"
         " which costs time and memory and moves figures as far as rounding does"
     )
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that torch sees here, in its order, each as CUDA_VISIBLE_DEVICES names it."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(i) for i in range(count)]
+    if inherited:  # may go on behind what is no device, where CUDA stops to read
+        names = [name.strip() for name in inherited.split(",")]
+    return names[:count]
 
 
 def attention_kernel(model: Any, dtype: str, *, masked: bool) -> str | None:
