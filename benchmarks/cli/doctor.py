@@ -45,7 +45,8 @@ def machine_lines() -> list[str]:
         f"cache      {cache_root()} ({free / GIB:.0f} GiB free)",
     ]
     if torch.cuda.is_available():
-        name = torch.cuda.get_device_name(0)
+        count = torch.cuda.device_count()
+        name = (f"{count} × " if count > 1 else "") + torch.cuda.get_device_name(0)
         total = torch.cuda.get_device_properties(0).total_memory / GIB
         bf16 = "with" if torch.cuda.is_bf16_supported() else "without"
         lines.append(f"GPU        {name}, {total:.0f} GiB, {bf16} bfloat16")

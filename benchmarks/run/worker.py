@@ -6,6 +6,7 @@ import queue
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 from benchmarks.cell.job import Job
 from benchmarks.machine.environment import one_thread_environment
@@ -73,22 +74,24 @@ class Worker:
 
     def _read(self, events: Events) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                self.errors.append(line.rstrip())
-                continue
-            events.put((self.number, event))
+        with self.process.stdout as lines:
+            for line in lines:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    self.errors.append(line.rstrip())
+                    continue
+                events.put((self.number, event))
         self.process.wait()
         self.error_reader.join(timeout=5)
         events.put((self.number, None))
 
     def _read_errors(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.errors.append(line.rstrip())
-            del self.errors[:-40]
+        with self.process.stderr as lines:
+            for line in lines:
+                self.errors.append(line.rstrip())
+                del self.errors[:-40]
 
     def terminate(self) -> None:
         """Asks the process to end: SIGTERM, where there is such a thing."""
@@ -102,7 +105,10 @@ class Worker:
         self.release()
 
     def release(self) -> None:
-        """Lets other runs have the cell; the process must have ended."""
+        """Lets go of the pipe and the cell; the process must have ended."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
         if self.claim is not None:
             self.claim.release()
 

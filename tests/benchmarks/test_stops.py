@@ -93,7 +93,7 @@ def test_a_run_in_pieces_ends_with_the_records_of_one_run(whole, lasting, tmp_pa
             out, errors = run.communicate(timeout=300)
         assert run.returncode == 0, errors
         pieces.append(out)
-        seconds *= 2
+        seconds *= 4
     assert len(pieces) > 1
     assert "; the same command goes on with them" in pieces[0]
     assert "seed 0" in pieces[0]
@@ -138,10 +138,8 @@ def test_the_claims_of_a_run_that_was_killed_are_in_nobodys_way(
     assert_same(results, undisturbed, lasting)
 
 
-@pytest.mark.parametrize("text", ["soon", "50", "0m"])
-def test_what_is_no_time_is_refused_in_one_line(whole, gti_bench, text):
-    setting, results = whole
-    refused = gti_bench("run", setting, "--results", results, "--stop-after", text)
+def test_what_is_no_time_is_refused_in_one_line(gti_bench):
+    refused = gti_bench("run", "ml-100k-nano", "--stop-after", "soon")
     assert refused.returncode == 2
     (line,) = refused.stderr.splitlines()
-    assert all(part in line for part in ("--stop-after", repr(text), "90s, 50m or 2h"))
+    assert all(part in line for part in ("--stop-after", "'soon'", "90s, 50m or 2h"))

@@ -30,9 +30,10 @@ def started(monkeypatch):
     """Every worker process that is started, with its environment: pairs."""
     found, popen = [], subprocess.Popen
 
-    def note(*arguments, **options):
-        process = popen(*arguments, **options)
-        found.append((process, options["env"]))
+    def note(command, **options):
+        process = popen(command, **options)
+        if "benchmarks.cell.worker" in command:
+            found.append((process, options["env"]))
         return process
 
     monkeypatch.setattr(worker_module.subprocess, "Popen", note)
@@ -121,8 +122,8 @@ def test_a_worker_ends_whose_claim_another_run_has_taken_over(planned, started, 
     monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.0)
     popen = worker_module.subprocess.Popen
 
-    def take_over(*arguments, **options):
-        process = popen(*arguments, **options)
+    def take_over(command, **options):
+        process = popen(command, **options)
         own.write_bytes(theirs)
         return process
 
