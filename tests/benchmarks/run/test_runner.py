@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,6 +73,7 @@ def test_gpus_are_named_as_the_inherited_list_has_them(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", inherited)
     assert visible_gpus() == expected
     assert default_workers("cuda") == max(1, count)
+    assert RunOptions(results=Path("results"), device="cpu").gpus == []
 
 
 def test_each_worker_sees_one_gpu_and_they_are_spread_evenly(gpus, monkeypatch, planned, started):
@@ -88,13 +90,11 @@ def test_each_worker_sees_one_gpu_and_they_are_spread_evenly(gpus, monkeypatch, 
     assert outcome.left == []  # where there are no such GPUs each worker says so and ends
 
 
-def test_on_a_cpu_workers_inherit_what_there_is(monkeypatch, planned, started):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "inherited")
+def test_a_run_that_is_to_end_starts_nothing(planned, started):
     cells, results = planned
     stop = Stop()
     stop.reason = "time"
     options = RunOptions(results=results, device="cpu", workers=1, offline=True)
-    assert options.gpus == []
     outcome = run_cells(cells, options, stop=stop)
     assert (outcome.failures, outcome.left, started) == ([], cells, [])
 
