@@ -7,6 +7,7 @@ import torch
 from benchmarks.cell import treatment as treatment_module
 from benchmarks.cell.retention import windows
 from benchmarks.estimate import time as time_module
+from benchmarks.estimate.plan import cell_seconds
 from benchmarks.estimate.time import (
     ENGLISH_TOKENS,
     SAMPLE,
@@ -120,6 +121,18 @@ def test_what_is_measured_beside_the_ranks_is_counted(write_setting, tmp_path):
     assert SAMPLE == treatment_module.SAMPLE
     tokens = sum(len(each) for each in windows(load_backbone("nano").tokenizer, None))
     assert 0.5 < 2 * tokens / ENGLISH_TOKENS < 2
+
+
+def test_a_run_expects_of_a_cell_what_its_flops_take(write_setting, tmp_path, monkeypatch):
+    setting = setting_of(str(write_setting(tmp_path)))
+    inputs = load_inputs(setting, 0, offline=True)
+    size = backbone_size(setting.backbone.name)
+    monkeypatch.setattr(time_module, "product_flops", {"float32": 1e10}.__getitem__)
+    work = workload_of(setting, inputs, None)
+    expected = estimate(setting, work, "cpu", [], size).seconds
+    assert cell_seconds(setting, inputs, "cpu") == expected > 15
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU of tomorrow")
+    assert cell_seconds(setting, inputs, "cuda") is None
 
 
 def test_queries_are_counted_and_expected():

@@ -14,6 +14,7 @@ from benchmarks.run import worker as worker_module
 from benchmarks.run.claims import claim_path
 from benchmarks.run.options import RunOptions, default_workers
 from benchmarks.run.plan import plan_cells
+from benchmarks.run.run import _expected, _left_line
 from benchmarks.run.runner import run_cells
 from benchmarks.run.stopping import Stop
 from gti.model.devices import visible_gpus
@@ -97,6 +98,42 @@ def test_a_run_that_is_to_end_starts_nothing(planned, started):
     options = RunOptions(results=results, device="cpu", workers=1, offline=True)
     outcome = run_cells(cells, options, stop=stop)
     assert (outcome.failures, outcome.left, started) == ([], cells, [])
+
+
+def test_no_cell_starts_that_will_not_end_in_time(planned, started):
+    cells, results = planned
+    stop = Stop(3000.0)
+    stop.began -= 2000.0
+    options = RunOptions(results=results, device="cpu", workers=2, offline=True)
+    outcome = run_cells(cells, options, prior=1500.0, stop=stop, shared=True)
+    assert (outcome.failures, outcome.left, started) == ([], cells, [])
+    assert not list(results.rglob("*.running"))
+
+
+def test_what_is_left_is_one_line_that_says_why(planned):
+    cells, _ = planned
+    stop = Stop(3000.0)
+    line = _left_line(cells * 3, 3000.0, stop)
+    assert line.startswith("no other cell can start and end within 50")
+    assert "; 9 cells left: mean seed 0, mean seed 1, mean seed 2, " in line
+    assert " and 3 more; the same command goes on with them" in line
+    for reason, words in (("time", "stopped after 50"), ("signal", "ended by SIGTERM; 3 cells")):
+        stop.reason = reason
+        assert _left_line(cells, 3000.0, stop).startswith(words)
+
+
+def test_how_long_a_cell_takes_is_asked_where_there_is_a_time_and_nothing_to_go_by(planned):
+    cells, results = planned
+    setting, asked = cells[0].setting, []
+
+    def expect(*about):
+        asked.append(about)
+        return 77.0
+
+    for stop_after, plain, expected in ((None, False, None), (60.0, True, None), (60.0, False, 77)):
+        options = RunOptions(results=results, device="cpu", plain=plain, stop_after=stop_after)
+        assert _expected(setting, "the data", options, expect) == expected
+    assert asked == [(setting, "the data", "cpu")]
 
 
 def test_a_cell_that_another_run_did_meanwhile_is_not_done_again(planned, started, cell_here):
