@@ -38,20 +38,29 @@ def machine_lines() -> list[str]:
     versions = ", ".join(f"{name} {value}" for name, value in package_versions().items())
     lines = [
         f"processor  {processor_name()}, {default_workers('cpu')} cores for workers,"
-        f" instruction set {torch.backends.cpu.get_cpu_capability()}",
+        f" instruction set {torch.backends.cpu.get_cpu_capability()}, bfloat16 {_bfloat16()}",
         f"memory     {'unknown' if memory is None else f'{memory / GIB:.0f} GiB'}",
         f"system     {platform.system()} {platform.machine()}, Python {platform.python_version()}",
         f"packages   {versions}",
         f"cache      {cache_root()} ({free / GIB:.0f} GiB free)",
     ]
     if torch.cuda.is_available():
-        name = torch.cuda.get_device_name(0)
+        count = torch.cuda.device_count()
+        name = (f"{count} × " if count > 1 else "") + torch.cuda.get_device_name(0)
         total = torch.cuda.get_device_properties(0).total_memory / GIB
         bf16 = "with" if torch.cuda.is_bf16_supported() else "without"
         lines.append(f"GPU        {name}, {total:.0f} GiB, {bf16} bfloat16")
     else:
         lines.append("GPU        none")
     return lines
+
+
+def _bfloat16() -> str:
+    """What a CPU does with bfloat16, in words."""
+    from gti.model.devices import cpu_bfloat16
+
+    found = cpu_bfloat16()
+    return "by software (cells compute in float32)" if found == "emulated" else f"by {found}"
 
 
 def _existing(path: Path) -> Path:
@@ -80,11 +89,14 @@ def _here(name: str) -> str:
     """Whether the setting `name` runs on this machine, and how long a cell takes."""
     import torch
 
+    from gti.model.devices import computed_dtype
+
     setting = find_setting(name).setting
     has_gpu = torch.cuda.is_available()
-    if setting.backbone.dtype == "bfloat16" and not has_gpu:
-        return "needs a GPU with bfloat16"
-    absent = f"runs here; data or Semantic IDs are not: gti-bench prepare {name}"
+    device = "cuda" if has_gpu else "cpu"
+    dtype, _ = computed_dtype(torch.device(device), setting.backbone.dtype)
+    runs = "runs here" if dtype == setting.backbone.dtype else f"runs here in {dtype}"
+    absent = f"{runs}; data or Semantic IDs are not: gti-bench prepare {name}"
     try:
         data = load_data(setting, offline=True)
         draws = draws_of(setting, setting.seeds).values()
@@ -96,8 +108,7 @@ def _here(name: str) -> str:
         return absent
     size = backbone_size(setting.backbone.name)
     if size is None:
-        return "runs here"
-    device = "cuda" if has_gpu else "cpu"
+        return runs
     work = workload_of(setting, data, sids[0])
     cost = estimate(setting, work, device, [Path("results"), COMMITTED_RESULTS], size)
-    return f"runs here; a cell takes about {duration(cost.seconds)} ({cost.basis})"
+    return f"{runs}; a cell takes about {duration(cost.seconds)} ({cost.basis})"

@@ -64,10 +64,22 @@ def run(
         ),
     ] = False,
     replace: Replace = False,
+    stop_after: Annotated[
+        str | None,
+        Parameter(
+            help="Such as 90s, 50m or 2h: start no cell that will not end by then by its estimate,"
+            " then end, and say what is left. SIGTERM ends a run in the same way."
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> int:
-    """Run the missing cells of a setting, seed by seed, and print the board."""
+    """Run the missing cells of a setting, seed by seed, and print the board.
+
+    Runs on one results directory, on this machine or on others, share the cells.
+    """
+    from benchmarks.estimate.plan import cell_seconds
     from benchmarks.run.run import run_setting
+    from benchmarks.run.stopping import parse_duration
 
     options = RunOptions(
         results=results or (RESULTS_PLAIN if plain else RESULTS),
@@ -77,8 +89,9 @@ def run(
         plain=plain,
         replace=replace,
         debug=debug,
+        stop_after=None if stop_after is None else parse_duration(stop_after),
     )
-    return run_setting(setting, methods, seeds, options, say)
+    return run_setting(setting, methods, seeds, options, say, expect=cell_seconds)
 
 
 def tune(

@@ -17,7 +17,7 @@ Results = Annotated[Path, Parameter(help="Where records lie or go.")]
 Device = Literal["auto", "cpu", "cuda"]
 Methods = Annotated[str, Parameter(help="Keys and groups, comma-separated.")]
 Seeds = Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")]
-Workers = Annotated[int | None, Parameter(help="Cells side by side; default: cores.")]
+Workers = Annotated[int | None, Parameter(help="Cells side by side; default: cores, or GPUs.")]
 Replace = Annotated[
     bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
 ]

@@ -26,7 +26,9 @@ SCORING_TOKENS = {"cpu": 8192, "cuda": 262144}
 """`benchmarks.cell.scoring.MAX_TOKENS`, which imports torch; a test holds them equal."""
 
 
-def memory_bytes(setting: Setting, size: BackboneSize, work: Workload, device: str) -> float:
+def memory_bytes(
+    setting: Setting, size: BackboneSize, work: Workload, device: str, dtype: str
+) -> float:
     """Peak memory of one worker, in bytes; see the module's formula.
 
     Args:
@@ -34,8 +36,9 @@ def memory_bytes(setting: Setting, size: BackboneSize, work: Workload, device: s
         size: of its backbone, adapters included where the setting has them.
         work: how much is to be scored.
         device: "cpu" or "cuda".
+        dtype: computed in there.
     """
-    shape, number = size.shape, 2 if setting.backbone.dtype == "bfloat16" else 4
+    shape, number = size.shape, 2 if dtype == "bfloat16" else 4
     new = setting.semantic_ids.levels * setting.semantic_ids.codes * shape.width
     if size.matrices > shape.matrix_rows * shape.width:
         new *= 2  # an untied head has rows of its own

@@ -10,10 +10,12 @@ from pathlib import Path
 from benchmarks.datasets import CARDS
 from benchmarks.estimate.time import (
     UTILISATION,
+    cell_flops,
     encoding_flops,
     estimate,
     matrix_rate,
     quantising_seconds,
+    seconds_of,
 )
 from benchmarks.estimate.workload import Workload, workload_of, workload_of_card
 from benchmarks.inputs.backbone_sizes import BackboneSize, backbone_size, encoder_size
@@ -21,6 +23,7 @@ from benchmarks.inputs.catalogue import find_setting
 from benchmarks.inputs.inputs import ReadData, read_if_here
 from benchmarks.inputs.semantic_ids import draws_of, semantic_ids_here
 from benchmarks.machine.places import COMMITTED_RESULTS
+from benchmarks.machine.utilisation import device_flops
 from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell
 from benchmarks.run.run import check_for_cells, planned_cells
@@ -76,6 +79,8 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
         return [*lines, f"cost      not known without {what}"]
     each = estimate(file.setting, work, kind, [results, COMMITTED_RESULTS], size)
     rounds = -(-len(todo) // side_by_side)
+    if each.note is not None:
+        lines.append(f"note      {each.note}")
     return [
         *lines,
         f"a cell    about {duration(each.seconds)} ({each.basis})",
@@ -84,6 +89,27 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
         " gradients and moments of what trains, activations or caches",
         f"disk      about {each.disk_bytes * len(todo) / 1e6:.0f} MB of records",
     ]
+
+
+def cell_seconds(setting: Setting, data: ReadData, device: str) -> float | None:
+    """Seconds that one cell will take by its FLOPs; null where the rate or the size is unknown.
+
+    Args:
+        setting: what will run.
+        data: what it reads.
+        device: "cpu" or "cuda"; a GPU, which the workers have, is not measured but looked up.
+    """
+    import torch
+
+    from gti.model.devices import computed_dtype
+
+    kind, size = torch.device(device), _backbone(setting, offline=True)
+    dtype, _ = computed_dtype(kind, setting.backbone.dtype)
+    rate = matrix_rate(device, dtype) if device == "cpu" else device_flops(kind, dtype)
+    if size is None or rate is None:
+        return None
+    flops = cell_flops(setting, workload_of(setting, data, None), size)
+    return seconds_of(flops, device, rate)
 
 
 def _state(cell: PlannedCell) -> str:

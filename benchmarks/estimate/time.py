@@ -10,11 +10,14 @@ from benchmarks.cell.budget import sft_passes
 from benchmarks.estimate.memory import memory_bytes
 from benchmarks.estimate.workload import Workload
 from benchmarks.inputs.backbone_sizes import BackboneSize
+from benchmarks.machine.utilisation import product_flops
 from benchmarks.run.plan import past_seconds
 from leaderboard.records.setting import Setting
 
 UTILISATION = {"cpu": 0.35, "cuda": 0.25}
 """Share of the matrix-product rate that training is taken to reach: assumed, not measured."""
+START_SECONDS = 15.0
+"""What a cell takes before it computes: libraries, data, weights."""
 RQ_VAE_STEP_SECONDS = 0.01
 """What a step of an RQ-VAE takes beside its matrix products (optimiser, groups, small kernels)."""
 SINKHORN_FLOPS = 10
@@ -36,38 +39,48 @@ class Estimate:
         memory_bytes: peak memory of one worker (`benchmarks.estimate.memory`).
         disk_bytes: of one record with its sidecars.
         basis: what the time rests on.
+        note: why another dtype is computed in than the setting's; null where it is that.
     """
 
     seconds: float
     memory_bytes: float
     disk_bytes: float
     basis: str
+    note: str | None = None
 
 
 def matrix_rate(device: str, dtype: str, threads: int = 1) -> float:
-    """FLOP/s of a square matrix product on `device`; takes about a second.
+    """FLOP/s of a square matrix product on `device`; takes less than a second.
 
     Args:
         device: "cpu" or "cuda".
-        dtype: the setting's; on a CPU float32 is measured whatever it says.
+        dtype: computed in there.
         threads: of a CPU; a cell has one.
     """
     import torch
 
+    if device == "cuda":
+        return _gpu_rate(dtype)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        size = 768 if device == "cpu" else 8192
-        kind = torch.bfloat16 if dtype == "bfloat16" and device != "cpu" else torch.float32
-        a = torch.randn(size, size, device=device, dtype=kind)
-        (a @ a).sum().item()
-        began, rounds = time.perf_counter(), 0
-        while time.perf_counter() - began < 0.7:
-            (a @ a).sum().item()
-            rounds += 1
-        return 2.0 * size**3 * rounds / (time.perf_counter() - began)
+        return product_flops(dtype)
     finally:
         torch.set_num_threads(before)
+
+
+def _gpu_rate(dtype: str) -> float:
+    """FLOP/s of large products, one after another."""
+    import torch
+
+    size = 8192
+    factor = torch.randn(size, size, device="cuda", dtype=getattr(torch, dtype))
+    (factor @ factor).sum().item()
+    began, rounds = time.perf_counter(), 0
+    while time.perf_counter() - began < 0.7:
+        (factor @ factor).sum().item()
+        rounds += 1
+    return 2.0 * size**3 * rounds / (time.perf_counter() - began)
 
 
 def chat_tokens(length: int, shown: int, levels: int) -> int:
@@ -159,6 +172,18 @@ def training_flops(setting: Setting, work: Workload, train: int, parameters: int
     return sft + pair * setting.grounding.batch_size * (rows + free)
 
 
+def cell_flops(setting: Setting, work: Workload, size: BackboneSize) -> float:
+    """FLOPs of one cell, roughly."""
+    train, score = tokens_per_pass(setting, work)
+    flops = training_flops(setting, work, train, size.parameters)
+    return flops + 2.0 * size.parameters * (score + measuring_tokens(setting, work))
+
+
+def seconds_of(flops: float, device: str, rate: float) -> float:
+    """Seconds of a cell of so many FLOPs where matrix products reach `rate` FLOP/s."""
+    return START_SECONDS + flops / (UTILISATION[device] * rate)
+
+
 def estimate(
     setting: Setting, work: Workload, device: str, results: Sequence[Path], size: BackboneSize
 ) -> Estimate:
@@ -171,17 +196,20 @@ def estimate(
         results: where finished cells may be found; they are the best basis.
         size: of the backbone.
     """
+    import torch
+
+    from gti.model.devices import computed_dtype
+
+    dtype, note = computed_dtype(torch.device(device), setting.backbone.dtype)
     past = past_seconds(setting, results, device)
     if past is not None:
         seconds, basis = past, "mean of the cells finished on such a machine"
     else:
-        train, score = tokens_per_pass(setting, work)
-        flops = training_flops(setting, work, train, size.parameters)
-        flops += 2.0 * size.parameters * (score + measuring_tokens(setting, work))
-        rate = UTILISATION[device] * matrix_rate(device, setting.backbone.dtype)
-        seconds, basis = 15 + flops / rate, "FLOPs over this machine's measured matrix rate"
-    memory = memory_bytes(setting, size, work, device)
-    return Estimate(seconds, memory, ranks_bytes(work) + 4e5, basis)
+        rate = matrix_rate(device, dtype)
+        seconds = seconds_of(cell_flops(setting, work, size), device, rate)
+        basis = f"FLOPs over this machine's measured matrix rate in {dtype}"
+    memory = memory_bytes(setting, size, work, device, dtype)
+    return Estimate(seconds, memory, ranks_bytes(work) + 4e5, basis, note)
 
 
 def ranks_bytes(work: Workload) -> float:

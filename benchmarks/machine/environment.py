@@ -66,6 +66,8 @@ def describe_environment(
     """
     import torch
 
+    from gti.model.devices import cpu_bfloat16
+
     cuda = device.type == "cuda"
     return {
         "machine": torch.cuda.get_device_name(device) if cuda else platform.machine(),
@@ -75,6 +77,7 @@ def describe_environment(
         "driver": gpu_driver() if cuda else None,
         "threads": torch.get_num_threads(),
         "dtype": dtype,
+        "bfloat16": cpu_bfloat16() if dtype == "bfloat16" and device.type == "cpu" else None,
         "attention": attention,
         "deterministic": deterministic,
         "python": platform.python_version(),

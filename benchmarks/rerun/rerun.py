@@ -169,7 +169,7 @@ def _run(subjects: Sequence[Subject], options: RunOptions) -> list[Subject]:
         planned.setdefault(_device(subject, options), []).append(cell)
     failed: set[Path] = set()
     for device, cells in planned.items():
-        failures = run_cells(cells, replace(options, device=device))
+        failures = run_cells(cells, replace(options, device=device).resolved()).failures
         failed |= {failure.cell.path for failure in failures}
     return [subject for subject in subjects if subject.path_in(options.results) in failed]
 

@@ -21,6 +21,7 @@ class RunOptions:
         plain: run the slow reference everywhere.
         replace: run anew what lies there with another hash.
         debug: full traces, of the workers too.
+        stop_after: seconds after which `run` ends; null: when all is done.
     """
 
     results: Path
@@ -30,6 +31,7 @@ class RunOptions:
     plain: bool = False
     replace: bool = False
     debug: bool = False
+    stop_after: float | None = None
 
     def resolved(self) -> "RunOptions":
         """The same with what "auto" and null mean here: the kind of device, how many workers.
@@ -44,7 +46,7 @@ class RunOptions:
 
     @property
     def num_workers(self) -> int:
-        """Cells side by side: as asked, else one a core on a CPU and one on a GPU.
+        """Cells side by side: as asked, else one a core on a CPU, one a GPU.
 
         Raises:
             CommandError: fewer than one is asked for.
@@ -55,11 +57,20 @@ class RunOptions:
             raise CommandError(f"--workers must be at least 1, found {self.workers}")
         return self.workers
 
+    @property
+    def gpus(self) -> list[str]:
+        """The GPUs that workers are spread over; none on a CPU."""
+        from gti.model.devices import visible_gpus
+
+        return visible_gpus() if self.device == "cuda" else []
+
 
 def default_workers(device: str) -> int:
-    """One worker per available core on a CPU; one on a GPU."""
+    """One worker per available core on a CPU; one per GPU."""
     if device == "cuda":
-        return 1
+        from gti.model.devices import visible_gpus
+
+        return max(1, len(visible_gpus()))
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1

@@ -71,12 +71,18 @@ class RunProgress:
     @property
     def share(self) -> float:
         """Share of all work that is done."""
-        return (self.finished + sum(cell.share for cell in self.running.values())) / self.total
+        done = self.finished + sum(cell.share for cell in self.running.values())
+        return done / max(1, self.total)
+
+    @property
+    def expected(self) -> float | None:
+        """Seconds of a cell: the mean of those that have ended, else as expected before."""
+        return sum(self.seconds) / len(self.seconds) if self.seconds else self.prior
 
     def eta(self) -> float | None:
         """Seconds to go; null while nothing is known."""
         now = time.monotonic()
-        each = sum(self.seconds) / len(self.seconds) if self.seconds else self.prior
+        each = self.expected
         if each is None:
             known = [
                 (now - cell.began) / cell.share

@@ -1,6 +1,6 @@
 """What `gti-bench run` does, and what it shares with other commands: seeds, cells, checks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.inputs.catalogue import find_setting
@@ -12,7 +12,7 @@ from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.machine.stages import StageClock
 from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell, past_seconds, plan_cells
-from benchmarks.run.runner import Failure, check_results_writable, check_states, run_cells
+from benchmarks.run.runner import Outcome, check_results_writable, check_states, run_cells
 from benchmarks.run.same_inputs import (
     check_neighbours,
     has_unpinned,
@@ -20,11 +20,18 @@ from benchmarks.run.same_inputs import (
     version_note,
     with_inputs_compared,
 )
+from benchmarks.run.stopping import Stop, StopError
 from benchmarks.run.write_references import write_references
 from gti.hints import did_you_mean
 from leaderboard.records.setting import Setting, SettingError, SettingFile
 from leaderboard.render.board_tables import render
 from leaderboard.render.boards import boards, relative
+from leaderboard.render.numbers import duration
+
+Expect = Callable[[Setting, ReadData, str], float | None]
+"""Seconds that a cell of a setting will take on a kind of device; null if unknown."""
+MOST_CELLS = 6
+"""Cells left that are named."""
 
 
 def parse_seeds(text: str | None, file: SettingFile) -> list[int]:
@@ -62,9 +69,24 @@ def planned_cells(
 
 
 def run_setting(
-    setting: str, methods: str, seeds: str | None, options: RunOptions, say: Say
+    setting: str,
+    methods: str,
+    seeds: str | None,
+    options: RunOptions,
+    say: Say,
+    *,
+    expect: Expect | None = None,
 ) -> int:
-    """Runs what is missing and prints the board; returns the exit code."""
+    """Runs what is missing and prints the board; returns the exit code.
+
+    Args:
+        setting: name or file.
+        methods: keys and groups, comma-separated.
+        seeds: as for `parse_seeds`.
+        options: where, on what and how.
+        say: prints a line.
+        expect: asked where the run has a time and no such cell was run on such a machine.
+    """
     results = options.results
     if options.plain and results.resolve() == COMMITTED_RESULTS.resolve():
         raise CommandError(
@@ -73,33 +95,84 @@ def run_setting(
         )
     file = find_setting(setting)
     cells = planned_cells(file, methods, seeds, options)
-    clock, data = StageClock("data"), None
-    if has_unpinned(file.setting, _seeds(cells)):
-        data, _ = read_if_here(file.setting, offline=options.offline)
-        version = version_note(file.setting, data.dataset) if data else None
-        if version is not None:
-            say(f"note: {version}")
-    todo = _to_run(file, cells, data, options)
-    check_results_writable(results)
-    failures = []
-    if todo:
+    with Stop(options.stop_after) as stop:
+        outcome = _run_until(file, cells, options, stop, expect, say)
+        if outcome.left:
+            say(_left_line(outcome.left, options.stop_after, stop))
+        with stop.orderly():
+            # Who ends a job does not wait for a board.
+            refused = [] if stop.reason == "signal" else _say_board(file, results, say)
+    for failure in outcome.failures:
+        say(f"failed: {failure.cell.label}: {failure.message}")
+    if outcome.failures:
+        say("the other cells are kept; the same command runs the failed ones again")
+    return 1 if outcome.failures or refused else 0
+
+
+def _run_until(
+    file: SettingFile,
+    cells: Sequence[PlannedCell],
+    options: RunOptions,
+    stop: Stop,
+    expect: Expect | None,
+    say: Say,
+) -> Outcome:
+    """Runs those of `cells` that are missing until all are done or `stop` says so."""
+    todo = [cell for cell in cells if cell.state != "done"]
+    try:
+        clock, data = StageClock("data"), None
+        if has_unpinned(file.setting, _seeds(cells)):
+            data, _ = read_if_here(file.setting, offline=options.offline)
+            version = version_note(file.setting, data.dataset) if data else None
+            if version is not None:
+                say(f"note: {version}")
+        todo = _to_run(file, cells, data, options)
+        check_results_writable(options.results)
+        if not todo:
+            return Outcome([], [])
         options = options.resolved()
         data = prepare_inputs(file.setting, todo, data, clock, offline=options.offline)
         # Once more, now that Semantic IDs that no hash pins have been made.
         todo = _to_run(file, cells, data, options)
         clock.enter("references")
-        write_references(file.setting, data, results, say, offline=options.offline)
-        failures = _run_missing(file, todo, options, clock.close(), say)
+        write_references(file.setting, data, options.results, say, offline=options.offline)
+        prior = _expected(file.setting, data, options, expect)
+        return _run_missing(file, todo, options, clock.close(), prior, stop, say)
+    except StopError:
+        return Outcome([], todo)
+
+
+def _expected(
+    setting: Setting, data: ReadData, options: RunOptions, expect: Expect | None
+) -> float | None:
+    """Seconds of a cell, as far as they are known before one has ended."""
+    if options.plain:
+        return None  # plain cells take longer than those on record
+    past = past_seconds(setting, [options.results, COMMITTED_RESULTS], options.device)
+    if past is None and options.stop_after is not None and expect is not None:
+        return expect(setting, data, options.device)
+    return past
+
+
+def _left_line(left: Sequence[PlannedCell], after: float | None, stop: Stop) -> str:
+    """What is left, and why."""
+    time = "" if after is None else duration(after)
+    why = {"time": f"stopped after {time}", "signal": "ended by SIGTERM"}.get(
+        stop.reason or "", f"no other cell can start and end within {time}"
+    )
+    named = ", ".join(cell.label for cell in left[:MOST_CELLS])
+    more = f" and {len(left) - MOST_CELLS} more" if len(left) > MOST_CELLS else ""
+    return f"{why}; {len(left)} cells left: {named}{more}; the same command goes on with them"
+
+
+def _say_board(file: SettingFile, results: Path, say: Say) -> list[str]:
+    """Prints the board; returns what was refused on it."""
     shown, notes, refused = boards([results], "ndcg@10", file.setting.name)
     for board in shown:
         say("\n" + render(board, "terminal").rstrip())
     for line in [*notes, *refused]:
         say(line)
-    for failure in failures:
-        say(f"failed: {failure.cell.label}: {failure.message}")
-    if failures:
-        say("the other cells are kept; the same command runs the failed ones again")
-    return 1 if failures or refused else 0
+    return list(refused)
 
 
 def _to_run(
@@ -149,21 +222,35 @@ def _run_missing(
     todo: Sequence[PlannedCell],
     options: RunOptions,
     once: Mapping[str, float],
+    prior: float | None,
+    stop: Stop,
     say: Say,
-) -> list[Failure]:
-    """Runs `todo`; `once` says how long what was done for all of them took."""
+) -> Outcome:
+    """Runs `todo`.
+
+    Args:
+        file: the setting.
+        todo: what to run.
+        options: with device and workers resolved.
+        once: how long what was done for all of them took.
+        prior: expected seconds of a cell; null if unknown.
+        stop: what ends the run early.
+        say: prints a line.
+    """
     results, device = options.results, options.device
     side_by_side = min(options.num_workers, len(todo))
     say(
         f"{file.setting.name}: {len(todo)} cells to run, {side_by_side} at a time on {device};"
         f" records go to {relative(results)}" + (" (plain forms: slow)" if options.plain else "")
     )
-    # Plain cells take longer than those on record: no estimate before the first is done.
-    prior = None
-    if not options.plain:
-        prior = past_seconds(file.setting, [results, COMMITTED_RESULTS], device)
     return run_cells(
-        todo, options, prior=prior, after_seed=lambda: _board_text(file, results), once=once
+        todo,
+        options,
+        prior=prior,
+        after_seed=lambda: _board_text(file, results),
+        once=once,
+        stop=stop,
+        shared=True,
     )
 
 

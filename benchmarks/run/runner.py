@@ -1,29 +1,27 @@
 """Runs the missing cells of a plan side by side, one process per cell."""
 
-import json
 import os
 import queue
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cell.job import Job
-from benchmarks.machine.environment import one_thread_environment
-from benchmarks.machine.events import Event
-from benchmarks.machine.places import ROOT
 from benchmarks.machine.stages import stage_table
+from benchmarks.run.claims import Claim, holder
 from benchmarks.run.options import RunOptions
-from benchmarks.run.plan import PlannedCell
+from benchmarks.run.plan import PlannedCell, cell_state
 from benchmarks.run.progress import Display, Running, RunProgress
+from benchmarks.run.stopping import Stop
+from benchmarks.run.worker import Events, Worker
 from leaderboard.records.canonical import write_atomically
+from leaderboard.records.record import cell_hash
 from leaderboard.render.numbers import duration
 
-Events = queue.Queue[tuple[int, Event | None]]
-"""Pairs of a worker's number and its event; the event is null when the process has ended."""
+GRACE_SECONDS = 20.0
+"""What a worker that is asked to end may take; who ends a job gives it about half a minute."""
+LOOK_SECONDS = 2.0
+"""How often cells that another run works on are looked at again."""
 
 
 class RunError(RuntimeError):
@@ -36,6 +34,19 @@ class Failure:
 
     cell: PlannedCell
     message: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of cells ended.
+
+    Attributes:
+        failures: the cells that failed.
+        left: those that are still to be done, because the run was stopped.
+    """
+
+    failures: list[Failure]
+    left: list[PlannedCell]
 
 
 def check_results_writable(results: Path) -> None:
@@ -75,82 +86,6 @@ def check_states(cells: Sequence[PlannedCell], *, replace: bool) -> list[Planned
     return [cell for cell in cells if cell.state != "done"]
 
 
-class Worker:
-    """A process that runs one cell; its events go to a shared queue.
-
-    Args:
-        number: names it in the queue.
-        cell: what it runs.
-        job: what it is asked to do.
-        events: where it tells what happens.
-    """
-
-    def __init__(self, number: int, cell: PlannedCell, job: Job, events: Events) -> None:
-        self.number, self.cell = number, cell
-        self.outcome: Event | None = None
-        environment = one_thread_environment()
-        path = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = str(ROOT) if not path else f"{ROOT}{os.pathsep}{path}"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.cell.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            # Ctrl-C reaches the parent alone, which then ends its workers.
-            start_new_session=True,
-        )
-        self.errors: list[str] = []
-        assert self.process.stdin is not None
-        line = json.dumps({**job.model_dump(mode="json"), "parent": os.getpid()})
-        try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died at once; the readers below say why
-        self.error_reader = threading.Thread(target=self._read_errors, daemon=True)
-        self.error_reader.start()
-        threading.Thread(target=self._read, args=(events,), daemon=True).start()
-
-    def _read(self, events: Events) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                self.errors.append(line.rstrip())
-                continue
-            events.put((self.number, event))
-        self.process.wait()
-        self.error_reader.join(timeout=5)
-        events.put((self.number, None))
-
-    def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.errors.append(line.rstrip())
-            del self.errors[:-40]
-
-    def kill(self) -> None:
-        """Ends the process at once; its cell leaves nothing behind."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def message(self) -> str:
-        """Why it failed, in one line."""
-        if self.outcome is not None:
-            return str(self.outcome["message"])
-        code = self.process.returncode
-        last = next((line for line in reversed(self.errors) if line.strip()), "no message")
-        if code is not None and code < 0:
-            hint = " (out of memory? try fewer --workers)" if code == -9 else ""
-            return f"worker was ended by signal {-code}{hint}: {last}"
-        return f"worker ended with code {code}: {last}"
-
-
 def run_cells(
     cells: Sequence[PlannedCell],
     options: RunOptions,
@@ -158,67 +93,200 @@ def run_cells(
     prior: float | None = None,
     after_seed: Callable[[], str] | None = None,
     once: Mapping[str, float] | None = None,
-) -> list[Failure]:
+    stop: Stop | None = None,
+    shared: bool = False,
+) -> Outcome:
     """Runs `cells`, so many at a time as `options` say; a failed cell does not stop the others.
 
     Args:
         cells: what to run, in this order.
         options: where, on what and how.
-        prior: expected seconds of a cell, for the ETA.
+        prior: expected seconds of a cell, for the ETA and for `stop`.
         after_seed: gives what to print when all cells of a seed have ended and others are to come.
         once: seconds of what was done for all cells together, for the table of stages.
+        stop: what ends the run early; null: nothing.
+        shared: other runs may work on the same cells: each is claimed, and those that others
+            claimed are waited for at the end.
     """
-    workers = options.num_workers
-    events: Events = queue.Queue()
-    waiting = list(enumerate(cells))
-    running: dict[int, Worker] = {}
-    failures: list[Failure] = []
-    progress = RunProgress(len(cells), workers, prior)
+    run = _Run(cells, options, stop or Stop(), prior, shared=shared)
     try:
-        with Display(progress) as display:
-            while waiting or running:
-                while waiting and len(running) < workers:
-                    number, cell = waiting.pop(0)
-                    running[number] = Worker(number, cell, cell.job(options), events)
-                    progress.running[number] = Running(cell.label)
-                try:
-                    number, event = events.get(timeout=0.25)
-                except queue.Empty:
-                    display.refresh()
-                    continue
-                if event is None:
-                    ended = running.pop(number)
-                    _finish(ended, progress, display, failures)
-                    left = [cell for _, cell in waiting] + [w.cell for w in running.values()]
-                    if after_seed and left and ended.cell.seed not in {c.seed for c in left}:
-                        display.print(after_seed())
-                elif event["event"] in ("stage", "progress"):
-                    progress.running[number].take(event)
-                elif event["event"] == "failed":
-                    running[number].outcome = event
-                display.refresh()
-            if progress.stages:
-                display.say(stage_table(progress.stages, once or {}))
+        with run.stop.orderly(), Display(run.progress) as display:
+            run.work(display, after_seed)
+            run.end(display)
+            if run.progress.stages:
+                display.say(stage_table(run.progress.stages, once or {}))
     finally:
-        for worker in running.values():
+        run.kill()
+    return Outcome(run.failures, run.left)
+
+
+class _Run:
+    """Cells on their way, each in one of these: waiting, held by others, running, ended.
+
+    Args:
+        cells, options, stop, prior, shared: as for `run_cells`.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[PlannedCell],
+        options: RunOptions,
+        stop: Stop,
+        prior: float | None,
+        *,
+        shared: bool,
+    ) -> None:
+        self.options, self.stop, self.shared = options, stop, shared
+        self.workers, self.gpus = options.num_workers, options.gpus
+        self.events: Events = queue.Queue()
+        self.waiting = list(cells)
+        self.held: list[PlannedCell] = []
+        self.running: dict[int, Worker] = {}
+        self.unfinished: list[PlannedCell] = []
+        self.failures: list[Failure] = []
+        self.progress = RunProgress(len(cells), self.workers, prior)
+        # Where a record is missing, what lies there by now is another run's.
+        self.stamps = {c.path: None if c.state == "missing" else _stamp(c) for c in cells}
+        self.started = 0
+        self.looked = time.monotonic()
+        self.told_of_others = False
+
+    @property
+    def left(self) -> list[PlannedCell]:
+        """What is neither done nor failed."""
+        running = [worker.cell for worker in self.running.values()]
+        return [*self.unfinished, *running, *self.waiting, *self.held]
+
+    def work(self, display: Display, after_seed: Callable[[], str] | None) -> None:
+        """Until all is done, the run is to end, or nothing of what is left may start."""
+        while not self.stop.due and self.left:
+            self._start(display)
+            if not self.running and (not self.held or self.stop.after is not None):
+                return  # what waits would not end in time, what others hold is theirs to end
+            self._keep_claims(display)
+            ended = self._take_event(display)
+            seeds = {cell.seed for cell in self.left}
+            if ended and after_seed and seeds and ended.cell.seed not in seeds:
+                display.print(after_seed())
+
+    def end(self, display: Display) -> None:
+        """Asks what still runs to end, and books what ends well after all."""
+        for worker in self.running.values():
+            worker.terminate()
+        until = time.monotonic() + GRACE_SECONDS
+        while self.running and time.monotonic() < until:
+            self._take_event(display)
+
+    def kill(self) -> None:
+        """Ends what still runs."""
+        for worker in self.running.values():
             worker.kill()
-    return failures
 
+    def _start(self, display: Display) -> None:
+        """Starts what may start, as many side by side as asked for."""
+        if self.held and time.monotonic() - self.looked > LOOK_SECONDS:
+            self.waiting, self.held = self.waiting + self.held, []
+            self.looked = time.monotonic()
+        for cell in tuple(self.waiting):
+            if len(self.running) >= self.workers:
+                return
+            resumed = any(cell.path.parent.glob(f"{cell.path.stem}.checkpoint*"))
+            if not self.stop.allows(self.progress.expected, resumed=resumed):
+                continue
+            self.waiting.remove(cell)
+            claim = Claim.take(cell.path) if self.shared else None
+            if self.shared and claim is None:
+                self.held.append(cell)
+            elif _stamp(cell) != self.stamps[cell.path]:
+                self._leave_to_other(cell, display)
+                if claim is not None:
+                    claim.release()
+            else:
+                self._launch(cell, claim)
+        if self.held and not self.running and not self.told_of_others and self.stop.after is None:
+            self.told_of_others = True
+            who = holder(self.held[0].path)
+            display.say(f"waiting for {len(self.held)} cells that another run works on ({who})")
 
-def _finish(
-    worker: Worker, progress: RunProgress, display: Display, failures: list[Failure]
-) -> None:
-    """Books a worker that has ended."""
-    state = progress.running.pop(worker.number)
-    took = time.monotonic() - state.began
-    if worker.process.returncode == 0 and worker.cell.path.exists():
-        progress.seconds.append(took)
-        progress.stages.append(state.clock.close())
-        display.say(
-            f"{worker.cell.label:<20} {worker.cell.headline()}  {duration(took)}"
-            f"  [{progress.finished}/{progress.total}]"
+    def _launch(self, cell: PlannedCell, claim: Claim | None) -> None:
+        """Starts a worker, on the GPU that serves the fewest."""
+        busy = [worker.gpu for worker in self.running.values()]
+        gpu = min(self.gpus, key=busy.count, default=None)
+        # Never one twice: events of a worker that was killed may still come.
+        self.started += 1
+        number, job = self.started, cell.job(self.options)
+        self.running[number] = Worker(number, cell, job, self.events, gpu=gpu, claim=claim)
+        self.progress.running[number] = Running(cell.label)
+
+    def _leave_to_other(self, cell: PlannedCell, display: Display) -> None:
+        """Books a cell in whose place another run wrote a record since this one looked."""
+        self.progress.total -= 1
+        own = cell_hash(cell.setting.hash, cell.card.hash, cell.seed)
+        if cell_state(cell.path, own, plain=self.options.plain) == "done":
+            display.say(f"{cell.label:<20} done by another run")
+            return
+        self.failures.append(
+            Failure(
+                cell,
+                f"another run has meanwhile written {cell.path}, of another setting or method;"
+                " --replace runs it anew over it, --results DIR writes elsewhere",
+            )
         )
-    else:
-        progress.failed += 1
-        failures.append(Failure(worker.cell, worker.message()))
-        display.say(f"{worker.cell.label:<20} FAILED: {worker.message()}")
+
+    def _keep_claims(self, display: Display) -> None:
+        """Renews the claims; a cell whose claim was taken over is the other run's."""
+        for number, worker in tuple(self.running.items()):
+            if worker.claim is not None and not worker.claim.beat():
+                worker.kill()
+                del self.running[number], self.progress.running[number]
+                self.held.append(worker.cell)
+                display.say(f"{worker.cell.label:<20} taken over by {holder(worker.cell.path)}")
+
+    def _take_event(self, display: Display) -> Worker | None:
+        """Waits a moment for an event; returns the worker that has ended, if one has."""
+        ended = None
+        try:
+            number, event = self.events.get(timeout=0.25)
+        except queue.Empty:
+            display.refresh()
+            return None
+        if number in self.running:  # not of a worker that was killed
+            if event is None:
+                ended = self.running.pop(number)
+                self._book(ended, display)
+            elif event["event"] in ("stage", "progress"):
+                self.progress.running[number].take(event)
+            elif event["event"] == "failed":
+                self.running[number].outcome = event
+        display.refresh()
+        return ended
+
+    def _book(self, worker: Worker, display: Display) -> None:
+        """Books a worker that has ended."""
+        worker.release()
+        state = self.progress.running.pop(worker.number)
+        took, cell = time.monotonic() - state.began, worker.cell
+        written = _stamp(cell) not in (None, self.stamps[cell.path])
+        # One that was asked to end may have been about to.
+        if written and (worker.process.returncode == 0 or self.stop.due):
+            self.progress.seconds.append(took)
+            self.progress.stages.append(state.clock.close())
+            display.say(
+                f"{cell.label:<20} {cell.headline()}  {duration(took)}"
+                f"  [{self.progress.finished}/{self.progress.total}]"
+            )
+        elif self.stop.due and worker.outcome is None:
+            self.unfinished.append(cell)
+        else:
+            self.progress.failed += 1
+            self.failures.append(Failure(cell, worker.message()))
+            display.say(f"{cell.label:<20} FAILED: {worker.message()}")
+
+
+def _stamp(cell: PlannedCell) -> tuple[int, int] | None:
+    """Tells the record in the cell's place from one written later; null where there is none."""
+    try:
+        found = cell.path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino

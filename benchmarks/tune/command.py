@@ -133,7 +133,8 @@ def _run(setting: Setting, trials: Sequence[PlannedTrial], options: RunOptions, 
     )
     prepare_inputs(setting, todo, None, StageClock("data"), offline=options.offline)
     known = [options.results, COMMITTED_RESULTS]
-    failures = run_cells(todo, options, prior=past_seconds(setting, known, options.device))
+    prior = past_seconds(setting, known, options.device)
+    failures = run_cells(todo, options, prior=prior).failures
     for failure in failures:
         say(f"failed: {failure.cell.label}: {failure.message}")
     if failures:

@@ -1,18 +1,58 @@
 """What a device computes in, and with which kernel: asked of torch, so that a record can say it."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend
 
+CPU_BFLOAT16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "bf16": "ARM bf16"}
+"""A processor's feature as Linux names it → what we call it, the fastest first."""
+TORCH_BFLOAT16 = {
+    "_is_amx_tile_supported": "AMX",
+    "_is_avx512_bf16_supported": "AVX512-BF16",
+}
+"""The same as `torch.cpu` can be asked for it; private names, which a version may lack."""
+
+
+def cpu_features() -> frozenset[str] | None:
+    """The first processor's features as Linux lists them; null elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    listed = (line.partition(":")[2] for line in lines if line.startswith(("flags", "Features")))
+    return frozenset(next(listed, "").split()) or None
+
+
+def cpu_bfloat16() -> str:
+    """What multiplies bfloat16 matrices on this CPU.
+
+    Returns:
+        "AMX", "AVX512-BF16" or "ARM bf16"; "emulated" where the processor has none of them, nobody
+        can say, or torch came without oneDNN, whose kernels use them.
+    """
+    onednn: Any = torch.backends.mkldnn
+    if not onednn.is_available():
+        return "emulated"
+    features = cpu_features()
+    if features is not None:
+        found = [name for feature, name in CPU_BFLOAT16.items() if feature in features]
+    else:
+        found = [
+            name
+            for question, name in TORCH_BFLOAT16.items()
+            if hasattr(torch.cpu, question) and getattr(torch.cpu, question)()
+        ]
+    return found[0] if found else "emulated"
+
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether `device` computes in bfloat16.
-
-    A CPU does: torch has it for every one, in software where the processor has no instructions for
-    it. A GPU whose driver would only emulate it does not.
-    """
-    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    """Whether `device` computes in bfloat16 with instructions for it; software does not count."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type != "cpu" or cpu_bfloat16() != "emulated"
 
 
 def computed_dtype(device: torch.device, wanted: str) -> tuple[str, str | None]:
@@ -25,11 +65,21 @@ def computed_dtype(device: torch.device, wanted: str) -> tuple[str, str | None]:
     """
     if wanted != "bfloat16" or has_bfloat16(device):
         return wanted, None
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "this processor"
     return "float32", (
         f"dtype: the setting's is bfloat16, which {name} does not compute in; computed in float32,"
         " which costs time and memory and moves figures as far as rounding does"
     )
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that torch sees here, in its order, each as CUDA_VISIBLE_DEVICES names it."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(i) for i in range(count)]
+    if inherited:  # may go on behind what is no device, where CUDA stops to read
+        names = [name.strip() for name in inherited.split(",")]
+    return names[:count]
 
 
 def attention_kernel(model: Any, dtype: str, *, masked: bool) -> str | None:

@@ -67,7 +67,8 @@ def _device(record: Record) -> str:
     """A GPU by its name, a CPU by its instruction set, which decides on the last bits."""
     where = record.environment
     if where.device == "cpu":
-        return f"cpu, {where.instruction_set or where.machine}"
+        more = f", {where.bfloat16}" if where.bfloat16 else ""
+        return f"cpu, {where.instruction_set or where.machine}{more}"
     return f"{where.device}, {where.machine}"
 
 

@@ -216,6 +216,9 @@ class Environment(Frozen):
 
     Attributes:
         dtype: computed in; the setting's, unless a warning of the record says why not.
+        bfloat16: what multiplied matrices in it on a CPU, "AMX", "AVX512-BF16", "ARM bf16": each
+            rounds in its own way, as instruction sets do; null where nothing was computed in it or
+            a GPU did, and in records from before it was kept.
         attention: the library's way and torch's kernel for it, "sdpa: flash"; null where there is
             none, and in records from before it was kept.
     """
@@ -227,6 +230,7 @@ class Environment(Frozen):
     driver: str | None
     threads: int
     dtype: str
+    bfloat16: str | None = None
     attention: str | None = None
     deterministic: bool
     python: str

@@ -226,7 +226,7 @@ def _arithmetic(record: Record) -> tuple[str | None, ...]:
     """What rounds sums of rows: they are added as the machine and torch do."""
     environment = record.environment
     torch = environment.packages.get("torch")
-    return environment.device, environment.instruction_set, torch
+    return environment.device, environment.instruction_set, environment.bfloat16, torch
 
 
 def _compare_shared(cells: Sequence[Statement], findings: list[Finding]) -> None:

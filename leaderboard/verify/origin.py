@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from leaderboard.records.parts import Code, Environment
 from leaderboard.records.record import Record
 
-PLACES = ("instruction_set", "processor", "machine", "device", "driver", "threads", "dtype")
+PLACES = (
+    "instruction_set", "processor", "machine", "device", "driver", "threads", "dtype", "bfloat16",
+)  # fmt: skip
 """Fields of an environment that can move floating-point sums, beside the packages."""
 
 

@@ -23,7 +23,7 @@ def test_records_measured_what_is_estimated(name: str) -> None:
     size, work = backbone_size(setting.backbone.name), workload_of_card(setting)
     assert size is not None
     assert work is not None
-    estimated = memory_bytes(setting, size, work, "cpu")
+    estimated = memory_bytes(setting, size, work, "cpu", "float32")
     if not any((COMMITTED_RESULTS / name).glob("*/seed-0.json")):
         pytest.skip(f"no records of {name} are committed")
     checked = 0

@@ -2,28 +2,59 @@
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.cell import treatment as treatment_module
 from benchmarks.cell.retention import windows
+from benchmarks.estimate import time as time_module
+from benchmarks.estimate.plan import cell_seconds
 from benchmarks.estimate.time import (
     ENGLISH_TOKENS,
     SAMPLE,
     chat_tokens,
     encoding_flops,
+    estimate,
+    matrix_rate,
     measuring_tokens,
     quantising_seconds,
     ranks_bytes,
     tokens_per_pass,
 )
 from benchmarks.estimate.workload import Workload, workload_of, workload_of_card
+from benchmarks.inputs.backbone_sizes import backbone_size
 from benchmarks.inputs.backbones import load_backbone
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.inputs.inputs import load_inputs
+from gti.model import devices
 from leaderboard.records.setting import Setting
 
 
 def setting_of(name: str) -> Setting:
     return find_setting(name).setting
+
+
+@pytest.mark.parametrize("hardware", ["AMX", "emulated"])
+def test_the_rate_is_that_of_the_dtype_that_will_be_computed_in(monkeypatch, hardware):
+    setting = setting_of("ml-100k-smollm2")
+    size, work = backbone_size(setting.backbone.name), workload_of_card(setting)
+    rates = {"float32": 1e11, "bfloat16": 4e11}
+    monkeypatch.setattr(devices, "cpu_bfloat16", lambda: hardware)
+    monkeypatch.setattr(time_module, "product_flops", rates.__getitem__)
+    found = estimate(setting, work, "cpu", [], size)
+    monkeypatch.setitem(rates, "float32" if hardware == "AMX" else "bfloat16", 1.0)
+    assert estimate(setting, work, "cpu", [], size) == found  # the other rate is not looked at
+    dtype = "bfloat16" if hardware == "AMX" else "float32"
+    monkeypatch.setitem(rates, dtype, 2 * rates[dtype])
+    twice = estimate(setting, work, "cpu", [], size)
+    assert twice.seconds - 15 == pytest.approx((found.seconds - 15) / 2)
+    assert dtype in found.basis
+    assert (found.note is None) == (hardware == "AMX")
+
+
+def test_a_rate_is_measured_on_the_threads_asked_for():
+    before = torch.get_num_threads()
+    assert 1e7 < matrix_rate("cpu", "float32", threads=1) < 1e15
+    assert torch.get_num_threads() == before
 
 
 def test_chat_prompts_of_a_block_share_what_stands_before_the_answers():
@@ -90,6 +121,18 @@ def test_what_is_measured_beside_the_ranks_is_counted(write_setting, tmp_path):
     assert SAMPLE == treatment_module.SAMPLE
     tokens = sum(len(each) for each in windows(load_backbone("nano").tokenizer, None))
     assert 0.5 < 2 * tokens / ENGLISH_TOKENS < 2
+
+
+def test_a_run_expects_of_a_cell_what_its_flops_take(write_setting, tmp_path, monkeypatch):
+    setting = setting_of(str(write_setting(tmp_path)))
+    inputs = load_inputs(setting, 0, offline=True)
+    size = backbone_size(setting.backbone.name)
+    monkeypatch.setattr(time_module, "product_flops", {"float32": 1e10}.__getitem__)
+    work = workload_of(setting, inputs, None)
+    expected = estimate(setting, work, "cpu", [], size).seconds
+    assert cell_seconds(setting, inputs, "cpu") == expected > 15
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU of tomorrow")
+    assert cell_seconds(setting, inputs, "cuda") is None
 
 
 def test_queries_are_counted_and_expected():

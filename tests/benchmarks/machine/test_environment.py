@@ -17,6 +17,7 @@ from benchmarks.machine.environment import (
     plain_environment,
     reset_peak_memory,
 )
+from gti.model import devices
 from leaderboard.records.parts import Environment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -91,6 +92,20 @@ def test_a_gpus_peak_is_that_of_its_tensors(monkeypatch):
     assert peak_memory_bytes(gpu) == 70
     assert reset_peak_memory(gpu)
     assert peak_memory_bytes(gpu) == 20
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "expected"),
+    [("cpu", "bfloat16", "AMX"), ("cpu", "float32", None), ("cuda", "bfloat16", None)],
+)
+def test_what_multiplies_bfloat16_is_said_where_a_cpu_computed_in_it(
+    monkeypatch, device, dtype, expected
+):
+    monkeypatch.setattr(devices, "cpu_bfloat16", lambda: "AMX")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    found = describe_environment(torch.device(device), dtype, deterministic=True)
+    assert Environment.model_validate(found).bfloat16 == expected
+    assert found["instruction_set"] == torch.backends.cpu.get_cpu_capability()
 
 
 def test_an_environment_holds_what_was_computed_with():

@@ -19,10 +19,12 @@ from leaderboard.records.setting import MethodParameters
 from leaderboard.records.trial import TrialName
 
 
-def test_null_workers_are_one_a_core_on_a_cpu_and_one_on_a_gpu(monkeypatch):
+def test_null_workers_are_one_a_core_on_a_cpu_and_one_a_gpu(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5}, raising=False)
-    for has_gpu, device, workers in ((False, "cpu", 3), (True, "cuda", 1)):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for count, device, workers in ((0, "cpu", 3), (1, "cuda", 1), (2, "cuda", 2)):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda count=count: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
         found = RunOptions(results=Path("results")).resolved()
         assert (found.device, found.workers, found.num_workers) == (device, workers, workers)
     asked = RunOptions(results=Path("results"), workers=7, device="cpu").resolved()

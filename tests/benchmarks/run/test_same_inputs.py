@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.cli.app import exit_code
 from benchmarks.datasets import load_dataset
+from benchmarks.run.runner import Outcome
 from leaderboard.records.record import read_record
 
 
@@ -29,7 +30,7 @@ def started(made, monkeypatch):
         for cell in todo:
             labels.append(cell.label)
             cell.path.unlink(missing_ok=True)
-        return []
+        return Outcome([], [])
 
     monkeypatch.setattr("benchmarks.run.run._run_missing", note)
     return labels

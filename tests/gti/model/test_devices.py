@@ -1,11 +1,19 @@
 """What is computed in and by which kernel, with devices that lack one or the other."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from gti.model.devices import attention_kernel, computed_dtype, describe_attention
+from gti.model import devices
+from gti.model.devices import (
+    attention_kernel,
+    computed_dtype,
+    cpu_bfloat16,
+    describe_attention,
+)
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -24,8 +32,70 @@ def gpu(monkeypatch):
     return make
 
 
-def test_a_gpu_with_bfloat16_and_every_cpu_compute_what_they_are_asked_to(gpu):
+@pytest.fixture
+def processor(monkeypatch, tmp_path):
+    """`processor(text)`: /proc/cpuinfo reads so; null: there is none, as outside Linux."""
+    read = Path.read_text
+
+    def make(text):
+        def read_text(self, **options):
+            if str(self) != "/proc/cpuinfo":
+                return read(self, **options)
+            if text is None:
+                raise FileNotFoundError(self)
+            return text
+
+        monkeypatch.setattr(Path, "read_text", read_text)
+
+    return make
+
+
+XEON = "processor\t: 0\nflags\t\t: fpu avx512f amx_bf16 avx512_bf16\n\nprocessor\t: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (XEON, "AMX"),
+        (XEON.replace("amx_bf16 ", ""), "AVX512-BF16"),
+        ("processor\t: 0\nFeatures\t: fp asimd bf16\n", "ARM bf16"),
+        ("flags\t\t: fpu avx512f avx512bw\n", "emulated"),
+        ("Features\t: fp asimd\n", "emulated"),
+    ],
+)
+def test_a_cpu_is_known_by_its_fastest_instructions_for_bfloat16(processor, text, expected):
+    processor(text)
+    assert cpu_bfloat16() == expected
+    dtype, reason = computed_dtype(CPU, "bfloat16")
+    assert dtype == ("float32" if expected == "emulated" else "bfloat16")
+    assert (reason is None) == (expected != "emulated")
+    assert computed_dtype(CPU, "float32") == ("float32", None)
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512", "expected"),
+    [(True, True, "AMX"), (False, True, "AVX512-BF16"), (False, False, "emulated")],
+)
+def test_elsewhere_than_on_linux_torch_is_asked(processor, monkeypatch, amx, avx512, expected):
+    processor(None)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
+    assert cpu_bfloat16() == expected
+
+
+def test_a_torch_that_cannot_be_asked_or_has_no_kernels_emulates(processor, monkeypatch):
+    processor(None)
+    for name in devices.TORCH_BFLOAT16:
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert cpu_bfloat16() == "emulated"
+    processor(XEON)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert cpu_bfloat16() == "emulated"
+
+
+def test_devices_with_bfloat16_compute_what_they_are_asked_to(gpu, processor):
     gpu(native=True)
+    processor(XEON)
     for device in (CPU, GPU):
         for dtype in ("float32", "bfloat16"):
             assert computed_dtype(device, dtype) == (dtype, None)

@@ -37,6 +37,7 @@ def test_another_commit_counts_unless_no_file_of_code_changed(origin):
         ("code", {"dirty": True}, "now uncommitted changes"),
         ("code", {"version": "0.2.0"}, "gti-bench 0.2.0, recorded 0.1.0"),
         ("environment", {"instruction_set": "AVX2"}, "instruction set AVX2, recorded unknown"),
+        ("environment", {"bfloat16": "AMX"}, "bfloat16 AMX, recorded unknown"),
         ("environment", {"device": "cuda"}, "device cuda, recorded cpu"),
         ("environment", {"packages": {"torch": "2.6.0"}}, "torch 2.6.0, recorded absent"),
         ("environment", {"python": "3.12.1"}, "Python 3.12.1, recorded 3.11"),
