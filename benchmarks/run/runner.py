@@ -194,6 +194,8 @@ def run_cells(
                         display.print(after_seed())
                 elif event["event"] in ("stage", "progress"):
                     progress.running[number].take(event)
+                elif event["event"] == "note":
+                    display.say(f"{running[number].cell.label:<20} {event['message']}")
                 elif event["event"] == "failed":
                     running[number].outcome = event
                 display.refresh()
