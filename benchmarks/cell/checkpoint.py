@@ -34,6 +34,10 @@ from leaderboard.records.record import cell_hash
 MARK = "checkpoint.json"
 FORMAT = 1
 CODE = ("gti", "baselines", "benchmarks", "leaderboard")
+LEAST_GAP = 20.0
+"""Times as long as the last checkpoint took to write before the next one is due."""
+MOST_GAP = 2.0
+"""Times as long as asked for that this can put the next one off, at most."""
 
 
 class CheckpointError(ValueError):
@@ -198,7 +202,7 @@ class Keeper:
         self._weights_lost = False
         self._running: dict[str, Callable[[], Kept]] = {}
         self._found: dict[str, Kept] = {}
-        self._last = time.monotonic()
+        self._last, self._took = time.monotonic(), 0.0
 
     def restore(self, model: Any, vocabulary: Vocabulary) -> None:
         """Puts ledger and weights back, if there is a checkpoint that fits; says so, or why not.
@@ -238,22 +242,27 @@ class Keeper:
         return TrainingKeeper(self, stage)
 
     def tick(self) -> None:
-        """A moment at which a checkpoint can be written; done if the last is old enough."""
-        if time.monotonic() - self._last >= self.every:
+        """A moment at which a checkpoint can be written; done if the last is old enough.
+
+        Large ones on a slow disk come more rarely, up to `MOST_GAP`, so that little time goes there.
+        """
+        gap = min(max(self.every, LEAST_GAP * self._took), MOST_GAP * self.every)
+        if time.monotonic() - self._last >= gap:
             self.write()
 
     def finish(self, stage: str, weights: Mapping[str, Tensor]) -> None:
         """The training `stage` has ended, and has left `weights`."""
-        self._running.pop(stage, None)
+        for kept in (self._running, self._found):
+            kept.pop(stage, None)
         self.write(weights)
 
     def write(self, weights: Mapping[str, Tensor] | None = None) -> None:
         """Writes a checkpoint, with new `weights` or those it had; a full disk is only said."""
         if self.folder is None:
             return
-        kept = {"ledger": self.ledger.state()}
+        kept = {"ledger": self.ledger.state(), **self._found}  # found: not yet asked for
         kept |= {name: state() for name, state in self._running.items()}
-        before = self.ledger.stage
+        before, began = self.ledger.stage, time.monotonic()
         self.report({"event": "stage", "stage": "checkpoint"})
         self.ledger.enter("checkpoint")
         try:
@@ -264,6 +273,7 @@ class Keeper:
         self.ledger.enter(before)
         self.report({"event": "stage", "stage": self.stage})
         self._last = time.monotonic()
+        self._took = self._last - began
 
     def _write(
         self, folder: Path, kept: Mapping[str, Kept], weights: Mapping[str, Tensor] | None

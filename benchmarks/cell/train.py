@@ -78,7 +78,8 @@ def train_cell(
     """
     initialized = initialize(prepared)
     ground(initialized)
-    if prepared.ledger.treatment is None:  # else a checkpoint has brought it
+    grounds = prepared.spec.method.grounding() is not None
+    if grounds and prepared.ledger.treatment is None:  # else a checkpoint has brought it
         before_sft(initialized)
         prepared.keeper.write()
     return finetune(initialized)

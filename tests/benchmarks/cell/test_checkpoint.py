@@ -135,6 +135,15 @@ def test_alignment_tasks_beside_r_go_on_with_the_same_examples(stopped, run, und
     assert lasting(run(Watcher(), "lc_rec")) == lasting(undisturbed["lc_rec"])
 
 
+@pytest.mark.parametrize("method", ["gti", "mean"])
+def test_a_second_kill_before_a_stage_goes_on_loses_nothing(stopped, folder, method):
+    mark = folder.parent.parent / method / folder.name / MARK
+    stopped(Watcher("sft", 0.5), method)
+    steps = json.loads(mark.read_text())["kept"]["sft"]["report"]["steps"]
+    stopped(Watcher("sft"), method)
+    assert json.loads(mark.read_text())["kept"]["sft"]["report"]["steps"] == steps > 0
+
+
 def test_within_a_stage_a_checkpoint_is_written_once_the_last_is_old_enough(stopped, folder):
     stopped(Watcher("sft", 0.9), every=3600.0)
     mark = json.loads((folder / MARK).read_text())
