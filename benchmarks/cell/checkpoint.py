@@ -244,7 +244,7 @@ class Keeper:
     def tick(self) -> None:
         """A moment at which a checkpoint can be written; done if the last is old enough.
 
-        Large ones on a slow disk come more rarely, up to `MOST_GAP`, so that little time goes there.
+        Large ones on a slow disk come more rarely, up to `MOST_GAP`: little time goes there.
         """
         gap = min(max(self.every, LEAST_GAP * self._took), MOST_GAP * self.every)
         if time.monotonic() - self._last >= gap:

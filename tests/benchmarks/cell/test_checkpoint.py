@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,11 +12,13 @@ from safetensors.torch import load_file
 from benchmarks.cell.cell import run_cell
 from benchmarks.cell.checkpoint import (
     MARK,
+    Keeper,
     checkpoint_folder,
     code_sha256,
     difference,
     write_tensors,
 )
+from benchmarks.cell.ledger import Ledger
 from benchmarks.cell.trial import run_trial
 from leaderboard.records.record import diagnostics_path, ranks_path, read_record
 from leaderboard.records.trial import TrialName, read_trial, trial_path
@@ -152,6 +155,35 @@ def test_within_a_stage_a_checkpoint_is_written_once_the_last_is_old_enough(stop
     shutil.rmtree(folder)
     stopped(Watcher("sft", 0.9), every=0.0)
     assert json.loads((folder / MARK).read_text())["kept"]["sft"]["report"]["steps"] > 0
+
+
+@pytest.mark.parametrize(
+    ("took", "gap"), [(0.0, 240.0), (9.0, 240.0), (20.0, 400.0), (99.0, 480.0)]
+)
+def test_the_longer_one_takes_to_write_the_later_the_next_but_within_bounds(
+    monkeypatch, tmp_path, took, gap
+):
+    now = [1000.0]
+    monkeypatch.setattr(
+        "benchmarks.cell.checkpoint.time", SimpleNamespace(monotonic=lambda: now[0])
+    )
+
+    def write(folder, what, tensors):
+        now[0] += took
+        return {"name": what, "sha256": ""}
+
+    monkeypatch.setattr("benchmarks.cell.checkpoint.write_tensors", write)
+    tmp_path.joinpath("here").mkdir()
+    ledger, said = Ledger(torch.device("cpu"), "float32"), []
+    keeper = Keeper(tmp_path / "here", 240.0, {}, ledger, said.append)
+    keeper.write()
+    said.clear()
+    now[0] += gap - 1
+    keeper.tick()
+    assert not said
+    now[0] += 1
+    keeper.tick()
+    assert said == [{"event": "stage", "stage": stage} for stage in ("checkpoint", "load")]
 
 
 def test_a_stage_that_trains_rows_alone_leaves_rows_alone(stopped, folder):
