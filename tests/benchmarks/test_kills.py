@@ -142,7 +142,7 @@ KILLS = {
         *[(stage, at) for stage in ("validation", "test") for at in (0.02, 0.5, 1)],
         ("save", 0),
     ],
-    "lc_rec": [("sft", 0.5), ("save", 0)],
+    "lc_rec": [("sft", 0.5)],
 }
 NEEDS = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and named pipes")
 
@@ -166,6 +166,9 @@ def test_cells_that_are_killed_at_every_stage_go_on_and_end_the_same(
         parent.stdin.close()
     again = run(gti_bench, setting, results)
     assert again.returncode == 0, again.stderr
+    lines = [line.split(maxsplit=3) for line in (again.stdout + again.stderr).splitlines()]
+    assert ["lc_rec", "seed", "0", "goes on from its checkpoint of stage sft"] in lines
+    assert [line for line in lines if line[:1] == ["checkpoints"]]  # in the table of stages
     for method in METHODS:
         assert lasting(cell(results, method)) == lasting(cell(whole, method))
         assert not cell(results, method).with_suffix(".checkpoint").exists()
