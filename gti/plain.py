@@ -27,6 +27,7 @@ from gti.train.batches import Batch, MicroBatcher
 from gti.train.example_nll import example_nll
 from gti.train.finetuning import Step, finetune
 from gti.train.grounding import ground
+from gti.train.resuming import KeepsNothing, StageKeeper, go_on
 from gti.train.training import (
     OptimizerSettings,
     Progress,
@@ -83,6 +84,7 @@ def plain_ground(
     max_tokens: int = 8192,
     dtype: str = "float32",
     progress: Progress | None = None,
+    keeper: StageKeeper | None = None,
 ) -> StageReport:
     """Algorithm 1 of GTI as written; arguments and report are those of `grounding.ground`.
 
@@ -116,7 +118,9 @@ def plain_ground(
         with autocast(device, dtype):
             return plain_loss(model, batch)
 
-    for step, examples in enumerate(batches):
+    keeper = keeper or KeepsNothing()
+    done = go_on(keeper, matrices, optimizer, report, runner, touched)
+    for step, examples in enumerate(batches[done:], done):
         (loss,) = runner.backward([(examples, 1.0)], loss_of, optimizer.zero_grad)
         check_finite(loss, "the loss", settings, step)
         for matrix in matrices:
@@ -127,6 +131,7 @@ def plain_ground(
         report.note_step(loss, examples, shape, "rows")
         if progress is not None:
             progress(step + 1, len(batches), loss)
+        keeper.after_step()
     model.requires_grad_(False)
     for parameter in trainable_before:
         parameter.requires_grad_(True)

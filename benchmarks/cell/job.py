@@ -22,6 +22,7 @@ class Job(Frozen):
         debug: print full traces.
         semantic_ids: file of those to use; null: as any run finds them.
         trial: which trial it is; null: a cell.
+        checkpoint_seconds: from one checkpoint to the next within a stage; null: as by default.
     """
 
     setting: Setting
@@ -35,3 +36,4 @@ class Job(Frozen):
     debug: bool = False
     semantic_ids: Path | None = None
     trial: TrialName | None = None
+    checkpoint_seconds: float | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from benchmarks.cell.budget import ExtraBudget, extra_budget, flops_of, sft_passes
+from benchmarks.cell.checkpoint import Keeper, identity_of
 from benchmarks.cell.finished import LoadedCell
 from benchmarks.cell.ledger import Ledger
 from benchmarks.cell.notes import draw_note, notes_on, reading_note
@@ -81,6 +82,7 @@ class PreparedCell(LoadedCell):
         scorer: scores the model on held-out items.
         budget: what it trains on and may spend.
         english: how well the backbone knew plain English before all this.
+        keeper: writes its checkpoints.
     """
 
     forms: Forms
@@ -94,10 +96,12 @@ class PreparedCell(LoadedCell):
     scorer: Scorer
     budget: CellBudget
     english: PlainEnglish
+    keeper: Keeper
 
     def enter(self, stage: str) -> float:
         """Begins `stage`, for those who watch and for the ledger; returns the time."""
         self.spec.report({"event": "stage", "stage": stage})
+        self.keeper.stage = stage
         self.ledger.enter("validation" if stage == "curve" else stage)
         return time.perf_counter()
 
@@ -142,9 +146,11 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
     budget = plan_budget(spec, prompter, shown, shape, retrieval)
     ledger.extra_spent += budget.after_flops
     ledger.note_cost("load", time.perf_counter() - began - spoken)
+    read = read_by(spec.inputs, backbone)
+    identity = identity_of(spec, read, dtype, attention)
     return PreparedCell(
         spec=spec,
-        read=read_by(spec.inputs, backbone),
+        read=read,
         dtype=dtype,
         attention=attention,
         ledger=ledger,
@@ -159,6 +165,7 @@ def prepare_cell(spec: CellSpec) -> PreparedCell:
         scorer=scorer,
         budget=budget,
         english=english,
+        keeper=Keeper(spec.checkpoint, spec.checkpoint_seconds, identity, ledger, spec.report),
     )
 
 

@@ -1,7 +1,10 @@
 """Scores a model on held-out items: prompts, beam search, counts, accounting."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +20,7 @@ from gti.prompts.prompter import Prompter
 from gti.search.decoding import build_trie
 from gti.search.likelihood import TargetNll
 from gti.search.target_ranks import ItemRanks, rank_relevant
+from gti.train.resuming import Kept
 from leaderboard.metrics.metrics import metrics, relevance_of
 from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import Ranks, concatenate
@@ -27,6 +31,10 @@ MAX_TOKENS = {"cpu": 8192, "cuda": 262144}
 USERS_PER_CALL = 64
 STEPS = 2**20
 """Of NLLs in records, to a nat."""
+
+Found = TypeVar("Found", ItemRanks, TargetNll)
+KINDS: dict[str, type[ItemRanks] | type[TargetNll]] = {"counts": ItemRanks, "losses": TargetNll}
+"""First part of the name of what was found → what it is."""
 
 
 class Scorer:
@@ -67,6 +75,60 @@ class Scorer:
         drawn = numpy_stream(0, "validation-sample").choice(count, size, replace=False)
         self.sample: IntArray = np.sort(drawn)
         self.tokens = 0
+        self.marks: dict[str, int] = {}
+        """Tokens that were read when something began."""
+        self.tick: Callable[[], object] = lambda: None
+        """Called after each batch of users: what was found for it can be kept."""
+        self._found: dict[str, Any] = {}
+        self._keeps = False
+
+    def state(self) -> Kept:
+        """What the scoring that runs has found so far, for a checkpoint."""
+        numbers = {
+            "tokens": self.tokens,
+            "marks": self.marks,
+            "max_tokens": self.max_tokens,
+            "cut_to": self.cut_to,
+        }
+        tensors = {
+            f"{name}/{field.name}": torch.tensor(getattr(found, field.name))
+            for name, found in self._found.items()
+            for field in fields(found)
+            if field.name != "cut_to"
+        }
+        return Kept(numbers, tensors)
+
+    def restore(self, kept: Kept) -> None:
+        """Puts back what `state` gave: what was found then is not computed again."""
+        for name, number in kept.numbers.items():
+            setattr(self, name, number)
+        found: dict[str, dict[str, Any]] = {}
+        for name, tensor in kept.tensors.items():
+            call, _, field = name.rpartition("/")
+            found.setdefault(call, {})[field] = tensor.clone().numpy()
+        self._found = {
+            name: KINDS[name.partition("/")[0]](**arrays) for name, arrays in found.items()
+        }
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keeps what is found of one model, by batch of users, until this ends."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            self._found.clear()
+
+    def _once(self, name: str, find: Callable[[], Found]) -> Found:
+        """What `find` gives, or has given since `keeping` began."""
+        if not self._keeps:
+            return find()
+        if name not in self._found:
+            self._found[name] = find()
+            self.tick()
+        found: Found = self._found[name]
+        return found
 
     def counts(self, model: Any, part: str, rows: IntArray, wording: int = 0) -> ItemRanks:
         """Better and tied items for the relevant items of `rows`, asked in one wording."""
@@ -117,10 +179,15 @@ class Scorer:
 
         The losses are those that `ranks` gives the same model, to the last digit.
         """
+        with self.keeping():
+            return self._sample_metrics(model)
+
+    def _sample_metrics(self, model: Any) -> Metrics:
         asked, everyone = self.sample, np.arange(len(self.track.sizes("validation")))
         sampled, whole = [], []
         for wording in range(self.setting.evaluation.wordings):
-            found = self.counts(model, "validation", asked, wording)
+            find = partial(self.counts, model, "validation", asked, wording)
+            found = self._once(f"counts/sample/{wording}", find)
             counts = (found.num_better, found.num_tied)
             sampled.append(as_ranks(self.inputs, asked, "validation", *counts, wording))
             losses = self.losses(model, "validation", wording)
@@ -159,7 +226,8 @@ class Scorer:
         used, mass = np.zeros(count, dtype=np.int64), np.zeros((count, levels))
         done = wording * count
         for rows, places in self._calls(part):
-            found = self.counts(model, part, rows, wording)
+            find = partial(self.counts, model, part, rows, wording)
+            found = self._once(f"counts/{part}/{wording}/{rows[0]}", find)
             better[places], tied[places] = found.num_better, found.num_tied
             used[rows], mass[rows] = found.beam_used, found.trie_mass
             done += len(rows)
@@ -177,7 +245,8 @@ class Scorer:
         """
         nll, trie_nll = np.empty((2, self._num_targets(part).sum()))
         for rows, places in self._calls(part):
-            found = self.nll(model, part, rows, wording)
+            find = partial(self.nll, model, part, rows, wording)
+            found = self._once(f"losses/{part}/{wording}/{rows[0]}", find)
             nll[places], trie_nll[places] = found.nll, found.trie_nll
         return TargetNll(np.rint(nll * STEPS) / STEPS, np.rint(trie_nll * STEPS) / STEPS)
 

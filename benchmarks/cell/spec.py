@@ -1,6 +1,7 @@
 """What a cell is made of before anything is loaded."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -11,6 +12,9 @@ from gti.method import Method
 from leaderboard.records.record import MethodCard
 from leaderboard.records.setting import MethodParameters, Setting
 from leaderboard.records.specs import OptimizerSpec
+
+CHECKPOINT_SECONDS = 240.0
+"""From one checkpoint to the next within a stage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +30,9 @@ class CellSpec:
         device: where to compute.
         offline: touch no network.
         plain: run the slow reference of `gti.plain` everywhere.
-        report: told of stages and progress.
+        checkpoint: folder of the cell's checkpoint; null: none is written.
+        checkpoint_seconds: from one to the next within a stage.
+        report: told of stages, progress and notes.
     """
 
     setting: Setting
@@ -37,6 +43,8 @@ class CellSpec:
     device: torch.device
     offline: bool = False
     plain: bool = False
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     report: Report = silent
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from benchmarks.cell.budget import flops_of
+from benchmarks.cell.checkpoint import rows_of, trained_of
 from benchmarks.cell.prepare import PreparedCell
 from gti.data.streams import numpy_stream, stream_key, torch_stream
 from gti.method import GroundingPlan, Start
@@ -77,12 +78,15 @@ def train_cell(
     """
     initialized = initialize(prepared)
     ground(initialized)
-    before_sft(initialized)
+    grounds = prepared.spec.method.grounding() is not None
+    if grounds and prepared.ledger.treatment is None:  # else a checkpoint has brought it
+        before_sft(initialized)
+        prepared.keeper.write()
     return finetune(initialized)
 
 
 def initialize(prepared: PreparedCell) -> InitializedCell:
-    """Writes the method's first rows and proves it."""
+    """Writes the method's first rows and proves it; then goes on from a checkpoint, if it can."""
     spec, vocabulary, model = prepared.spec, prepared.vocabulary, prepared.model
     began = prepared.enter("init")
     from tokenizers import Tokenizer
@@ -114,6 +118,11 @@ def initialize(prepared: PreparedCell) -> InitializedCell:
     words = _words(prepared)
     cell = InitializedCell(prepared=prepared, model=model, manifest=proof, words=words)
     _note_rows(cell, "init")
+    prepared.keeper.restore(model, vocabulary)
+    scorer, kept = prepared.scorer, prepared.keeper.begin("scorer", prepared.scorer.state)
+    if kept is not None:
+        scorer.restore(kept)
+    scorer.tick = prepared.keeper.tick
     return cell
 
 
@@ -136,21 +145,28 @@ def ground(cell: InitializedCell) -> None:
     size = (setting.sft if plan.on == "retrieval" else setting.grounding).batch_size
     frozen = take_budget(examples, size, order, shape, "rows", budget * share)
     free = take_budget(examples, size, order, shape, "all", budget * (1 - share))
-    if frozen:
+    keeper, vocabulary, ledger = prepared.keeper, prepared.vocabulary, prepared.ledger
+    if frozen and not ledger.proves("grounding"):
         stage = TrainingStage(cell, "grounding")
         stage.close(stage.train(prepared.forms.ground, frozen, spec.grounding), frozen)
-    if free:
+        keeper.finish("grounding", rows_of(cell.model, vocabulary))
+    if free and not ledger.proves("grounding_free"):
         stage = TrainingStage(cell, "grounding_free")
         steps = [Step(batch, []) for batch in free]
         done = stage.train(prepared.forms.finetune, steps, spec.sft, seed=spec.seed)
         stage.close(done, free)
-    prepared.enter("diagnose")
-    _note_rows(cell, "grounding")
+        keeper.finish("grounding_free", trained_of(cell.model))
+    if "grounding" not in ledger.diagnostics:
+        prepared.enter("diagnose")
+        _note_rows(cell, "grounding")
 
 
 def finetune(cell: InitializedCell) -> TrainedCell:
     """SFT on R, with alignment tasks beside it where the method has them."""
     prepared, spec = cell.prepared, cell.prepared.spec
+    trained = TrainedCell(prepared=prepared, model=cell.model, manifest=cell.manifest)
+    if prepared.ledger.proves("sft"):
+        return trained
     batches, auxiliary = prepared.budget.batches, spec.setting.auxiliary
     steps = [Step(batch, []) for batch in batches]
     if spec.method.alignment:
@@ -177,10 +193,11 @@ def finetune(cell: InitializedCell) -> TrainedCell:
     stage.close(done, [step.retrieval + step.auxiliary for step in steps])
     ledger = prepared.ledger
     ledger.extra_spent += flops_of(prepared.shape, [step.auxiliary for step in steps])
-    ledger.note_cost("validation", stage.paused)
+    ledger.note_cost("validation", ledger.seconds("validation"))
     prepared.enter("diagnose")
     _note_rows(cell, "sft")
-    return TrainedCell(prepared=prepared, model=cell.model, manifest=cell.manifest)
+    prepared.keeper.finish("sft", trained_of(cell.model))
+    return trained
 
 
 class TrainingStage:
@@ -193,8 +210,7 @@ class TrainingStage:
 
     def __init__(self, cell: InitializedCell, name: str) -> None:
         self.cell, self.name = cell, name
-        self.began = cell.prepared.enter(name)
-        self.paused = 0.0  # seconds that something else took in between
+        cell.prepared.enter(name)
         self.watch = StageWatch(cell.model, cell.prepared.vocabulary)
 
     def train(
@@ -214,13 +230,14 @@ class TrainingStage:
             max_tokens=MAX_TOKENS[prepared.spec.device.type],
             dtype=prepared.dtype,
             progress=prepared.progress(self.name),
+            keeper=prepared.keeper.training(self.name),
             **others,
         )
 
     def close(self, done: StageReport, batches: Sequence[list[Example]]) -> None:
         """Books the stage, which trained on `batches`."""
-        seconds = time.perf_counter() - (self.began + self.paused)
         ledger = self.cell.prepared.ledger
+        seconds = ledger.seconds(self.name)
         if self.name.startswith("grounding"):
             ledger.extra_spent += done.nominal_flops
         ledger.close_stage(self.name, seconds, self.watch.proof(self.name, done), done, batches)
@@ -230,7 +247,7 @@ class LearningCurve:
     """Scores the validation sample at even distances during SFT.
 
     Args:
-        stage: SFT; how long the scoring takes is counted as its pause.
+        stage: SFT.
         num_steps: of SFT.
     """
 
@@ -240,23 +257,24 @@ class LearningCurve:
         self.scored = {round(num_steps * point / points) for point in range(points + 1)}
 
     def after_step(self, step: int, so_far: StageReport) -> None:
-        """Adds a point, if one is due after `step`."""
-        if step not in self.scored:
-            return
+        """Adds a point, if one is due after `step` and a checkpoint has not brought it."""
         stage, prepared = self.stage, self.stage.cell.prepared
-        budget, paused = prepared.budget, prepared.enter("curve")
+        budget, ledger = prepared.budget, prepared.ledger
+        if step not in self.scored or any(point["step"] == step for point in ledger.curve):
+            return
+        prepared.enter("curve")
         metrics = prepared.scorer.sample_metrics(stage.cell.model)
-        prepared.ledger.curve.append(
+        ledger.curve.append(
             {
                 "step": step,
                 "passes": budget.passes * step / max(1, len(budget.batches)),
                 "nominal_flops": so_far.nominal_flops,
-                "seconds": paused - stage.began - stage.paused,
+                "seconds": ledger.seconds("sft"),
                 "train_loss": so_far.last_loss,
                 "metrics": metrics,
             }
         )
-        stage.paused += prepared.enter("sft") - paused
+        prepared.enter("sft")
 
 
 def _examples(prepared: PreparedCell, plan: GroundingPlan) -> list[Example]:

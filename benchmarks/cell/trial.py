@@ -1,9 +1,10 @@
 """Runs and writes one trial of `gti-bench tune`: a cell that is scored without any test data."""
 
-import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.cell.cell import score
+from benchmarks.cell.checkpoint import checkpoint_folder
 from benchmarks.cell.finished import LoadedCell
 from benchmarks.cell.prepare import PreparedCell, prepare_cell
 from benchmarks.cell.saving import common_fields
@@ -27,8 +28,8 @@ from leaderboard.records.trial import (
 
 def run_trial(spec: CellSpec, name: TrialName, results: Path) -> Path:
     """Runs the cell `spec` as the trial `name` and writes it under `results`; returns its path."""
-    began = time.perf_counter()
-    cell = prepare_cell(spec)
+    path = trial_path(results, spec.setting.name, spec.card.key, name, spec.seed)
+    cell = prepare_cell(replace(spec, checkpoint=checkpoint_folder(path)))
     ranks, diverged = None, None
     try:
         if name.stage == "grounding":
@@ -38,14 +39,17 @@ def run_trial(spec: CellSpec, name: TrialName, results: Path) -> Path:
     except DivergedError as error:
         diverged = str(error)
     spec.report({"event": "stage", "stage": "save"})
-    return save_trial(cell, name, ranks, diverged, time.perf_counter() - began, results)
+    save_trial(cell, name, ranks, diverged, cell.ledger.all_seconds(), results)
+    cell.keeper.remove()
+    return path
 
 
 def _measure_grounding(cell: PreparedCell) -> None:
     """Runs the stage before SFT alone; what it did is noted down in the cell's ledger."""
     initialized = initialize(cell)
     ground(initialized)
-    measure_treatment(initialized)
+    if cell.ledger.treatment is None:
+        measure_treatment(initialized)
 
 
 def save_trial(

@@ -1,7 +1,8 @@
 """One cell in a process of its own: `python -m benchmarks.cell.worker`, a job on its input.
 
 The job is one JSON line; events come back as JSON lines. When the parent goes away its end of the
-pipe closes, and the worker ends at once: nothing half-done is ever visible in the results.
+pipe closes, and the worker ends at once: nothing half-done is ever visible in the results but the
+checkpoint from which the cell goes on.
 """
 
 import ctypes
@@ -56,7 +57,7 @@ def work(content: dict[str, Any], report: Report) -> Path:
     from baselines.registry import select_methods
     from benchmarks.cell.cell import run_cell
     from benchmarks.cell.job import Job
-    from benchmarks.cell.spec import CellSpec
+    from benchmarks.cell.spec import CHECKPOINT_SECONDS, CellSpec
     from benchmarks.cell.trial import run_trial
     from benchmarks.inputs.inputs import load_inputs
     from gti.data.semantic_ids import SemanticIds
@@ -64,6 +65,7 @@ def work(content: dict[str, Any], report: Report) -> Path:
 
     job = Job.model_validate(content)
     (method,) = select_methods(job.method)
+    every = job.checkpoint_seconds
     stored = job.semantic_ids  # of a rerun: the very ones that the record used
     semantic_ids = None if stored is None else SemanticIds.from_file(stored)
     report({"event": "stage", "stage": "data"})
@@ -76,6 +78,7 @@ def work(content: dict[str, Any], report: Report) -> Path:
         device=choose_device(job.device),
         offline=job.offline,
         plain=job.plain,
+        checkpoint_seconds=CHECKPOINT_SECONDS if every is None else every,
         report=report,
     )
     if job.trial is None:

@@ -19,6 +19,7 @@ NAMES = {
     "score": "scoring",
     "retention": "plain English, before and after",
     "diagnose": "diagnostics",
+    "checkpoint": "checkpoints",
     "save": "saving",
 }
 """Stage in a worker's events → what people call it, in order of a cell's life."""

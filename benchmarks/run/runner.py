@@ -256,6 +256,8 @@ class _Run:
                 self._book(ended, display)
             elif event["event"] in ("stage", "progress"):
                 self.progress.running[number].take(event)
+            elif event["event"] == "note":
+                display.say(f"{self.running[number].cell.label:<20} {event['message']}")
             elif event["event"] == "failed":
                 self.running[number].outcome = event
         display.refresh()

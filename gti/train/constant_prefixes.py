@@ -137,6 +137,16 @@ class ConstantPrefixes:
         self._keep({key: prefix for key, prefix in found.items() if key in self._starts})
         return {key: self._kept[key] if key in self._kept else found[key] for key in wanted}, runs
 
+    def catch_up(self, wanted: Mapping[bytes, IntArray]) -> None:
+        """Does what `get` would, where that keeps anything, for a stage that goes on.
+
+        Prefixes are run beside the same others as the first time: their constants then have the
+        same bits.
+        """
+        first = self._pool is None and bool(wanted)
+        if first or any(key in self._starts and key not in self._kept for key in wanted):
+            self.get(wanted)
+
     def give_up(self) -> bool:
         """Keeps nothing from now on: prefixes are run where they are needed, with the same result.
 

@@ -134,6 +134,13 @@ class Cutter:
         for piece in micro_batches(examples, max_tokens):
             yield self._batch([self.cuts[id(example)] for example in piece], device)
 
+    def catch_up(self, batches: Iterable[Sequence[Example]], max_tokens: int) -> None:
+        """Keeps the prefixes that are kept once `micro_batches` has cut all of `batches`."""
+        for examples in batches:
+            for piece in micro_batches(examples, max_tokens):
+                cuts = [self.cuts[id(example)] for example in piece]
+                self.prefixes.catch_up({cut.key: cut.prefix for cut in cuts if len(cut.prefix)})
+
     def _batch(self, cuts: Sequence[CutExample], device: torch.device) -> CutBatch:
         wanted = {cut.key: cut.prefix for cut in cuts if len(cut.prefix)}
         prefixes, runs = self.prefixes.get(wanted)

@@ -18,6 +18,7 @@ from gti.model.vocabulary import Vocabulary, embedding_matrices
 from gti.prompts.prompter import Example, Prompter
 from gti.train.batches import Batch, MicroBatcher, answer_states
 from gti.train.order import blocks_of, epochs
+from gti.train.resuming import KeepsNothing, StageKeeper, go_on
 from gti.train.shared_histories import choose_batching
 from gti.train.training import (
     OptimizerSettings,
@@ -222,6 +223,7 @@ def finetune(
     batch_loss: Callable[[Any, Batch], Tensor] = answer_loss,
     progress: Progress | None = None,
     after_step: Callable[[int, StageReport], None] | None = None,
+    keeper: StageKeeper | None = None,
 ) -> StageReport:
     """Trains what requires gradient in `model` on `steps`; loss is mean NLL of the answers.
 
@@ -239,7 +241,9 @@ def finetune(
             same loss and gradient as false, which gives each prompt a row of its own.
         batch_loss: summed NLL of the answers of one micro-batch.
         progress: called after each step.
-        after_step: called with (steps done, report so far), for learning curves; step 0 included.
+        after_step: called with (steps done, report so far), for learning curves; first before any
+            step, and where a stage goes on.
+        keeper: keeps the stage while it runs, and may have kept one to go on from.
 
     Raises:
         DivergedError: a loss or gradient that is not finite.
@@ -267,9 +271,13 @@ def finetune(
 
             return runner.backward(parts, loss_of, start_again)
 
+    keeper = keeper or KeepsNothing()
+    done = go_on(keeper, parameters, optimizer, report, runner)
     if after_step is not None:
-        after_step(0, report)
-    for number, step in enumerate(steps):
+        if done:
+            model.eval()
+        after_step(done, report)
+    for number, step in enumerate(steps[done:], done):
         model.train()
         losses = backward(weighted_parts(step, auxiliary_weight, pooling), number)
         for loss in losses:
@@ -280,6 +288,7 @@ def finetune(
         report.note_step(losses[0], step.retrieval + step.auxiliary, shape, "all", runner.shared)
         if progress is not None:
             progress(number + 1, len(steps), losses[0])
+        keeper.after_step()
         if after_step is not None:
             model.eval()
             after_step(number + 1, report)

@@ -28,6 +28,7 @@ from gti.prompts.wordings import GROUNDING_TASKS
 from gti.train.batches import Batch, MicroBatcher, answer_states
 from gti.train.cut_examples import CutBatch, Cutter, batch_flops
 from gti.train.packed_attention import can_pack, packed_attending, run_packed
+from gti.train.resuming import KeepsNothing, StageKeeper, go_on
 from gti.train.training import (
     OptimizerSettings,
     Progress,
@@ -180,6 +181,7 @@ def ground(
     dtype: str = "float32",
     progress: Progress | None = None,
     prefix_bytes: int | None = None,
+    keeper: StageKeeper | None = None,
 ) -> StageReport:
     """Trains the new rows of `model` on `batches`, everything else frozen; writes them back.
 
@@ -192,6 +194,7 @@ def ground(
         dtype: "bfloat16" computes in it around float32 rows.
         progress: called after each step.
         prefix_bytes: keys and values of prefixes to keep, at most; default `PREFIX_BYTES`.
+        keeper: keeps the stage while it runs, and may have kept one to go on from.
 
     Returns:
         Steps, tokens, FLOPs, losses, and how many rows received gradient.
@@ -204,6 +207,7 @@ def ground(
     trainable_before = [p for p in model.parameters() if p.requires_grad]
     model.eval()
     own = OwnRows(model, vocabulary)
+    keeper = keeper or KeepsNothing()
     if can_pack(model):
         seen = [example for examples in batches for example in examples]
         splitter = Cutter(
@@ -212,11 +216,10 @@ def ground(
         prefixes = splitter.prefixes
         runner = MicroBatcher(max_tokens, own.ids.device, splitter.micro_batches, prefixes.give_up)
         with packed_attending(model):
-            report = _train(own, batches, settings, runner, dtype, progress)
-        report.gave_up_prefixes = prefixes.gave_up
+            report = _train(own, batches, settings, runner, dtype, progress, keeper, splitter)
     else:
         runner = MicroBatcher(max_tokens, own.ids.device)
-        report = _train(own, batches, settings, runner, dtype, progress)
+        report = _train(own, batches, settings, runner, dtype, progress, keeper)
         report.unshared = f"{type(model).__name__} does not run behind constant prefixes"
     own.write_back()
     for parameter in trainable_before:
@@ -233,6 +236,8 @@ def _train(
     runner: MicroBatcher,
     dtype: str,
     progress: Progress | None,
+    keeper: StageKeeper,
+    splitter: Cutter | None = None,
 ) -> StageReport:
     """One optimiser step per batch; what was done."""
     shape = ModelShape.of(own.model)
@@ -251,7 +256,12 @@ def _train(
         optimizer.zero_grad()
         spent.clear()
 
-    for step, examples in enumerate(batches):
+    done = go_on(keeper, own.parameters, optimizer, report, runner, touched)
+    if done and splitter is not None:
+        if report.gave_up_prefixes:
+            splitter.prefixes.give_up()
+        splitter.catch_up(batches[:done], runner.max_tokens)
+    for step, examples in enumerate(batches[done:], done):
         spent.clear()
         (loss,) = runner.backward([(examples, 1.0)], loss_of, start_again)
         check_finite(loss, "the loss", settings, step)
@@ -262,5 +272,8 @@ def _train(
         report.note_step(loss, examples, shape, "rows", spent=sum(spent))
         if progress is not None:
             progress(step + 1, len(batches), loss)
+        if splitter is not None:
+            report.gave_up_prefixes = splitter.prefixes.gave_up
+        keeper.after_step()
     report.new_rows_with_gradient = int(touched.sum())
     return report

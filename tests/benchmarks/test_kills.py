@@ -1,13 +1,17 @@
-"""Kills and interrupts: nothing finished is lost, and the next run gives the same."""
+"""Kills and interrupts: nothing finished is lost, and the next run goes on to the same."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
+import numpy as np
 import pytest
 
 from leaderboard.records.record import ranks_path, read_record
@@ -70,6 +74,7 @@ class Workers:
             "results": str(results),
             "device": "cpu",
             "offline": True,
+            "checkpoint_seconds": 0.0,
         }
         self.pipes = (folder / "job", folder / "events")
         for pipe in self.pipes:
@@ -83,17 +88,40 @@ class Workers:
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         )
 
-    def kill_at(self, method: str, stage: str, share: float) -> None:
-        """Kills a cell of `method` when `stage` is at `share` of its length (0: its start)."""
+    def start(self, method: str) -> tuple[int, TextIO]:
+        """Starts a cell of `method`: its process, and what it says."""
         self.parent.stdin.write(" ".join(map(str, self.pipes)) + "\n")
         self.parent.stdin.flush()
         child = int(self.parent.stdout.readline())
-        with self.pipes[0].open("w") as own, self.pipes[1].open() as events:
-            own.write(json.dumps({**self.job, "method": method}) + "\n")
-            own.flush()
+        # Its end of the pipe stays open: the worker would else end by itself.
+        self.own, events = self.pipes[0].open("w"), self.pipes[1].open()
+        self.own.write(json.dumps({**self.job, "method": method}) + "\n")
+        self.own.flush()
+        return child, events
+
+    def kill_at(self, method: str, stage: str, share: float) -> None:
+        """Kills a cell of `method` when `stage` is at `share` of its length (0: its start)."""
+        child, events = self.start(method)
+        with events, self.own:
             reached = any(self._is_there(json.loads(line), stage, share) for line in events)
             assert reached, f"the worker never came to {stage} {share}"
             os.kill(child, signal.SIGKILL)
+
+    def kill_after(self, method: str, seconds: float) -> bool:
+        """Kills a cell of `method` after so many seconds; whether it had not ended before."""
+        child, events = self.start(method)
+
+        def kill() -> None:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(child, signal.SIGKILL)
+
+        timer = threading.Timer(seconds, kill)
+        with events, self.own:
+            timer.start()
+            last = [line for line in events if line.endswith("\n")][-1]
+            timer.cancel()
+        assert json.loads(last)["event"] != "failed", last
+        return json.loads(last)["event"] != "done"
 
     @staticmethod
     def _is_there(event: dict[str, object], stage: str, share: float) -> bool:
@@ -104,18 +132,23 @@ class Workers:
         )
 
 
-# The beginning of every stage, and also the middle and the end of those that tell how far they are.
+# The beginning of every stage, and also the middle and the end of those that tell how far they are,
+# in the order of a cell's life: each worker goes on where the one before it was killed.
 KILLS = {
-    "gti": [(stage, 0) for stage in ("start", "load", "init", "score", "save")]
-    + [
-        (stage, at) for stage in ("grounding", "sft", "validation", "test") for at in (0.02, 0.5, 1)
+    "gti": [
+        *[(stage, 0) for stage in ("start", "load", "init")],
+        *[(stage, at) for stage in ("grounding", "sft") for at in (0.02, 0.5, 1)],
+        ("score", 0),
+        *[(stage, at) for stage in ("validation", "test") for at in (0.02, 0.5, 1)],
+        ("save", 0),
     ],
-    "lc_rec": [("sft", 0.5), ("save", 0)],
+    "lc_rec": [("sft", 0.5)],
 }
+NEEDS = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and named pipes")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and named pipes")
-def test_kills_at_every_stage_leave_nothing_and_the_next_run_gives_the_same(
+@NEEDS
+def test_cells_that_are_killed_at_every_stage_go_on_and_end_the_same(
     undisturbed, gti_bench, lasting, tmp_path
 ):
     setting, whole = undisturbed
@@ -133,9 +166,31 @@ def test_kills_at_every_stage_leave_nothing_and_the_next_run_gives_the_same(
         parent.stdin.close()
     again = run(gti_bench, setting, results)
     assert again.returncode == 0, again.stderr
+    lines = [line.split(maxsplit=3) for line in (again.stdout + again.stderr).splitlines()]
+    assert ["lc_rec", "seed", "0", "goes on from its checkpoint of stage sft"] in lines
+    assert [line for line in lines if line[:1] == ["checkpoints"]]  # in the table of stages
     for method in METHODS:
         assert lasting(cell(results, method)) == lasting(cell(whole, method))
+        assert not cell(results, method).with_suffix(".checkpoint").exists()
     assert gti_bench("verify", results).returncode == 0
+
+
+@NEEDS
+@pytest.mark.parametrize("seed", range(2))
+def test_cells_that_are_killed_at_random_moments_end_the_same(undisturbed, lasting, tmp_path, seed):
+    """SIGKILL again and again, until a worker has come to the end in the time that it got."""
+    setting, whole = undisturbed
+    workers, rng = Workers(setting, tmp_path / "results", tmp_path), np.random.default_rng(seed)
+    record, kills = cell(tmp_path / "results", "gti"), 0
+    with workers.parent as parent:
+        while workers.kill_after("gti", rng.uniform(0.5, 4.0 + kills)):
+            kills += 1
+            record.unlink(missing_ok=True)  # killed between the record and the last word
+        parent.stdin.close()
+    assert kills > 1
+    assert lasting(record) == lasting(cell(whole, "gti"))
+    assert ranks_path(record).read_bytes() == ranks_path(cell(whole, "gti")).read_bytes()
+    assert not record.with_suffix(".checkpoint").exists()
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.002, 0.005, 0.01, 0.02])
