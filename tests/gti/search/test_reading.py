@@ -6,7 +6,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gti.plain import plain_search
-from gti.search import reading
+from gti.search import layer_reading, reading
 from gti.search.decoding import beam_search, build_trie
 from gti.search.exact_scoring import exact_search
 from gti.search.reading import LayerReading, LibraryReading, knows_layers, why_not_layerwise
@@ -52,7 +52,7 @@ def two_levels(read, lengths):
 def test_states_are_those_of_each_sequence_read_alone(
     make_bench, exact, monkeypatch, kind, lengths, part
 ):
-    monkeypatch.setitem(reading.PART_TOKENS, "cpu", part)
+    monkeypatch.setitem(layer_reading.PART_TOKENS, "cpu", part)
     model = exact(make_bench(kind).model)
     ids, sizes = drawn(lengths)
     with torch.inference_mode():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from gti.model.compute import Computing
 from gti.train.constant_prefixes import ConstantPrefixes, Run, common_lead
 from gti.train.packed_attention import packed_attending
 
@@ -22,7 +23,9 @@ COMING = [("x", A), ("x", B), ("x", A), ("y", C), ("y", C), ("y", C)]
 def prefixes_of(bench, bound=None, coming=COMING):
     bench.model.double()
     matrices = (bench.embedding.detach(), bench.head.detach())
-    return ConstantPrefixes(bench.model, matrices, bench.vocabulary.new_ids, coming, bound=bound)
+    return ConstantPrefixes(
+        Computing(bench.model, "float32"), matrices, bench.vocabulary.new_ids, coming, bound=bound
+    )
 
 
 def get(store, *wanted):
