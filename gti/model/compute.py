@@ -161,7 +161,8 @@ class Computing:
                 copied.register_post_accumulate_grad_hook(_adder(master))
         rows = model.get_input_embeddings()
         if type(rows) is torch.nn.Embedding and rows.weight.requires_grad:
-            self.model.set_input_embeddings(FloatRows(rows.weight, rows.padding_idx))
+            weight: Any = rows.weight  # a Parameter, which torch's stubs do not say
+            self.model.set_input_embeddings(FloatRows(weight, rows.padding_idx))
 
 
 def _adder(master: Tensor) -> Any:

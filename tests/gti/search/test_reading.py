@@ -71,6 +71,22 @@ def test_states_are_those_of_each_sequence_read_alone(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", [20, 4096])
+def test_a_common_lead_read_once_gives_the_same_states(make_bench, exact, monkeypatch, kind, part):
+    monkeypatch.setitem(layer_reading.PART_TOKENS, "cpu", part)
+    model = exact(make_bench(kind).model)
+    lengths = [7, 9, 5]
+    ids, sizes = drawn(lengths)
+    ids[:, :4] = ids[0, :4]
+    with torch.inference_mode():
+        ways = [LayerReading(model, ids, sizes, 9, share) for share in (True, False)]
+        assert [way.lead for way in ways] == [4, 0]
+        states = [(way.hidden, *two_levels(way, lengths)[3:]) for way in ways]
+    for ours, theirs in zip(*states, strict=True):
+        torch.testing.assert_close(ours, theirs, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_both_ways_of_reading_give_the_same_states(make_bench, exact, kind):
     model = exact(make_bench(kind).model)
     ids, sizes = drawn([6, 6])
