@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from gti.data.dataset import IntArray
+from gti.model.compute import autocast
 from gti.model.flops import ModelShape
 from gti.model.vocabulary import Vocabulary, embedding_matrices
 from gti.prompts.prompter import Example
@@ -33,7 +34,6 @@ from gti.train.training import (
     Progress,
     StageReport,
     adamw,
-    autocast,
     check_finite,
     step_optimizer,
 )
@@ -156,6 +156,7 @@ def plain_finetune(
         steps,
         settings,
         share_prefixes=False,
+        copies=False,
         batch_loss=plain_loss,
         **others,
     )

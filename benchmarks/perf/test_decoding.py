@@ -16,9 +16,9 @@ from benchmarks.cell.scoring import MAX_TOKENS, USERS_PER_CALL
 from benchmarks.perf.grown import Grown
 from benchmarks.perf.side_by_side import SideBySide
 from gti.data.dataset import IntArray
+from gti.model.compute import autocast
 from gti.search.decoding import Beams, Trie, beam_search, build_trie
 from gti.search.user_batches import length_batches
-from gti.train.training import autocast
 
 LIBRARY_USERS = {20: (1, 4, 16), 100: (1, 4)}
 """Beam → users in the library's batch, of `beam` rows each; 16 at beam 100 take half a minute."""

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from benchmarks.perf.grown import Grown
 from benchmarks.perf.side_by_side import SideBySide
+from gti.model.compute import autocast
 from gti.plain import plain_ground, plain_loss
 from gti.prompts.prompter import Example
 from gti.prompts.wordings import GROUNDING_TASKS
 from gti.train.batches import collate
 from gti.train.grounding import ground
-from gti.train.training import StageReport, adamw, autocast, step_optimizer
+from gti.train.training import StageReport, adamw, step_optimizer
 
 SETTINGS = SimpleNamespace(
     learning_rate=1e-2,

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from benchmarks.perf.grown import Grown
 from benchmarks.perf.side_by_side import SideBySide
+from gti.model.compute import autocast
 from gti.model.head import head_loss
 from gti.plain import labels_at_all_positions, plain_head_loss
 from gti.train.batches import answer_states, collate
-from gti.train.training import autocast
 
 
 @pytest.mark.parametrize("plain_positions", ["all", "answers"])

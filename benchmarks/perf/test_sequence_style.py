@@ -8,10 +8,11 @@ from torch import Tensor
 
 from benchmarks.perf.grown import WINDOW, Grown
 from benchmarks.perf.side_by_side import SideBySide
+from gti.model.compute import autocast
 from gti.model.head import head_loss
 from gti.prompts.prompter import Example
 from gti.train.batches import answer_states, collate, micro_batches
-from gti.train.training import autocast, hidden_states
+from gti.train.training import hidden_states
 
 SEQUENCES = 2
 MAX_TOKENS = 4096

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from gti.data.dataset import IntArray
 from gti.data.semantic_ids import SemanticIds
+from gti.model.compute import autocast, computed_in
 from gti.model.head import log_probabilities
 from gti.model.vocabulary import Vocabulary
 from gti.search.reading import knows_layers, read
 from gti.search.user_batches import run_in_batches
-from gti.train.training import autocast
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ def beam_search(
     Raises:
         SearchMemoryError: not even one user fits into memory.
     """
+    model, dtype = computed_in(model, dtype)
     users, levels = len(prompts), len(trie.children)
     leaves = np.full((users, beam), -1, dtype=np.int64)
     scores = np.full((users, beam), -np.inf, dtype=np.float32)

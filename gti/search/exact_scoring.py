@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from gti.data.dataset import IntArray
+from gti.model.compute import autocast, computed_in
 from gti.search.decoding import Beams, Trie, code_log_probabilities
 from gti.search.reading import knows_layers, read
 from gti.search.user_batches import run_in_batches
-from gti.train.training import autocast
 
 NODES = 256
 """Prefixes that go through the model side by side, per user."""
@@ -159,6 +159,7 @@ def exact_search(
     Raises:
         SearchMemoryError: not even one user fits into memory.
     """
+    model, dtype = computed_in(model, dtype)
     users, levels = len(prompts), len(trie.children)
     leaves = np.full((users, beam), -1, dtype=np.int64)
     scores = np.full((users, beam), -np.inf, dtype=np.float32)

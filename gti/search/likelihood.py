@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gti.data.dataset import IntArray
+from gti.model.compute import autocast, computed_in
 from gti.search.decoding import Trie, code_log_probabilities
 from gti.search.exact_scoring import Edges
 from gti.search.reading import knows_layers, read
 from gti.search.user_batches import run_in_batches
-from gti.train.training import autocast
 
 WIDTH = 64
 """Targets that stand side by side behind one prompt; for more of them it is read again."""
@@ -68,6 +68,7 @@ def target_nll(
     Raises:
         SearchMemoryError: not even one prompt fits into memory.
     """
+    model, dtype = computed_in(model, dtype)
     device, alike = trie.children[0].device, not knows_layers(model)
     askers, leaves, place_of = _distinct(trie, targets)
     groups = _groups(askers)

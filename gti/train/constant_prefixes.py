@@ -9,7 +9,7 @@ first words of a wording) is its lead: run once, and its prefixes behind it.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,14 +17,44 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from gti.data.dataset import IntArray
+from gti.model.compute import Computing
 from gti.model.head import others_logsumexp
 from gti.train.batches import is_out_of_memory
 from gti.train.packed_attention import NOTHING, Behind, LayerStates, pack, run_packed
 from gti.train.shared_histories import common_start
-from gti.train.training import autocast
 
 PREFIX_BYTES = {"cpu": 1 << 27, "cuda": 1 << 32}
 """Keys and values that are kept, at most: 128 MiB on a CPU, 4 GiB on an accelerator."""
+MOST_PREFIX_BYTES = 1 << 32
+"""As many at most on a CPU where a bfloat16 copy computes and memory is free."""
+
+
+def most_bytes(device: torch.device, copied: bool) -> int:
+    """Bytes of keys and values that are kept, unless a caller says otherwise.
+
+    On a CPU, where a bfloat16 copy computes: the largest power of two within a quarter of the
+    memory that is available, so that the same machine mostly keeps the same. In float32 it is a
+    constant: what is kept and what is run anew decides in which order sums are made.
+
+    Args:
+        device: where they are kept.
+        copied: whether a copy computes.
+    """
+    least = PREFIX_BYTES[device.type]
+    if device.type != "cpu" or not copied:
+        return least
+    quarter = available_bytes() // 4
+    return min(MOST_PREFIX_BYTES, max(least, 1 << max(0, quarter.bit_length() - 1)))
+
+
+def available_bytes() -> int:
+    """Memory that this machine can give without swapping; 0 where it does not say (not Linux)."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * sum(sizes)
 
 
 @dataclass(frozen=True)
@@ -71,13 +101,12 @@ class ConstantPrefixes:
     """Constants behind prefixes, which are named by their token ids as bytes.
 
     Args:
-        model: the frozen causal LM, in eval mode and attending as packed.
+        computing: whose model is the frozen causal LM, in eval mode and attending as packed.
         matrices: embedding matrix and head, the same tensor where they are tied.
         new_ids: the trained rows.
         coming: task and prefix [length] of all examples that will come, repeats included: what
             comes once is not kept.
-        dtype: "bfloat16" computes in it.
-        bound: bytes of keys and values to keep; default `PREFIX_BYTES`.
+        bound: bytes of keys and values to keep; default `most_bytes`.
 
     Attributes:
         gave_up: whether memory ran out, so that nothing is kept any more.
@@ -85,18 +114,16 @@ class ConstantPrefixes:
 
     def __init__(
         self,
-        model: Any,
+        computing: Computing,
         matrices: tuple[Tensor, Tensor],
         new_ids: Tensor,
         coming: Iterable[tuple[str, IntArray]],
-        dtype: str = "float32",
         bound: int | None = None,
     ) -> None:
-        self.model = model
+        self.computing, self.model = computing, computing.model
         self.embedding, self.head = matrices
         self.new_ids = new_ids
-        self.dtype = dtype
-        self.bound = PREFIX_BYTES[new_ids.device.type] if bound is None else bound
+        self.bound = most_bytes(new_ids.device, computing.copied) if bound is None else bound
         self.gave_up = False
         uses: Counter[bytes] = Counter()
         tasks: dict[str, dict[bytes, IntArray]] = {}
@@ -184,7 +211,7 @@ class ConstantPrefixes:
             ids[len(lead.places) :] for ids, lead in zip(prefixes.values(), leads, strict=True)
         ]
         layers, last, places = self._forward(rests, leads)
-        with autocast(last.device, self.dtype):
+        with self.computing.autocast():
             others = others_logsumexp(last, self.head, self.new_ids)
         offset = 0
         if self._lead_layers:  # one place for leads and what stands behind them
@@ -216,7 +243,7 @@ class ConstantPrefixes:
         packed = pack([len(ids) for ids in sequences], behind, self.embedding, layers)
         ids = np.concatenate([sequences[row] for row in packed.order])
         steps = [len(behind[row].places) + np.arange(len(sequences[row])) for row in packed.order]
-        with autocast(device, self.dtype):
+        with self.computing.autocast():
             hidden = run_packed(
                 self.model,
                 embedding(torch.from_numpy(ids).to(device), self.embedding),

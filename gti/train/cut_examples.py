@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gti.data.dataset import IntArray
+from gti.model.compute import Computing
 from gti.model.flops import ModelShape
 from gti.prompts.prompter import Example
 from gti.train.batches import Batch, micro_batches
@@ -101,17 +102,16 @@ class Cutter:
     """Cuts batches of examples into micro-batches behind constant prefixes.
 
     Args:
-        model, matrices, new_ids, dtype, bound: see `ConstantPrefixes`.
+        computing, matrices, new_ids, bound: see `ConstantPrefixes`.
         examples: all that will come, repeats included.
     """
 
     def __init__(
         self,
-        model: Any,
+        computing: Computing,
         matrices: tuple[Tensor, Tensor],
         new_ids: Tensor,
         examples: Iterable[Example],
-        dtype: str = "float32",
         bound: int | None = None,
     ) -> None:
         is_new = np.zeros(len(matrices[0]), dtype=bool)
@@ -125,7 +125,7 @@ class Cutter:
                 cut = self.cuts[id(example)] = cut_at_first_new(example, is_new)
             if len(cut.prefix):
                 coming.append((example.task, cut.prefix))
-        self.prefixes = ConstantPrefixes(model, matrices, new_ids, coming, dtype, bound)
+        self.prefixes = ConstantPrefixes(computing, matrices, new_ids, coming, bound)
 
     def micro_batches(
         self, examples: Sequence[Example], max_tokens: int, device: torch.device

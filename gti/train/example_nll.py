@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gti.data.dataset import IntArray
+from gti.model.compute import autocast, computed_in
 from gti.model.head import CHUNK_BYTES
 from gti.prompts.prompter import Example
 from gti.train.batches import Batch, answer_states, collate, is_out_of_memory
-from gti.train.training import TrainingError, autocast, hidden_states
+from gti.train.training import TrainingError, hidden_states
 
 
 @torch.inference_mode()
@@ -34,6 +35,7 @@ def example_nll(
     Raises:
         TrainingError: not even one example fits into memory.
     """
+    model, dtype = computed_in(model, dtype)
     device = model.get_input_embeddings().weight.device
     summed = np.zeros(len(examples))
     waiting = sorted(range(len(examples)), key=lambda number: -len(examples[number]))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gti.data.dataset import IntArray
 from gti.data.streams import stream_key
+from gti.model.compute import Computing
 from gti.model.flops import ModelShape
 from gti.model.head import head_loss
 from gti.model.vocabulary import Vocabulary, embedding_matrices
@@ -19,13 +20,12 @@ from gti.prompts.prompter import Example, Prompter
 from gti.train.batches import Batch, MicroBatcher, answer_states
 from gti.train.order import blocks_of, epochs
 from gti.train.resuming import KeepsNothing, StageKeeper, go_on
-from gti.train.shared_histories import choose_batching
+from gti.train.shared_beginnings import PackedBatch, choose_sharing, packed_states
 from gti.train.training import (
     OptimizerSettings,
     Progress,
     StageReport,
     adamw,
-    autocast,
     check_finite,
     hidden_states,
     step_optimizer,
@@ -203,9 +203,12 @@ def seeded_dropout(model: Any, seed: int, step: int) -> Iterator[Callable[[], ob
 
 def answer_loss(model: Any, batch: Batch) -> Tensor:
     """Summed NLL of the answers of `batch`, with logits at their positions alone."""
-    hidden = hidden_states(model, input_ids=batch.ids, **batch.layout)
-    matrix = embedding_matrices(model)[-1]
-    return head_loss(answer_states(hidden, batch), matrix, batch.labels)
+    if isinstance(batch, PackedBatch):
+        states = packed_states(model, batch)
+    else:
+        hidden = hidden_states(model, input_ids=batch.ids, **batch.layout)
+        states = answer_states(hidden, batch)
+    return head_loss(states, embedding_matrices(model)[-1], batch.labels)
 
 
 def finetune(
@@ -220,6 +223,7 @@ def finetune(
     max_tokens: int = 8192,
     dtype: str = "float32",
     share_prefixes: bool = True,
+    copies: bool = True,
     batch_loss: Callable[[Any, Batch], Tensor] = answer_loss,
     progress: Progress | None = None,
     after_step: Callable[[int, StageReport], None] | None = None,
@@ -236,9 +240,12 @@ def finetune(
         auxiliary_weight: weight of the auxiliary loss.
         pooling: how a step's two losses become one (`weighted_parts`).
         max_tokens: padded tokens per micro-batch.
-        dtype: "bfloat16" computes in it around float32 weights.
-        share_prefixes: computes what prompts of a block share once, where the model allows it; the
-            same loss and gradient as false, which gives each prompt a row of its own.
+        dtype: "bfloat16" computes in it; the weights that are stepped are float32.
+        share_prefixes: computes what prompts of a block share once, where the model allows it (with
+            bfloat16 copies, what any prompts of a micro-batch share); the same loss and gradient as
+            false, which gives each prompt a row of its own.
+        copies: computes in bfloat16 with copies of the weights, where the model allows it; false:
+            with float32 weights under autocast.
         batch_loss: summed NLL of the answers of one micro-batch.
         progress: called after each step.
         after_step: called with (steps done, report so far), for learning curves; first before any
@@ -254,13 +261,17 @@ def finetune(
     optimizer = adamw(parameters, settings)
     matrix = embedding_matrices(model)[-1]
     device = matrix.device
-    cut, unshared = choose_batching(model, [step.retrieval for step in steps], share_prefixes)
+    computing = Computing(model, dtype, copies=copies)
+    # In float32 what is shared stays what it was, and so does every bit of a result.
+    like = embedding_matrices(computing.model)[-1] if computing.copied else None
+    retrieval = [step.retrieval for step in steps]
+    cut, unshared = choose_sharing(model, retrieval, share_prefixes, like)
     runner = MicroBatcher(max_tokens, device, cut)
     report = StageReport(trainable_parameters=sum(p.numel() for p in parameters), unshared=unshared)
 
     def loss_of(batch: Batch) -> Tensor:
-        with autocast(device, dtype):
-            return batch_loss(model, batch)
+        with computing.autocast():
+            return batch_loss(computing.model, batch)
 
     def backward(parts: Sequence[tuple[list[Example], float]], number: int) -> list[float]:
         with seeded_dropout(model, seed, number) as seed_again:
@@ -278,7 +289,8 @@ def finetune(
             model.eval()
         after_step(done, report)
     for number, step in enumerate(steps[done:], done):
-        model.train()
+        computing.refresh()
+        computing.model.train()
         losses = backward(weighted_parts(step, auxiliary_weight, pooling), number)
         for loss in losses:
             check_finite(loss, "the loss", settings, number)

@@ -20,6 +20,7 @@ from torch.nn.functional import embedding
 
 from gti.data.dataset import IntArray
 from gti.method import GroundingPlan
+from gti.model.compute import Computing
 from gti.model.flops import ModelShape
 from gti.model.head import head_loss, own_rows_loss
 from gti.model.vocabulary import Vocabulary, embedding_matrices, read_rows, write_rows
@@ -34,7 +35,6 @@ from gti.train.training import (
     Progress,
     StageReport,
     adamw,
-    autocast,
     check_finite,
     hidden_states,
     step_optimizer,
@@ -114,18 +114,29 @@ class OwnRows:
     Args:
         model: a causal LM whose matrix already holds the rows to start from; frozen here.
         vocabulary: where the rows live.
+        dtype: "float32" or "bfloat16".
+        copies: as in `ground`.
+
+    Attributes:
+        model: what computes, see `Computing`.
+        matrices: embedding matrix and head of `model`, as they are.
+        parameters: the rows of each, float32.
     """
 
-    def __init__(self, model: Any, vocabulary: Vocabulary) -> None:
-        self.model = model
-        self.vocabulary = vocabulary
-        self.matrices = embedding_matrices(model)
+    def __init__(
+        self, model: Any, vocabulary: Vocabulary, dtype: str = "float32", copies: bool = True
+    ) -> None:
         model.requires_grad_(False)
+        self.computing = Computing(model, dtype, copies=copies)
+        self.model = self.computing.model
+        self.vocabulary = vocabulary
+        self.written = embedding_matrices(model)
+        self.matrices = embedding_matrices(self.model)
         device = self.matrices[0].device
         self.ids = vocabulary.new_ids.to(device)
         self.parameters = [
             torch.nn.Parameter(read_rows(matrix, vocabulary.new_ids).to(device))
-            for matrix in self.matrices
+            for matrix in self.written
         ]
         # A copy, so that the model's own matrix stays untouched until the stage is over.
         self.head_matrix = self.matrices[-1].detach().clone()
@@ -148,7 +159,7 @@ class OwnRows:
 
     def _head_loss(self, states: Tensor, labels: Tensor) -> Tensor:
         """Summed NLL of `labels` [targets], predicted from `states` [targets, d]."""
-        self.head_matrix[self.ids] = self.parameters[-1].detach()
+        self.head_matrix[self.ids] = self.parameters[-1].detach().to(self.head_matrix.dtype)
         return head_loss(states, self.parameters[-1], labels, self.head_matrix, self.ids)
 
     def _cut_loss(self, batch: CutBatch) -> Tensor:
@@ -167,7 +178,7 @@ class OwnRows:
 
     def write_back(self) -> None:
         """Puts the learned rows into the model's matrix."""
-        for matrix, rows in zip(self.matrices, self.parameters, strict=True):
+        for matrix, rows in zip(self.written, self.parameters, strict=True):
             write_rows(matrix, self.vocabulary.new_ids, rows.detach())
 
 
@@ -181,6 +192,7 @@ def ground(
     dtype: str = "float32",
     progress: Progress | None = None,
     prefix_bytes: int | None = None,
+    copies: bool = True,
     keeper: StageKeeper | None = None,
 ) -> StageReport:
     """Trains the new rows of `model` on `batches`, everything else frozen; writes them back.
@@ -191,9 +203,11 @@ def ground(
         batches: one list of examples per optimiser step.
         settings: AdamW's settings; weight decay, if any, acts on the new rows alone.
         max_tokens: padded tokens per micro-batch.
-        dtype: "bfloat16" computes in it around float32 rows.
+        dtype: "bfloat16" computes in it; the rows that are stepped are float32.
         progress: called after each step.
-        prefix_bytes: keys and values of prefixes to keep, at most; default `PREFIX_BYTES`.
+        prefix_bytes: keys and values of prefixes to keep, at most; default `most_bytes`.
+        copies: computes in bfloat16 with a copy of the frozen weights, where the model allows it;
+            false: with float32 weights under autocast.
         keeper: keeps the stage while it runs, and may have kept one to go on from.
 
     Returns:
@@ -206,20 +220,19 @@ def ground(
     was_training = model.training
     trainable_before = [p for p in model.parameters() if p.requires_grad]
     model.eval()
-    own = OwnRows(model, vocabulary)
+    own = OwnRows(model, vocabulary, dtype, copies)
     keeper = keeper or KeepsNothing()
     if can_pack(model):
         seen = [example for examples in batches for example in examples]
-        splitter = Cutter(
-            model, (own.matrices[0], own.matrices[-1]), own.ids, seen, dtype, prefix_bytes
-        )
+        matrices = (own.matrices[0], own.matrices[-1])
+        splitter = Cutter(own.computing, matrices, own.ids, seen, prefix_bytes)
         prefixes = splitter.prefixes
         runner = MicroBatcher(max_tokens, own.ids.device, splitter.micro_batches, prefixes.give_up)
-        with packed_attending(model):
-            report = _train(own, batches, settings, runner, dtype, progress, keeper, splitter)
+        with packed_attending(own.model):
+            report = _train(own, batches, settings, runner, progress, keeper, splitter)
     else:
         runner = MicroBatcher(max_tokens, own.ids.device)
-        report = _train(own, batches, settings, runner, dtype, progress, keeper)
+        report = _train(own, batches, settings, runner, progress, keeper)
         report.unshared = f"{type(model).__name__} does not run behind constant prefixes"
     own.write_back()
     for parameter in trainable_before:
@@ -234,7 +247,6 @@ def _train(
     batches: Sequence[Sequence[Example]],
     settings: OptimizerSettings,
     runner: MicroBatcher,
-    dtype: str,
     progress: Progress | None,
     keeper: StageKeeper,
     splitter: Cutter | None = None,
@@ -249,7 +261,7 @@ def _train(
 
     def loss_of(batch: Batch) -> Tensor:
         spent.append(batch_flops(batch, shape))
-        with autocast(device, dtype):
+        with own.computing.autocast():
             return own.loss(batch)
 
     def start_again() -> None:

@@ -31,11 +31,13 @@ LayerStates = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Behind:
-    """The constant tokens that a sequence stands behind.
+    """The tokens that a sequence stands behind: constants, or tokens of the same run.
 
     Attributes:
-        layers: keys and values per layer that hold them, among others.
-        places: [length] where in `layers` they are; empty where a sequence stands behind nothing.
+        layers: keys and values per layer that hold them, among others; empty where the run itself
+            computes them.
+        places: [length] where in `layers` they are, or among the tokens of the run's sequences as
+            `pack` is given them; empty where a sequence stands behind nothing.
     """
 
     layers: Sequence[LayerStates]
@@ -56,7 +58,7 @@ class Group:
             nothing is padded.
         real: [tokens] place among the padded positions of each token; null where nothing is
             padded.
-        layers: keys and values per layer that the prefixes are taken from.
+        layers: keys and values per layer that the prefixes are taken from; empty: the run's own.
         prefix: [sequences · longest prefix] places in them; null without prefixes.
         mask: [sequences, 1, longest, longest prefix + longest] added to the attention's scores.
     """
@@ -71,13 +73,13 @@ class Group:
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, layer: int, scale: float) -> Tensor:
         """[tokens of the group, heads, head dimension]; arguments hold all tokens of the run."""
-        query, key, value = (self._pad(x[self.tokens]) for x in (query, key, value))
+        before: Sequence[Tensor] = ()
         if self.prefix is not None:
-            keys, values = (
-                self._apart(constant.index_select(0, self.prefix))
-                for constant in self.layers[layer]
-            )
-            key, value = torch.cat([keys, key], dim=1), torch.cat([values, value], dim=1)
+            source = self.layers[layer] if self.layers else (key, value)
+            before = [self._apart(_chosen(states, self.prefix)) for states in source]
+        query, key, value = (self._pad(x[self.tokens]) for x in (query, key, value))
+        if before:
+            key, value = torch.cat([before[0], key], dim=1), torch.cat([before[1], value], dim=1)
         attention = _short if _is_short(key) else _fused
         out = attention(query, key, value, self.mask, scale).flatten(0, 1)
         return out if self.real is None else out.index_select(0, self.real)
@@ -90,6 +92,13 @@ class Group:
     def _apart(self, states: Tensor) -> Tensor:
         """[sequences, tokens of each, …] from all sequences' tokens in one row."""
         return states.reshape(self.sequences, -1, *states.shape[1:])
+
+
+def _chosen(states: Tensor, places: Tensor) -> Tensor:
+    """The tokens `places` of `states`; what several share adds up its gradient in float32."""
+    if states.requires_grad and states.dtype == torch.bfloat16:
+        return states.float().index_select(0, places).to(states.dtype)
+    return states.index_select(0, places)
 
 
 def _is_short(key: Tensor) -> bool:
@@ -202,11 +211,24 @@ def pack(
         if source[here] != source[first] or sizes[here] > SPREAD * sizes[first] + 2:
             cuts.append(place)
     starts = np.cumsum(sizes[order]) - sizes[order]
+    behind = _moved(sizes, order, behind)
     groups = [
         _group(sizes[chosen], [behind[index] for index in chosen], int(starts[start]), like)
         for start, chosen in zip(cuts, np.split(order, cuts[1:]), strict=True)
     ]
     return Packed(order, starts, groups, kept)
+
+
+def _moved(sizes: IntArray, order: IntArray, behind: Sequence[Behind]) -> Sequence[Behind]:
+    """`behind`, with places among the run's own tokens as they are once these are in `order`."""
+    if all(len(place.layers) or not len(place.places) for place in behind):
+        return behind
+    first = np.cumsum(sizes) - sizes
+    moved = np.empty(sizes.sum(), dtype=np.int64)
+    moved[np.concatenate([first[row] + np.arange(sizes[row]) for row in order])] = np.arange(
+        len(moved)
+    )
+    return [place if len(place.layers) else Behind((), moved[place.places]) for place in behind]
 
 
 def _group(lengths: IntArray, behind: Sequence[Behind], start: int, like: Tensor) -> Group:

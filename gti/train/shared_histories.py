@@ -141,7 +141,8 @@ def collate_bundles(packed: Sequence[Bundle], device: torch.device) -> Batch:
     )
 
 
-def _drops(model: Any) -> bool:
+def drops(model: Any) -> bool:
+    """Whether `model` drops activations at random in training."""
     rate = getattr(model.config, "attention_dropout", 0.0) or 0.0
     layers = (module for module in model.modules() if isinstance(module, torch.nn.Dropout))
     return rate > 0 or any(layer.p > 0 for layer in layers)
@@ -168,7 +169,7 @@ def why_not_packed(model: Any) -> str | None:
     Packed rows need an explicit mask and positions. Whether the model heeds them is seen on a few
     short sequences; and nothing may be dropped, as each prompt would drop something else.
     """
-    if _drops(model):
+    if drops(model):
         return "dropout"
     kind = hidden_dependence(model.config)
     if kind is not None:

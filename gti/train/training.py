@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -166,13 +165,6 @@ def step_optimizer(
         check_finite(float(norm), "the gradient's norm", settings, step)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-
-
-def autocast(device: torch.device, dtype: str) -> AbstractContextManager[Any]:
-    """Computes in bfloat16 around float32 weights where `dtype` is "bfloat16"."""
-    if dtype == "bfloat16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
 
 
 def hidden_states(model: Any, **inputs: Any) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gti.plain import plain_search
-from gti.search import reading
+from gti.search import layer_reading, reading
 from gti.search.decoding import beam_search, build_trie
 from gti.search.exact_scoring import exact_search
 from gti.search.reading import LayerReading, LibraryReading, knows_layers, why_not_layerwise
@@ -52,7 +52,7 @@ def two_levels(read, lengths):
 def test_states_are_those_of_each_sequence_read_alone(
     make_bench, exact, monkeypatch, kind, lengths, part
 ):
-    monkeypatch.setitem(reading.PART_TOKENS, "cpu", part)
+    monkeypatch.setitem(layer_reading.PART_TOKENS, "cpu", part)
     model = exact(make_bench(kind).model)
     ids, sizes = drawn(lengths)
     with torch.inference_mode():
@@ -68,6 +68,22 @@ def test_states_are_those_of_each_sequence_read_alone(
                 before = int(first[user, parent[place]])
                 alone = plain_state(model, [*prompt, before, token])
                 torch.testing.assert_close(lower[user, place], alone, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", [20, 4096])
+def test_a_common_lead_read_once_gives_the_same_states(make_bench, exact, monkeypatch, kind, part):
+    monkeypatch.setitem(layer_reading.PART_TOKENS, "cpu", part)
+    model = exact(make_bench(kind).model)
+    lengths = [7, 9, 5]
+    ids, sizes = drawn(lengths)
+    ids[:, :4] = ids[0, :4]
+    with torch.inference_mode():
+        ways = [LayerReading(model, ids, sizes, 9, share) for share in (True, False)]
+        assert [way.lead for way in ways] == [4, 0]
+        states = [(way.hidden, *two_levels(way, lengths)[3:]) for way in ways]
+    for ours, theirs in zip(*states, strict=True):
+        torch.testing.assert_close(ours, theirs, **CLOSE)
 
 
 @pytest.mark.parametrize("kind", KINDS)

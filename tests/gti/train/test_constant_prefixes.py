@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from gti.model.compute import Computing
+from gti.train import constant_prefixes
 from gti.train.constant_prefixes import ConstantPrefixes, Run, common_lead
 from gti.train.packed_attention import packed_attending
 
@@ -22,7 +24,9 @@ COMING = [("x", A), ("x", B), ("x", A), ("y", C), ("y", C), ("y", C)]
 def prefixes_of(bench, bound=None, coming=COMING):
     bench.model.double()
     matrices = (bench.embedding.detach(), bench.head.detach())
-    return ConstantPrefixes(bench.model, matrices, bench.vocabulary.new_ids, coming, bound=bound)
+    return ConstantPrefixes(
+        Computing(bench.model, "float32"), matrices, bench.vocabulary.new_ids, coming, bound=bound
+    )
 
 
 def get(store, *wanted):
@@ -162,3 +166,16 @@ def test_giving_up_frees_what_is_kept_and_says_whether_there_was_any(make_bench)
     expected, _ = get(prefixes_of(make_bench("tied"), bound=0), A, C)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours.hidden, theirs.hidden)
+
+
+@pytest.mark.parametrize(
+    ("available", "kept"),
+    [(0, 1 << 27), (3 << 30, 1 << 29), (20 << 30, 1 << 32), (1 << 40, 1 << 32)],
+)
+def test_copies_keep_as_much_as_memory_allows_and_float32_what_it_always_kept(
+    monkeypatch, available, kept
+):
+    monkeypatch.setattr(constant_prefixes, "available_bytes", lambda: available)
+    cpu = torch.device("cpu")
+    assert constant_prefixes.most_bytes(cpu, True) == kept
+    assert constant_prefixes.most_bytes(cpu, False) == 1 << 27

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gti.method import GroundingPlan
+from gti.model.compute import Computing
 from gti.model.flops import ModelShape
 from gti.prompts.prompter import Example
 from gti.train.batches import collate
@@ -53,7 +54,7 @@ def test_nothing_is_constant_where_a_target_or_nothing_stands_before(ids, target
 
 def splitter_of(bench, examples):
     matrices = (bench.embedding.detach(), bench.head.detach())
-    return Cutter(bench.model, matrices, bench.vocabulary.new_ids, examples)
+    return Cutter(Computing(bench.model, "float32"), matrices, bench.vocabulary.new_ids, examples)
 
 
 def test_one_target_alone_leaves_nothing_to_run_behind_the_prefix(make_bench):
