@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from gti.data.dataset import IntArray
-from gti.model.compute import autocast
+from gti.model.compute import autocast, computed_in
 from gti.model.flops import ModelShape
 from gti.model.vocabulary import Vocabulary, embedding_matrices
 from gti.prompts.prompter import Example
@@ -347,7 +347,11 @@ def plain_example_nll(
 
 @dataclass(frozen=True)
 class Forms:
-    """How each stage is done; both sets take the same arguments and give the same results."""
+    """How each stage is done; both sets take the same arguments and give the same results.
+
+    `scored_with`: from a model and a dtype what scoring is to compute with, made once where it is
+    asked many times.
+    """
 
     ground: Callable[..., StageReport]
     finetune: Callable[..., StageReport]
@@ -355,9 +359,20 @@ class Forms:
     exact_search: Callable[..., Beams]
     target_nll: Callable[..., TargetNll]
     example_nll: Callable[..., tuple[NDArray[np.float64], IntArray]]
+    scored_with: Callable[[Any, str], Any]
 
 
-FAST = Forms(ground, finetune, beam_search, exact_search, target_nll, example_nll)
+def _cast_once(model: Any, dtype: str) -> Any:
+    """What the searches would make of `model` at each call, where they can."""
+    return computed_in(model, dtype)[0]
+
+
+def _as_it_is(model: Any, dtype: str) -> Any:
+    """The plain searches run `model` under autocast."""
+    return model
+
+
+FAST = Forms(ground, finetune, beam_search, exact_search, target_nll, example_nll, _cast_once)
 PLAIN = Forms(
     plain_ground,
     plain_finetune,
@@ -365,4 +380,5 @@ PLAIN = Forms(
     plain_exact_search,
     plain_target_nll,
     plain_example_nll,
+    _as_it_is,
 )

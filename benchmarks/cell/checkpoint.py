@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmarks.cell.ledger import Ledger
 from benchmarks.cell.spec import CellSpec
 from benchmarks.machine.environment import describe_environment, package_versions
-from benchmarks.machine.events import Report
+from benchmarks.machine.events import ASKED_TO_END, Report
 from benchmarks.machine.places import ROOT
 from gti.model.vocabulary import Vocabulary, embedding_matrices, read_rows, write_rows
 from gti.train.resuming import Kept
@@ -38,6 +38,10 @@ LEAST_GAP = 20.0
 """Times as long as the last checkpoint took to write before the next one is due."""
 MOST_GAP = 2.0
 """Times as long as asked for that this can put the next one off, at most."""
+
+
+ENDED = 143
+"""Exit code of a process that ended so, as of one that SIGTERM ends."""
 
 
 class CheckpointError(ValueError):
@@ -244,8 +248,12 @@ class Keeper:
     def tick(self) -> None:
         """A moment at which a checkpoint can be written; done if the last is old enough.
 
-        Large ones on a slow disk come more rarely, up to `MOST_GAP`: little time goes there.
+        Large ones on a slow disk come more rarely, up to `MOST_GAP`: little time goes there. Where
+        the process is asked to end it writes one, and ends.
         """
+        if ASKED_TO_END.is_set():
+            self.write()
+            os._exit(ENDED)  # all is on disk
         gap = min(max(self.every, LEAST_GAP * self._took), MOST_GAP * self.every)
         if time.monotonic() - self._last >= gap:
             self.write()

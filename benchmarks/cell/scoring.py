@@ -62,7 +62,7 @@ class Scorer:
     ) -> None:
         exact = setting.decoding.method == "exact"
         self.search = forms.exact_search if exact else forms.beam_search
-        self.target_nll = forms.target_nll
+        self.target_nll, self.scored_with = forms.target_nll, forms.scored_with
         self.setting, self.inputs, self.prompter = setting, inputs, prompter
         self.dtype = dtype or setting.backbone.dtype
         self.track = track_of(setting, inputs, prompter)
@@ -180,7 +180,7 @@ class Scorer:
         The losses are those that `ranks` gives the same model, to the last digit.
         """
         with self.keeping():
-            return self._sample_metrics(model)
+            return self._sample_metrics(self.scored_with(model, self.dtype))
 
     def _sample_metrics(self, model: Any) -> Metrics:
         asked, everyone = self.sample, np.arange(len(self.track.sizes("validation")))
@@ -205,6 +205,7 @@ class Scorer:
         self, model: Any, part: str, progress: Callable[[int, int], None] | None = None
     ) -> tuple[Ranks, ItemRanks]:
         """Ranks of all that `part` asks, wording by wording, and what the beams were like."""
+        model = self.scored_with(model, self.dtype)
         wordings = range(self.setting.evaluation.wordings)
         parts = [self._ranks(model, part, wording, progress) for wording in wordings]
         found = [beams for _, beams in parts]

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine.events import LineReporter, Report
+from benchmarks.machine.events import ASKED_TO_END, LineReporter, Report
 
 PR_SET_PDEATHSIG = 1
 """Linux: the signal that a process gets when its parent dies (prctl(2))."""
@@ -89,6 +89,7 @@ def work(content: dict[str, Any], report: Report) -> Path:
 def main() -> int:
     """Reads the job, runs it, reports; 0 when the record is written, 1 when the cell failed."""
     _die_with_parent()
+    signal.signal(signal.SIGTERM, lambda *_: ASKED_TO_END.set())
     # Libraries print to standard output; the pipe is for events alone.
     report = LineReporter(os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8"))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

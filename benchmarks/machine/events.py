@@ -1,6 +1,7 @@
-"""What a cell says while it runs: events, one JSON object per line on the worker's output."""
+"""What a cell says while it runs, one JSON object per line, and what it is told: to end."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -9,6 +10,9 @@ Event = dict[str, Any]
 Report = Callable[[Event], None]
 
 MIN_INTERVAL_SECONDS = 0.2
+
+ASKED_TO_END = threading.Event()
+"""Set once this process is asked to end: it does at the next moment that loses nothing."""
 
 
 def silent(event: Event) -> None:

@@ -18,8 +18,8 @@ from leaderboard.records.canonical import write_atomically
 from leaderboard.records.record import cell_hash
 from leaderboard.render.numbers import duration
 
-GRACE_SECONDS = 20.0
-"""What a worker that is asked to end may take; who ends a job gives it about half a minute."""
+GRACE_SECONDS = 60.0
+"""What a worker that is asked to end may take: a step, and a checkpoint of a large model."""
 LOOK_SECONDS = 2.0
 """How often cells that another run works on are looked at again."""
 

@@ -101,10 +101,13 @@ def test_a_run_in_pieces_ends_with_the_records_of_one_run(whole, lasting, tmp_pa
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGTERM to catch")
-def test_a_run_that_is_told_to_end_says_what_is_left_and_exits_0(whole, gti_bench, tmp_path):
-    setting, _ = whole
+def test_a_run_that_is_told_to_end_says_what_is_left_and_goes_on_from_it(
+    whole, lasting, gti_bench, tmp_path
+):
+    setting, undisturbed = whole
     results = tmp_path / "results"
-    with start(command(setting, results, "--workers", "1"), tmp_path / "own") as run:
+    again = command(setting, results, "--workers", "1")
+    with start(again, tmp_path / "own") as run:
         assert "ndcg@10" in run.stderr.readline()  # the first finished cell
         run.send_signal(signal.SIGTERM)
         out, errors = run.communicate(timeout=120)
@@ -114,6 +117,15 @@ def test_a_run_that_is_told_to_end_says_what_is_left_and_exits_0(whole, gti_benc
     assert "failed" not in out
     assert not list(results.rglob("*.running"))
     assert gti_bench("verify", results).returncode == 0
+    begun = starts(tmp_path / "own")
+    done = [path for path in cells(results) if path.exists()]
+    kept = [path for path in cells(results) if path.with_suffix(".checkpoint").exists()]
+    assert len(done) + len(kept) == begun  # what was under way is not lost
+    with start(again, tmp_path / "own") as run:
+        _, errors = run.communicate(timeout=300)
+    assert run.returncode == 0, errors
+    assert errors.count("goes on from its checkpoint") == len(kept)
+    assert_same(results, undisturbed, lasting)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere a claim counts for minutes")
