@@ -3,7 +3,7 @@
 from leaderboard.board.primary import Decided, Decision
 from leaderboard.metrics.metrics import is_loss
 from leaderboard.render.entries import bounds, figure, word
-from leaderboard.render.numbers import p_value, score, signed
+from leaderboard.render.numbers import interval, p_value, score, signed
 from leaderboard.render.table import Entry, Filled, Line, Table, column
 
 RULES = {
@@ -36,6 +36,16 @@ def decision_word(decision: Decision, margin: float) -> str:
     return f"equal within {within(margin)}" if decision.verdict == "equal" else decision.verdict
 
 
+def decision_told(decision: Decision, margin: float) -> str:
+    """The verdict and its figures: `better, -.2050 [-.3976, -.0124], p = .041`."""
+    word_of_it, tested = decision_word(decision, margin), decision.tested
+    if decision.verdict is None or tested is None:
+        return word_of_it
+    found, p = tested.estimate, p_value(tested.p)
+    equals = "" if p.startswith("<") else "= "
+    return f"{word_of_it}, {signed(found.mean)} {interval(found, with_sign=True)}, p {equals}{p}"
+
+
 def pair_of(decision: Decision) -> str:
     """The two methods, and the slices they are compared on where these are named."""
     contrast = decision.contrast
@@ -49,7 +59,7 @@ def primary_sentences(decided: Decided | None) -> list[str]:
         return []
     return [
         f"Primary {place}, {decided.spec.outcome}: {pair_of(each)}:"
-        f" {decision_word(each, decided.spec.margin)} (claim: {each.contrast.claim})."
+        f" {decision_told(each, decided.spec.margin)} (claim: {each.contrast.claim})."
         for place, each in enumerate(decided.decisions, 1)
     ]
 

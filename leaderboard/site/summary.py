@@ -7,7 +7,7 @@ from leaderboard.board.board import Leaderboard
 from leaderboard.board.method_rows import BASE, MethodRow
 from leaderboard.metrics.metrics import is_loss
 from leaderboard.render.numbers import interval, score
-from leaderboard.render.primary import decision_word, pair_of
+from leaderboard.render.primary import decision_told, pair_of
 
 SHOWN = ("better", "worse")
 """Verdicts on a difference that is shown."""
@@ -74,7 +74,7 @@ def _primary(board: Leaderboard) -> str:
     decided = board.family.decided
     if decided is None:
         return ""
-    found = [f"{pair_of(e)}: {decision_word(e, decided.spec.margin)}" for e in decided.decisions]
+    found = [f"{pair_of(e)}: {decision_told(e, decided.spec.margin)}" for e in decided.decisions]
     return f"By {decided.spec.outcome}, {'; '.join(found)}."
 
 

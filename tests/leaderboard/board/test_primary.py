@@ -18,6 +18,7 @@ from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path, record_path
 from leaderboard.render.board_tables import render
 from leaderboard.render.contrasts import contrast_lines, contrasts_json, verdict
+from leaderboard.render.numbers import p_value, signed
 from leaderboard.render.writers import latex_text
 from leaderboard.statistics.corrections import holm
 from leaderboard.statistics.crossed import estimate, mean_squares
@@ -265,7 +266,13 @@ def test_all_is_told_in_every_form(write: Write) -> None:
     assert content["primary"]["contrasts"][0]["seeds"] == [0, 1, 2]
     assert {each["role"] for each in content["contrasts"]} == {"secondary"}
     board = one_board(root)
-    told = "Primary 1, trie_nll: gaussian − mean: worse (claim: gaussian beats mean)."
+    content = content["primary"]["contrasts"][0]
+    mean, low, high = (signed(content[name]) for name in ("mean", "low", "high"))
+    p, figures = p_value(content["p_corrected"]), f"{mean} [{low}, {high}]"
+    told = (
+        f"Primary 1, trie_nll: gaussian − mean: worse, {figures},"
+        f" p {p if p.startswith('<') else '= ' + p} (claim: gaussian beats mean)."
+    )
     for form in ("terminal", "md", "brief"):
         assert told in " ".join(render(board, form).split())
     assert latex_text(told) in render(board, "latex")
