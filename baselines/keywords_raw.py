@@ -11,9 +11,8 @@ from gti.method import Contrast, Look, Method, Start
 class KeywordsRaw(Method):
     """Like `description_raw`, but words that every code shares count for nothing.
 
-    TS-Rec averages keywords that a teacher model extracts for each code; here words are weighted by
-    tf-idf. A document is all texts of the items of one code, idf is over the codes of the level,
-    words are what spaces separate, in lower case. A code without one gets the text rows' mean.
+    Here words are weighted by tf-idf, and not extracted by a teacher model as in TS-Rec. A document
+    is all texts of one code's items, idf is over the level's codes; see `keywords`.
     """
 
     key = "keywords_raw"

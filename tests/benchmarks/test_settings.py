@@ -143,7 +143,7 @@ def test_a_method_table_changes_the_methods_hash_and_not_the_settings():
         ("passes = 1.5", "passes = 0.0", "sft.passes"),
         ("passes = 1.5", "", "either passes or steps"),
         ("passes = 1.5", "passes = 1.5\nsteps = 10", "either passes or steps"),
-        ("share_of_sft = 0.3", "free_steps = 3", "one of share_of_sft, grounding_passes"),
+        ("grounding_passes = 3.0", "free_steps = 3", "one of share_of_sft, grounding_passes"),
         ('quantiser = "residual_kmeans"', 'quantiser = "rq_vae"', "go together"),
         ("wordings = 1", "wordings = 2", "has one wording"),
         ("betas = [0.9, 0.99]", "betas = [1.5, 0.99]", "sft.betas.0"),
