@@ -260,7 +260,9 @@ def _brief(board: Leaderboard) -> str:
     parts += [f"- {sentence}" for row in shown if (sentence := verdict(row)) is not None]
     unlike = [row for row in tested if row.difference and row.difference.obstacles]
     if others := [row.key for row in tested if row not in shown and row not in unlike]:
-        parts.append(f"- No difference from {BASE} can be shown for {', '.join(others)}.")
+        parts.append(
+            f"- By {board.metric} no difference from {BASE} can be shown for {', '.join(others)}."
+        )
     parts += [f"- {sentence}" for row in unlike if (sentence := verdict(row)) is not None]
     parts += ["", *(f"<sub>{note}</sub>  " for note in footnotes(board))]
     return "\n".join(parts) + "\n"

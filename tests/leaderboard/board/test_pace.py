@@ -13,10 +13,7 @@ from leaderboard.records.parts import Cost
 from leaderboard.records.record import Record, read_record
 from leaderboard.render.board_tables import render
 from leaderboard.render.learning import learning_note, learning_table
-from leaderboard.render.numbers import flops, score
 from leaderboard.render.sentences import pace_note
-
-ROOT = Path(__file__).parents[3]
 
 
 def timed(path: Path, stages: dict[str, tuple[float | None, float]], **where: Any) -> Record:
@@ -78,24 +75,3 @@ def test_equal_work_takes_equal_time_in_the_table_however_busy_the_machine(facto
     assert len({line.entries["time"].text for line in learning_table(board).lines}) == 1
     assert "FLOPs at one pace" in learning_note(board)
     assert json.loads(render(board, "json"))["pace"]["num_cells"] == 3
-
-
-def test_the_page_in_docs_says_what_the_committed_curves_say() -> None:
-    page = (ROOT / "docs" / "grounding_or_compute.md").read_text(encoding="utf-8")
-    page = " ".join(page.partition("### Does it learn faster")[2].partition("\n## ")[0].split())
-    results = ROOT / "leaderboard" / "results"
-    if not (results / "ml-100k-nano" / "random_matched").is_dir():
-        pytest.skip("no committed records of ml-100k-nano with random_matched")
-    board = load_leaderboards([results], setting="ml-100k-nano").boards[0]
-    found = {each.key: each for each in board.learning}
-    gti, mean, drawn = (found[key] for key in ("gti", "mean", "random_matched"))
-    assert [each.num_reached for each in (gti, mean, drawn)] == [3, 3, 3]
-    assert f"after {gti.steps:.0f} steps of SFT" in page
-    assert f"first reaches it after {mean.steps:.0f}," in page
-    assert f"ends {score(gti.difference)} above it (± {score(gti.difference_sd)} over" in page
-    assert f"`random_matched` reaches it after {drawn.steps:.0f} steps" in page
-    assert f"spent {flops(gti.nominal_flops_in_all)} nominal FLOPs by then" in page
-    assert f"`mean` {flops(mean.nominal_flops_in_all)}, so" in page
-    differences = [board.row(key).difference for key in ("gti", "random_matched")]
-    assert {each.verdict for each in differences} == {"not shown"}
-    assert board.setting.evaluation.validation_users == 100
