@@ -50,7 +50,7 @@ def glance(board: Leaderboard) -> Glance:
     return Glance(
         leader=methods[0].key if methods else "",
         lead=_lead(board, methods),
-        shown=_shown(tested, firm, [row for row in found if at_one_seed(row)]),
+        shown=_shown(board.metric, tested, firm, [row for row in found if at_one_seed(row)]),
         any_shown=bool(firm),
         weak=f"{len(weak)} under-trained, no claim: {', '.join(weak)}." if weak else "",
         primary=_primary(board),
@@ -102,14 +102,17 @@ def _lead(board: Leaderboard, methods: list[MethodRow]) -> str:
     return f"{text}."
 
 
-def _shown(tested: list[MethodRow], firm: list[MethodRow], alone: list[MethodRow]) -> str:
-    """How many of the `tested` differences from `mean` can be shown."""
+def _shown(
+    metric: str, tested: list[MethodRow], firm: list[MethodRow], alone: list[MethodRow]
+) -> str:
+    """How many of the `tested` differences from `mean` in `metric` can be shown."""
     if not tested:
         return f"Nothing to compare with {BASE} yet."
     plural = "" if len(tested) == 1 else "s"
     over = " over seeds" if alone else ""
     text = (
-        f"{len(firm) or 'None'} of {len(tested)} difference{plural} from {BASE} can be shown{over}"
+        f"By {metric}, {len(firm) or 'none'} of {len(tested)} difference{plural} from {BASE} can be"
+        f" shown{over}"
     )
     if firm:
         parts = []

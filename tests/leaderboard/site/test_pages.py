@@ -90,10 +90,11 @@ def test_the_first_lines_say_who_leads_what_can_be_shown_and_how_to_check(
     best = next(row["key"] for row in rows if row["kind"] == "cell")
     assert found["settings/toy.html"]["Leads"].startswith(f"{best} has the highest mean: ndcg@10 ")
     against = found["settings/toy.html"]["Against mean"]
-    assert re.match(r"(None|\d) of 3 differences from mean can be shown", against)
+    assert re.match(r"By ndcg@10, (none|\d) of 3 differences from mean can be shown", against)
     assert "gti-bench verify" in found["settings/toy.html"]["Check"]
     assert "over seeds" in found["settings/other.html"]["Against mean"] or re.match(
-        r"None of 1 difference from mean can be shown", found["settings/other.html"]["Against mean"]
+        r"By ndcg@10, none of 1 difference from mean can be shown",
+        found["settings/other.html"]["Against mean"],
     )
 
 

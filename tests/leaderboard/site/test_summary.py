@@ -38,11 +38,11 @@ def none_shown(board: Leaderboard) -> Leaderboard:
 
 def test_it_counts_what_can_be_shown(board: Leaderboard) -> None:
     nothing = none_shown(board)
-    assert glance(nothing).shown == "None of 3 differences from mean can be shown."
+    assert glance(nothing).shown == "By ndcg@10, none of 3 differences from mean can be shown."
     assert not glance(nothing).any_shown
     both = judged(judged(nothing, "gti", "better"), "lc_rec", "worse")
     assert glance(both).any_shown
-    assert glance(both).shown.startswith("2 of 3 differences from mean can be shown (")
+    assert glance(both).shown.startswith("By ndcg@10, 2 of 3 differences from mean can be shown (")
     assert "better: gti" in glance(both).shown
     assert "worse: lc_rec" in glance(both).shown
 
@@ -51,8 +51,8 @@ def test_one_seed_alone_shows_nothing_over_seeds(board: Leaderboard) -> None:
     alone = judged(none_shown(board), "gti", "better", seeds=1)
     assert not glance(alone).any_shown
     assert glance(alone).shown == (
-        "None of 3 differences from mean can be shown over seeds; 1 at one seed alone (gti), which"
-        " says nothing about another seed."
+        "By ndcg@10, none of 3 differences from mean can be shown over seeds; 1 at one seed alone"
+        " (gti), which says nothing about another seed."
     )
 
 
