@@ -167,7 +167,9 @@ def test_cells_that_are_killed_at_every_stage_go_on_and_end_the_same(
     again = run(gti_bench, setting, results)
     assert again.returncode == 0, again.stderr
     lines = [line.split(maxsplit=3) for line in (again.stdout + again.stderr).splitlines()]
-    assert ["lc_rec", "seed", "0", "goes on from its checkpoint of stage sft"] in lines
+    # Of which stage depends on how far the worker came before the signal reached it.
+    told = [line[3] for line in lines if line[:3] == ["lc_rec", "seed", "0"] and len(line) == 4]
+    assert any(line.startswith("goes on from its checkpoint of stage ") for line in told), told
     assert [line for line in lines if line[:1] == ["checkpoints"]]  # in the table of stages
     for method in METHODS:
         assert lasting(cell(results, method)) == lasting(cell(whole, method))
@@ -183,7 +185,7 @@ def test_cells_that_are_killed_at_random_moments_end_the_same(undisturbed, lasti
     workers, rng = Workers(setting, tmp_path / "results", tmp_path), np.random.default_rng(seed)
     record, kills = cell(tmp_path / "results", "gti"), 0
     with workers.parent as parent:
-        while workers.kill_after("gti", rng.uniform(0.5, 4.0 + kills)):
+        while workers.kill_after("gti", rng.uniform(0.2, 0.8 + 0.4 * kills)):
             kills += 1
             record.unlink(missing_ok=True)  # killed between the record and the last word
         parent.stdin.close()

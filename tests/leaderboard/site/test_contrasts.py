@@ -49,7 +49,8 @@ def test_what_a_setting_declares_comes_first_and_each_claim_is_text(
     assert second["ndcg@10"] == "–"
     declared = next(each for each in page.find("dd") if each.text.startswith("By ndcg@10,"))
     assert declared.text == (
-        "By ndcg@10, random − mean: better; gaussian − mean: no verdict: no records of gaussian."
+        f"By ndcg@10, random − mean: better, {first['ndcg@10']} {first['95 % interval']},"
+        f" p = {first['p']}; gaussian − mean: no verdict: no records of gaussian."
     )
 
 
