@@ -149,6 +149,11 @@ class Ledger:
                 f"{stage}: beginnings that prompts share were computed apart, which costs time and"
                 f" changes nothing else: {done.unshared}"
             )
+        if done.uncopied is not None:
+            self.warnings.append(
+                f"{stage}: bfloat16 was computed under autocast, which costs time and moves figures"
+                f" as far as rounding does: {done.uncopied}"
+            )
         could = device_flops(self.device, self.dtype)
         self.note_cost(
             stage,

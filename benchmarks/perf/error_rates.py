@@ -12,15 +12,13 @@ and seeds multiply; a method's seeds vary three times as much as residual / user
 committed boards, those of queries, and those of histories at most.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.perf.page import fill
+from benchmarks.perf.page import run_page
 from leaderboard.statistics.crossed import (
     LEVEL,
     MODERATED_FROM,
@@ -249,16 +247,12 @@ def _errors(found: Errors) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Simulates, prints the table and, where asked, writes it into a page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few small boards")
-    parser.add_argument("--page", type=Path, help="the page whose marked section is replaced")
-    asked = parser.parse_args(arguments)
-    boards, users = (QUICK_BOARDS, QUICK_USERS) if asked.quick else (BOARDS, USERS)
-    text = table(list(all_cases(boards, users)), boards, users)
-    print(text)
-    if asked.page is not None:
-        page = asked.page.read_text(encoding="utf-8")
-        asked.page.write_text(fill(page, "error rates", text), encoding="utf-8")
+
+    def make(boards: int, users: int) -> str:
+        return table(list(all_cases(boards, users)), boards, users)
+
+    sizes, quick = (BOARDS, USERS), (QUICK_BOARDS, QUICK_USERS)
+    run_page(__doc__, "error rates", make, sizes, quick, arguments)
 
 
 if __name__ == "__main__":

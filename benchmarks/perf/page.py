@@ -1,8 +1,11 @@
 """Puts what growth measured between the markers of a Markdown page."""
 
+import argparse
 import datetime
 import os
+from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from benchmarks.machine.environment import describe_code, processor_name
@@ -24,6 +27,35 @@ def fill(text: str, name: str, body: str) -> str:
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
     return f"{before}{begin}\n\n{body}\n\n{end}{after}"
+
+
+def run_page(
+    about: str | None,
+    name: str,
+    make: Callable[[int, int], str],
+    sizes: tuple[int, int],
+    quick: tuple[int, int],
+    arguments: Sequence[str] | None,
+) -> None:
+    """The command line of a simulation: prints its table and, where asked, fills a page with it.
+
+    Args:
+        about: what `--help` says.
+        name: the page's marked section.
+        make: the table of so many boards and users.
+        sizes: how many.
+        quick: how many with `--quick`.
+        arguments: of the command line; null: this process's.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--quick", action="store_true", help="few small boards")
+    parser.add_argument("--page", type=Path, help="the page whose marked section is replaced")
+    asked = parser.parse_args(arguments)
+    text = make(*(quick if asked.quick else sizes))
+    print(text)
+    if asked.page is not None:
+        page = asked.page.read_text(encoding="utf-8")
+        asked.page.write_text(fill(page, name, text), encoding="utf-8")
 
 
 @cache

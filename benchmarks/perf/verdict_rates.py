@@ -11,11 +11,9 @@ from method 0, corrected by Holm and claimed only where all three are shown. The
 use: own seed variances below five seeds, moderated ones from there on.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +26,7 @@ from benchmarks.perf.error_rates import (
     SEEDS,
     VARIANCES,
 )
-from benchmarks.perf.page import fill
+from benchmarks.perf.page import run_page
 from leaderboard.statistics.crossed import (
     LEVEL,
     MODERATED_FROM,
@@ -175,16 +173,12 @@ def _share(value: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Simulates, prints the table and, where asked, writes it into a page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few small boards")
-    parser.add_argument("--page", type=Path, help="the page whose marked section is replaced")
-    asked = parser.parse_args(arguments)
-    boards, users = (QUICK_BOARDS, QUICK_USERS) if asked.quick else (BOARDS, USERS)
-    text = table(list(all_rates(boards, users)), boards, users)
-    print(text)
-    if asked.page is not None:
-        page = asked.page.read_text(encoding="utf-8")
-        asked.page.write_text(fill(page, "verdict rates", text), encoding="utf-8")
+
+    def make(boards: int, users: int) -> str:
+        return table(list(all_rates(boards, users)), boards, users)
+
+    sizes, quick = (BOARDS, USERS), (QUICK_BOARDS, QUICK_USERS)
+    run_page(__doc__, "verdict rates", make, sizes, quick, arguments)
 
 
 if __name__ == "__main__":

@@ -130,12 +130,17 @@ class Computing:
         model: what computes: the model itself, or its bfloat16 copy. Gradients arrive at the
             weights of the model itself in either case.
         copied: whether a copy computes.
+        why_not: why none does, where one was to; null elsewhere.
     """
 
     def __init__(self, model: Any, dtype: str, *, copies: bool = True) -> None:
         self.model, self._dtype = computed_in(model, dtype) if copies else (model, dtype)
         self._device = model.get_input_embeddings().weight.device
         self.copied = self.model is not model
+        self.why_not: str | None = None
+        if copies and self._dtype == "bfloat16":  # autocast, where a copy was asked for
+            known = TRIED.get(model, (None, None))[1]
+            self.why_not = known or "its weights are not all float32"
         self._masters: list[Tensor] = []
         self._copies: list[Tensor] = []
         if self.copied:

@@ -267,7 +267,11 @@ def finetune(
     retrieval = [step.retrieval for step in steps]
     cut, unshared = choose_sharing(model, retrieval, share_prefixes, like)
     runner = MicroBatcher(max_tokens, device, cut)
-    report = StageReport(trainable_parameters=sum(p.numel() for p in parameters), unshared=unshared)
+    report = StageReport(
+        trainable_parameters=sum(p.numel() for p in parameters),
+        unshared=unshared,
+        uncopied=computing.why_not,
+    )
 
     def loss_of(batch: Batch) -> Tensor:
         with computing.autocast():

@@ -234,6 +234,7 @@ def ground(
         runner = MicroBatcher(max_tokens, own.ids.device)
         report = _train(own, batches, settings, runner, progress, keeper)
         report.unshared = f"{type(model).__name__} does not run behind constant prefixes"
+    report.uncopied = own.computing.why_not
     own.write_back()
     for parameter in trainable_before:
         parameter.requires_grad_(True)

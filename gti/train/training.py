@@ -61,7 +61,7 @@ class StageReport:
 
     `smallest_micro_batch`: padded tokens after memory ran out. `gave_up_prefixes`: constants behind
     prompts' beginnings were no longer kept, for the same reason. `unshared`: why no beginnings were
-    shared.
+    shared. `uncopied`: why bfloat16 was computed under autocast, with no copy of the weights.
     """
 
     steps: int = 0
@@ -76,6 +76,7 @@ class StageReport:
     smallest_micro_batch: int | None = None
     gave_up_prefixes: bool = False
     unshared: str | None = None
+    uncopied: str | None = None
 
     def note_step(
         self,

@@ -6,6 +6,7 @@ gives equal bytes (with one version of pyarrow): compression, encoding and row g
 nothing else is stored.
 """
 
+import dataclasses
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -109,6 +110,14 @@ def combined(*columns: npt.NDArray[np.integer[Any]]) -> Integers:
     return keys
 
 
+NOT_GIVEN: npt.NDArray[Any] = np.empty(0)
+"""Stands for a column that is left out; another empty array does not."""
+
+
+def _not_given() -> npt.NDArray[Any]:
+    return NOT_GIVEN
+
+
 @dataclass(frozen=True, eq=False)
 class Ranks:
     """Ranks of n targets; row i of every array belongs to the same target.
@@ -145,9 +154,9 @@ class Ranks:
     num_tied: npt.NDArray[np.int32]
     target_popularity: npt.NDArray[np.int32]
     history_length: npt.NDArray[np.int32]
-    transitions: npt.NDArray[np.int32] = None  # type: ignore[assignment]
-    nll: npt.NDArray[np.float64] = None  # type: ignore[assignment]
-    trie_nll: npt.NDArray[np.float64] = None  # type: ignore[assignment]
+    transitions: npt.NDArray[np.int32] = dataclasses.field(default_factory=_not_given)
+    nll: npt.NDArray[np.float64] = dataclasses.field(default_factory=_not_given)
+    trie_nll: npt.NDArray[np.float64] = dataclasses.field(default_factory=_not_given)
 
     def __post_init__(self) -> None:
         """Converts each array to its type and checks the table."""
@@ -155,7 +164,7 @@ class Ranks:
         object.__setattr__(self, "_coded", by_number)
         for name, dtype in _DTYPES.items():
             values = getattr(self, name)
-            if values is None:
+            if values is NOT_GIVEN:
                 empty = np.nan if name in LOSSES else 0
                 values = np.full(len(self.in_beam), empty)
             if isinstance(values, Coded):  # as `read_ranks` has them

@@ -18,6 +18,11 @@ def test_each_cut_is_a_sentence_and_none_is_said_where_memory_sufficed():
     ledger.close_stage("sft", 1.0, {}, StageReport(steps=1), [])
     ledger.note_search(None)
     assert ledger.warnings == []
+    ledger.close_stage("sft", 1.0, {}, StageReport(steps=1, uncopied="a reason"), [])
+    (uncopied,) = ledger.warnings
+    assert uncopied.startswith("sft: bfloat16 was computed under autocast")
+    assert uncopied.endswith(": a reason")
+    ledger.warnings.clear()
     done = StageReport(steps=1, smallest_micro_batch=512, gave_up_prefixes=True)
     ledger.close_stage("grounding", 1.0, {}, done, [])
     ledger.note_search(700)

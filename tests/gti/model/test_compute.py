@@ -96,6 +96,9 @@ def test_a_model_of_mixed_weights_is_computed_under_autocast(make_bench):
     model = make_bench().model
     model.model.norm.to(torch.float16)
     assert computed_in(model, "bfloat16") == (model, "bfloat16")
+    assert Computing(model, "bfloat16").why_not == "its weights are not all float32"
+    for dtype, copies in (("float32", True), ("bfloat16", False)):  # none was to be made
+        assert Computing(model, dtype, copies=copies).why_not is None
 
 
 def test_a_layer_that_wants_float32_is_computed_under_autocast(make_bench, ids):
@@ -103,6 +106,7 @@ def test_a_layer_that_wants_float32_is_computed_under_autocast(make_bench, ids):
     model.model.layers[0].register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
     computing = Computing(model, "bfloat16")
     assert computing.model is model
+    assert computing.why_not is not None
     with computing.autocast():
         assert torch.is_autocast_enabled("cpu")
         loss_of(model, ids).backward()
