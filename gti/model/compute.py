@@ -99,13 +99,36 @@ def computed_in(model: Any, dtype: str) -> tuple[Any, str]:
     return copied, "float32"
 
 
-class FloatRows(torch.nn.Module):
-    """Looks float32 rows up and gives them in bfloat16, so that gradients add up in float32.
+class _LookUp(torch.autograd.Function):
+    """Looks float32 rows up; their gradient is added to what `weight.grad` already holds.
 
-    A token that comes often has many gradients to add, too many for bfloat16's eight bits.
+    Autograd would make a gradient of all of the vocabulary for the few rows of a batch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor, padding: int | None) -> Tensor:
+        """[…, d] rows of `ids` […] in bfloat16."""
+        ctx.weight, ctx.ids, ctx.padding = weight, ids, padding
+        return embedding(ids, weight).to(torch.bfloat16)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[None, None, None]:
+        """Adds in float32: a token that comes often has too many gradients for eight bits."""
+        weight, ids = ctx.weight, ctx.ids.reshape(-1)
+        added = upstream.reshape(len(ids), -1).to(weight.dtype)
+        if ctx.padding is not None:
+            added = added.masked_fill(ids.eq(ctx.padding)[:, None], 0)
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        weight.grad.index_add_(0, ids, added)
+        return None, None, None
+
+
+class FloatRows(torch.nn.Module):
+    """Looks float32 rows up and gives them in bfloat16.
 
     Args:
-        weight: [vocabulary, d] float32.
+        weight: [vocabulary, d] float32; a backward pass adds to its `grad` in place.
         padding: the row that receives no gradient; null for none.
     """
 
@@ -115,7 +138,8 @@ class FloatRows(torch.nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """[…, d] rows of `ids` […]."""
-        return embedding(ids, self.weight, self.padding).to(torch.bfloat16)
+        rows: Tensor = _LookUp.apply(self.weight, ids, self.padding)  # type: ignore[no-untyped-call]
+        return rows
 
 
 class Computing:
@@ -171,14 +195,21 @@ class Computing:
 
 
 def _adder(master: Tensor) -> Any:
-    """A hook that moves a gradient to `master`, in its dtype."""
+    """A hook that moves a gradient to `master`, in its dtype.
+
+    On a CPU the memory of a step's gradient serves the next one again: fresh memory costs as much
+    as the sum does.
+    """
+    buffer = torch.empty_like(master) if master.device.type == "cpu" else None
 
     def add(copied: Tensor) -> None:
         assert copied.grad is not None
-        if master.grad is None:
-            master.grad = copied.grad.to(master.dtype)
-        else:
+        if master.grad is not None:
             master.grad += copied.grad
+        elif buffer is not None:
+            master.grad = buffer.copy_(copied.grad)
+        else:
+            master.grad = copied.grad.to(master.dtype)
         copied.grad = None
 
     return add

@@ -15,9 +15,10 @@ CHUNK_BYTES = {"cpu": 1 << 22, "cuda": 1 << 28}
 """Size of one piece's logits: about a core's second-level cache on a CPU."""
 SUM_BYTES = {"cpu": 1 << 20}
 """Size of a piece's logits where only their sum is wanted; the matrix's piece shares the cache."""
-LEAST_CHUNK = 64
-"""Targets that a piece has room for, whatever the rows: it reads the whole matrix and, where all of
-it is trained, writes a gradient as large."""
+LEAST_CHUNK = {torch.bfloat16: 256}
+"""Targets that a piece has room for, whatever the rows, by dtype: it reads the whole matrix and,
+where all of it is trained, writes a gradient as large. `OTHER_LEAST_CHUNK` in every other dtype."""
+OTHER_LEAST_CHUNK = 64
 
 
 def head_loss(
@@ -50,7 +51,8 @@ def head_loss(
 
 def _even_chunk(hidden: Tensor, matrix: Tensor) -> int:
     """Targets per piece: all pieces alike, above `CHUNK_BYTES` only up to `LEAST_CHUNK` targets."""
-    most = max(LEAST_CHUNK, CHUNK_BYTES[hidden.device.type] // (4 * matrix.shape[0]))
+    least = LEAST_CHUNK.get(hidden.dtype, OTHER_LEAST_CHUNK)
+    most = max(least, CHUNK_BYTES[hidden.device.type] // (4 * matrix.shape[0]))
     pieces = max(1, math.ceil(len(hidden) / most))
     return max(1, math.ceil(len(hidden) / pieces))
 
@@ -142,7 +144,7 @@ class _HeadLoss(torch.autograd.Function):
             values = matrix.to(hidden.dtype)
             gradient = torch.empty_like(hidden)
             accurate = _accurate(trained)
-            rows = torch.zeros_like(trained, dtype=accurate)
+            rows: Tensor | None = None
             total = torch.zeros((), dtype=accurate, device=hidden.device)
             for start in range(0, len(hidden), chunk):
                 piece = slice(start, start + chunk)
@@ -156,23 +158,31 @@ class _HeadLoss(torch.autograd.Function):
                 own = slope if own_ids is None else slope[:, own_ids]
                 if hidden.dtype == accurate:
                     torch.mm(slope, values, out=gradient[piece])
+                    rows = torch.zeros_like(trained) if rows is None else rows
                     rows.addmm_(own.T, hidden[piece])
                 else:
                     gradient[piece] = slope.to(hidden.dtype) @ values
-                    rows += own.to(hidden.dtype).T @ hidden[piece]
-        ctx.save_for_backward(gradient, rows)
+                    added = own.to(hidden.dtype).T @ hidden[piece]
+                    # Of several pieces the sum is float32; of one there is none.
+                    rows = added if len(hidden) <= chunk else _sum(rows, added, accurate)
+        ctx.gradients = gradient, torch.zeros_like(trained) if rows is None else rows
         ctx.dtype = trained.dtype
         return total
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         """Scales what the forward pass computed."""
-        gradient, rows = ctx.saved_tensors
+        gradient, rows = ctx.gradients
         return (
-            gradient * upstream.to(gradient.dtype),
-            (rows * upstream).to(ctx.dtype),
+            gradient.mul_(upstream),
+            rows.mul_(upstream).to(ctx.dtype),
             None,
             None,
             None,
             None,
         )
+
+
+def _sum(rows: Tensor | None, added: Tensor, dtype: torch.dtype) -> Tensor:
+    """`rows` with `added` to them, in `dtype`."""
+    return added.to(dtype) if rows is None else rows.add_(added)

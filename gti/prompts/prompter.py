@@ -16,7 +16,7 @@ from gti.model.vocabulary import Vocabulary
 from gti.prompts.user_texts import UserTexts
 from gti.prompts.wordings import CHAT, PLAIN, SEQUENCE_LEAD_IN, SEQUENCE_SEPARATOR, SYSTEM, Task
 
-Style = Literal["sequence", "chat"]
+Style = Literal["sequence", "chat", "plain"]
 MAX_TITLES = 10
 """Titles that a prompt lists at most: spelled out they are far longer than Semantic IDs."""
 _QUERY_CAUSE = "queries.words or max_text_tokens"
@@ -69,7 +69,8 @@ class Prompter:
         item_texts: [num_items] field → text.
         title_field: field that is the item's title.
         detail_fields: fields that make up its detail text, in order.
-        style: "sequence" (the history itself) or "chat" (a question per target).
+        style: "sequence" (the history itself), "chat" (a question per target, in the chat template
+            where the backbone has one) or "plain" (a question per target, never in a template).
         max_text_tokens: longer titles and details are cut at a token border.
         max_history: items of a history that a prompt shows, the latest ones.
         context: the model's longest input; null where it has none.
@@ -106,7 +107,9 @@ class Prompter:
         self.user_texts = UserTexts(item_texts, title_field, detail_fields)
         self.titles = [self._cut(title) for title in self.user_texts.titles]
         self.details = [self._cut(detail) for detail in self.user_texts.details]
-        self.has_template = getattr(tokenizer, "chat_template", None) is not None
+        self.has_template = (
+            style != "plain" and getattr(tokenizer, "chat_template", None) is not None
+        )
         self.tasks = CHAT if self.has_template else PLAIN
         bos = tokenizer.bos_token_id
         self._plain_start = [] if bos is None else [bos]

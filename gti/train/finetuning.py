@@ -51,7 +51,7 @@ def retrieval_examples(
 ) -> list[Example]:
     """The retrieval stream R, one pass: the same for every method at a seed.
 
-    Style "sequence": histories in windows, every item a target. Style "chat": one question per
+    Style "sequence": histories in windows, every item a target. Else: one question per
     training item after a user's first, in the blocks of `history_blocks`; a question shows what its
     block holds before the item, and one wording is drawn per block.
 

@@ -88,8 +88,8 @@ class Setting(Frozen):
 
     @model_validator(mode="after")
     def _queries_are_questions(self) -> Self:
-        if self.queries is not None and self.prompts.style != "chat":
-            raise ValueError('queries are asked as questions: prompts.style = "chat"')
+        if self.queries is not None and self.prompts.style == "sequence":
+            raise ValueError('queries are asked as questions: prompts.style = "chat" or "plain"')
         if self.queries is not None and self.dataset.seen_items != "keep":
             raise ValueError('a query has seen no items: dataset.seen_items = "keep"')
         if self.queries and self.queries.items and self.semantic_ids.quantiser == "published":

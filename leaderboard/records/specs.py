@@ -144,9 +144,13 @@ class BackboneSpec(Frozen):
 
 
 class PromptsSpec(Frozen):
-    """How text becomes tokens. The wordings themselves carry a hash in each record."""
+    """How text becomes tokens. The wordings themselves carry a hash in each record.
 
-    style: Literal["sequence", "chat"]
+    `style`: "sequence" is the history itself; "chat" one question per target, in the backbone's
+    chat template where it has one; "plain" the same without the template, about a third shorter.
+    """
+
+    style: Literal["sequence", "chat", "plain"]
     window: Annotated[int, Field(ge=2, description="items per training window, style 'sequence'")]
     max_text_tokens: Annotated[int, Field(ge=4)]
 

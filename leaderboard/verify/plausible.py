@@ -170,8 +170,8 @@ def _check_scoring(report: Report, record: Record) -> None:
     score, sft, width = record.cost.get("score"), record.cost.get("sft"), width_of(record)
     if score is None or sft is None or width is None or record.manifest is None:
         return
-    if score.tokens is None or not sft.device_flops or record.setting.prompts.style == "chat":
-        return  # what prompts of style chat share is computed once
+    if score.tokens is None or not sft.device_flops or record.setting.prompts.style != "sequence":
+        return  # what questions share is computed once
     whole = [p.trainable_parameters for p in record.proofs if p.stage != FROZEN]
     if not whole or record.setting.backbone.lora is not None:
         return

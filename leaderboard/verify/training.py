@@ -3,8 +3,8 @@
 FLOPs are sums of whole numbers (`gti.model.flops`): with N body parameters, V matrix rows, width d,
 T tokens and S a stage's attention, a stage that trains all costs 6 (N + V d) T + 6 S and one that
 trains new rows alone 4 N T + 6 V d T + 6 S. What was computed differs by the positions that need no
-head, a multiple of V d, in style "chat" by what prompts share, and where new rows alone are trained
-by what is constant. Sums are exact where a float holds every whole number below them.
+head, a multiple of V d, where prompts are questions by what these share, and where new rows alone
+are trained by what is constant. Sums are exact where a float holds every whole number below them.
 """
 
 import math
@@ -109,7 +109,7 @@ def _check_flops(report: Report, record: Record, stage: str, cost: Cost) -> None
         report.error(place, nominal, f"a multiple of {unit}")
     width = width_of(record)
     head = manifest.rows_after * (width or 1)
-    if actual is not None and (stage == FROZEN or record.setting.prompts.style == "chat"):
+    if actual is not None and (stage == FROZEN or record.setting.prompts.style != "sequence"):
         # Tokens of the body are saved as well: prompts of one history share what they begin with,
         # and what stands before the first new token is run forward alone, and not every time.
         if not 0 < actual <= nominal or (nominal - actual) % unit:

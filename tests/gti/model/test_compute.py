@@ -59,6 +59,32 @@ def test_many_small_gradients_of_one_token_are_not_lost(make_bench):
     torch.testing.assert_close(model.get_input_embeddings().weight.grad[7], expected)
 
 
+def test_a_second_step_has_its_own_gradients_in_the_memory_of_the_first(make_bench, ids):
+    model = make_bench().model
+    computing = Computing(model, "bfloat16")
+    loss_of(computing.model, ids[:2]).backward()
+    first = {name: weight.grad for name, weight in model.named_parameters()}
+    copies = {name: gradient.clone() for name, gradient in first.items()}
+    model.zero_grad()
+    loss_of(computing.model, ids[2:]).backward()
+    fresh = make_bench().model
+    loss_of(Computing(fresh, "bfloat16").model, ids[2:]).backward()
+    for (name, ours), theirs in zip(model.named_parameters(), fresh.parameters(), strict=True):
+        assert torch.equal(ours.grad, theirs.grad), name
+        assert not torch.equal(ours.grad, copies[name]), name
+        assert ours.grad.data_ptr() == first[name].data_ptr(), name
+
+
+def test_a_padding_row_receives_nothing(make_bench):
+    model = make_bench("untied").model
+    matrix = model.get_input_embeddings()
+    matrix.padding_idx = 7
+    computing = Computing(model, "bfloat16")
+    computing.model.get_input_embeddings()(torch.tensor([[7, 8], [8, 7]])).float().sum().backward()
+    assert matrix.weight.grad[7].abs().sum() == 0
+    assert torch.equal(matrix.weight.grad[8], torch.full((32,), 2.0))
+
+
 def test_a_copy_follows_its_model_once_refreshed(make_bench, ids):
     model = make_bench().model
     computing = Computing(model, "bfloat16")

@@ -36,6 +36,18 @@ def test_whole_matrix_loss_and_gradients_equal_the_plain_heads(chunk):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("chunk", [20, None])
+def test_bfloat16_gradients_are_those_of_float32_rounded(chunk):
+    hidden, matrix, labels = problem(torch.bfloat16)
+    ours = [hidden.clone().requires_grad_(), matrix.clone().requires_grad_()]
+    plain = [each.float().requires_grad_() for each in (hidden, matrix)]
+    (3.0 * head_loss(*ours, labels, chunk=chunk)).backward()
+    (3.0 * plain_head_loss(*plain, labels)).backward()
+    for a, b in zip(ours, plain, strict=True):
+        assert a.grad.dtype == torch.bfloat16
+        assert torch.cosine_similarity(a.grad.float().flatten(), b.grad.flatten(), dim=0) > 0.999
+
+
 def test_own_rows_get_their_part_of_the_matrix_gradient():
     hidden, matrix, labels = problem(torch.float64)
     ids = torch.tensor([3, 49, 17])

@@ -55,6 +55,20 @@ def test_base_models_continue_plain_text_and_end_with_end_of_text(make_bench):
     assert example.num_targets == len(example.ids) - example.answer_start
 
 
+def test_style_plain_asks_without_the_template_that_there_is(make_bench, item_texts):
+    bench = make_bench("qwen3", "chat")
+    plain = prompter(bench, item_texts, style="plain")
+    assert not plain.has_template
+    example = plain.example("sid_to_title", 3)
+    read = bench.tokenizer.decode(example.ids).replace(" ", "")
+    assert read == f"<|endoftext|>Item:{plain.sid_text(3)}\nTitle:redhammer3<|endoftext|>"
+    asked = plain.query_example("red hammer", 3)
+    assert "user" not in bench.tokenizer.decode(asked.ids)
+    assert len(asked) < len(bench.prompter.query_example("red hammer", 3))
+    history = plain.retrieval_prompt(np.array([1, 2]))
+    assert len(history) < len(bench.prompter.retrieval_prompt(np.array([1, 2])))
+
+
 def test_codes_alone_stand_behind_what_begins_a_text_or_ends_an_answer(make_bench, item_texts):
     bench = make_bench("qwen3", "chat")
     example = bench.prompter.codes_example(3)
