@@ -15,7 +15,7 @@ WIDTH = 110
 
 
 def grounding_lines(setting: Setting, tried: Tried) -> list[str]:
-    """Stage one: each rate at either seed, and the one that was found."""
+    """Stage one: each rate at each seed, and the one that was found."""
     seeds = tried.seeds
     columns = [Column("rate", "grounding rate"), *(Column(f"{s}", f"seed {s}") for s in seeds)]
     columns.append(Column("mean", "mean"))
@@ -46,11 +46,12 @@ def sft_lines(setting: Setting, tried: Sequence[Tried], found: SftRates) -> list
     """Stage two: each method at each rate, the shared rate, and what own rates are worth."""
     if not tried:
         return ["no method has all of its trials yet"]
-    (first, second), rates = tuning_of(setting).seeds, tried[0].rates
+    seeds, rates = tuning_of(setting).seeds, tried[0].rates
+    at = f"seed {seeds[0]}" if len(seeds) == 1 else f"mean of seeds {seeds[0]} and {seeds[1]}"
     users = next((t.num_users for each in tried for t in each.trials.values() if t.num_users), 0)
     lines = [
         f"\n{setting.name} · the SFT rate: validation trie_nll over all {users:,}"
-        f" {setting.asks} at the last step, mean of seeds {first} and {second}; lower is better",
+        f" {setting.asks} at the last step, {at}; lower is better",
         "Full budget; test data is not scored. All methods try the same rates.",
         "",
         terminal(_rates_table(tried), "  "),

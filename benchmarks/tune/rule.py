@@ -1,10 +1,10 @@
 """Tuning by one rule for all methods, in two stages; test data is not scored in either.
 
-1. The *grounding rate*, of `gti` alone: each of `tuning.grounding_rates` grounds rows at both
-   `tuning.seeds`, without SFT, and is scored by the NLL per answer token of pairs that are held out
-   of grounding, as a mean over both directions and both seeds. The lowest is the setting's.
+1. The *grounding rate*, of `gti` alone: each of `tuning.grounding_rates` grounds rows at the
+   `tuning.seeds`, two or one, without SFT, and is scored by the NLL per answer token of pairs that
+   are held out of grounding, as a mean over directions and seeds. The lowest is the setting's.
 2. The *SFT rate*, of every method that is tuned: each of the five `tuning.sft_rates`, a whole run
-   at either seed, scored by `trie_nll` over all of validation. The rate whose mean over methods and
+   at each seed, scored by `trie_nll` over all of validation. The rate whose mean over methods and
    seeds is lowest is the shared one. Where `sft.rates` is "own", a method's best rate is its own if
    it leads the shared one by two standard errors, paired over users, at both seeds. Methods with a
    `parent` have that one's rates, and are not tuned there.

@@ -72,6 +72,11 @@ class Setting(Frozen):
                 "tuning.grounding_rates are told apart by held-out pairs: give"
                 " grounding.held_out_share, or leave them out"
             )
+        if self.sft.rates == "own" and len(self.tuning.seeds) == 1:
+            raise ValueError(
+                "sft.rates 'own' asks for a lead at two seeds: give tuning.seeds another one, or let"
+                " all methods have one rate"
+            )
         shown = [seed for seed in self.tuning.seeds if seed in self.seeds]
         if shown:
             raise ValueError(

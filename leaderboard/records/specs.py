@@ -313,19 +313,19 @@ Rate = Annotated[float, Field(gt=0)]
 class TuningSpec(Frozen):
     """What `gti-bench tune` tries: the same rates for all methods, at seeds that no board uses.
 
-    `seeds`: two, so that a lead can be asked for twice; `grounding_rates` and `sft_rates`: in
-    rising order. Without `grounding_rates` the setting's own stands, as it must where no items are
+    `seeds`: two, so that a lead can be asked for twice, or one where all methods have one rate;
+    `grounding_rates` and `sft_rates`: in rising order. Without `grounding_rates` the setting's own stands, as it must where no items are
     held out of grounding.
     """
 
-    seeds: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=2)]
     grounding_rates: Annotated[tuple[Rate, ...], Field(min_length=2)] | None = None
     sft_rates: tuple[Rate, Rate, Rate, Rate, Rate]
 
     @model_validator(mode="after")
     def _seeds_differ_and_rates_rise(self) -> Self:
-        if self.seeds[0] == self.seeds[1]:
-            raise ValueError(f"tuning.seeds must be two different ones; found {[*self.seeds]}")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"tuning.seeds must be different; found {[*self.seeds]}")
         for name in ("grounding_rates", "sft_rates"):
             rates = getattr(self, name) or ()
             if list(rates) != sorted(set(rates)):

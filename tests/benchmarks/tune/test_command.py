@@ -222,7 +222,8 @@ def test_a_diverged_trial_is_a_trial_without_a_score(write_setting, spec_of, tmp
     [
         ("", "has no [tuning] table"),
         (TABLE.replace("[100, 101]", "[100, 1]"), "1 is one of the board's seeds"),
-        (TABLE.replace("[100, 101]", "[100]"), "tuning.seeds.1"),
+        (TABLE.replace("[100, 101]", "[]"), "tuning.seeds"),
+        (TABLE.replace("[100, 101]", "[100]"), "asks for a lead at two seeds"),
         (TABLE.replace("[1e-4, 1e-3,", "[1e-3, 1e-4,"), "must rise"),
     ],
 )
@@ -230,6 +231,20 @@ def test_bad_tables_are_wrong_input(write_setting, capsys, tmp_path, table, mess
     setting = with_table(write_setting(tmp_path), table)
     assert exit_code(["tune", str(setting), "--results", str(tmp_path / "results")]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_one_seed_will_do_where_all_methods_have_one_rate(write_setting, gti_bench, tmp_path):
+    table = TABLE.replace("[100, 101]", "[100]").replace("grounding_rates = [1e-3, 1e-1]\n", "")
+    setting = with_table(
+        write_setting(tmp_path, passes="0.1", curve_points="1", rates='"shared"'), table
+    )
+    results = tmp_path / "results"
+    done = gti_bench("tune", str(setting), "--methods", "mean", "--results", str(results))
+    assert done.returncode == 0, done.stderr
+    assert "at the last step, seed 100; lower is better" in " ".join(done.stdout.split())
+    assert "lead ± s.e. at 100" in done.stdout
+    assert "One shared SFT rate for mean" in done.stdout
+    assert len([*results.rglob("trial-sft-*.json")]) == 5
 
 
 def test_controls_alone_are_not_tuned_where_rates_are_own(write_setting, capsys, tmp_path):
