@@ -74,8 +74,8 @@ class Setting(Frozen):
             )
         if self.sft.rates == "own" and len(self.tuning.seeds) == 1:
             raise ValueError(
-                "sft.rates 'own' asks for a lead at two seeds: give tuning.seeds another one, or let"
-                " all methods have one rate"
+                "sft.rates 'own' asks for a lead at two seeds: give tuning.seeds another one, or"
+                " let all methods have one rate"
             )
         shown = [seed for seed in self.tuning.seeds if seed in self.seeds]
         if shown:

@@ -314,8 +314,8 @@ class TuningSpec(Frozen):
     """What `gti-bench tune` tries: the same rates for all methods, at seeds that no board uses.
 
     `seeds`: two, so that a lead can be asked for twice, or one where all methods have one rate;
-    `grounding_rates` and `sft_rates`: in rising order. Without `grounding_rates` the setting's own stands, as it must where no items are
-    held out of grounding.
+    `grounding_rates` and `sft_rates`: in rising order. Without `grounding_rates` the setting's own
+    stands, as it must where no items are held out of grounding.
     """
 
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=2)]
