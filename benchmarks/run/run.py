@@ -11,7 +11,7 @@ from benchmarks.machine.events import Say
 from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.machine.stages import StageClock
 from benchmarks.run.options import CommandError, RunOptions
-from benchmarks.run.plan import PlannedCell, past_seconds, plan_cells
+from benchmarks.run.plan import PlannedCell, longest_first, past_seconds, plan_cells
 from benchmarks.run.runner import Outcome, check_results_writable, check_states, run_cells
 from benchmarks.run.same_inputs import (
     check_neighbours,
@@ -244,7 +244,8 @@ def _run_missing(
         f" records go to {relative(results)}" + (" (plain forms: slow)" if options.plain else "")
     )
     return run_cells(
-        todo,
+        # Alone they keep the order of the plan, in which the reference comes first.
+        longest_first(todo) if side_by_side > 1 else todo,
         options,
         prior=prior,
         after_seed=lambda: _board_text(file, results),

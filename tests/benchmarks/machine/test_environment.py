@@ -1,6 +1,7 @@
 """What a record says of the place it was made in: peak memory, stage by stage, and attention."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,45 @@ def test_what_a_worker_kept_of_one_stage_is_not_counted_to_the_next():
     first, second = json.loads(done.stdout)
     assert first > 200 * MB
     assert second < first - 190 * MB
+
+
+HUGE = """
+import json
+from pathlib import Path
+held = bytearray(50_000_000)
+mappings = Path("/proc/self/smaps").read_text(encoding="ascii").split("[heap]")[1]
+flags = next(line for line in mappings.splitlines() if line.startswith("VmFlags:"))
+print(json.dumps("hg" in flags.split()))
+"""
+
+
+def gives_huge_pages_on_request():
+    """Whether Linux gives huge pages to those who ask, and glibc can be told to."""
+    try:
+        enabled = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text(encoding="ascii")
+        library = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, OSError, ValueError):
+        return False
+    version = tuple(int(part) for part in library.removeprefix("glibc ").split(".") if part)
+    return "[madvise]" in enabled and version >= (2, 35)
+
+
+@pytest.mark.skipif(not gives_huge_pages_on_request(), reason="no huge pages on request here")
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_a_worker_keeps_lies_in_huge_pages(asked, monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)  # one's own would hold
+    variables = one_thread_environment()
+    if not asked:
+        del variables["GLIBC_TUNABLES"]
+    done = subprocess.run(
+        [sys.executable, "-c", HUGE],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert json.loads(done.stdout) is asked
 
 
 @linux
