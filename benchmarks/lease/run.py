@@ -36,8 +36,10 @@ PERF = ("copies", "chat_style", "grounding", "decoding", "likelihood")
 """Files `test_….py` of benchmarks/perf, the most wanted first: what cells spend their time on."""
 STEPS = ("tests", "perf", "cells")
 """What a run does, in this order, unless it is told to do less."""
-START_SECONDS = 10.0
-"""Until `gti-bench run` has begun to count its own time."""
+AROUND_SECONDS = 30.0
+"""Until `gti-bench run` counts its own time, and from its stop until cells have been written down."""
+INSTALLED = "installed"
+"""Folder of the packed wheels' content, beside the joined archives."""
 HOME = "home"
 """Folder of pieces, in what a run leaves."""
 
@@ -59,7 +61,6 @@ class Lease:
         self.out, self.work, self.about = out, work, about
         self.seconds, self.device = seconds, device
         self.began = time.monotonic()
-        self.python = sys.executable
         self.steps: list[dict[str, Any]] = []
 
     @property
@@ -87,7 +88,7 @@ class Lease:
 
         Args:
             name: of the step and its log.
-            command: run by `python`, in the joined code.
+            command: of this Python, in the joined code.
             most: seconds.
             ending: the signal at the limit. pytest tells what it has done at an interrupt.
         """
@@ -99,7 +100,7 @@ class Lease:
         began, cut = time.monotonic(), False
         with log.open("w", encoding="utf-8") as file:
             process = subprocess.Popen(
-                [self.python, *command],
+                [sys.executable, *command],
                 cwd=self.work / "code",
                 env=self.environment(),
                 stdout=file,
@@ -123,7 +124,7 @@ class Lease:
         inputs = self.work / "inputs"
         return {
             **os.environ,
-            "PYTHONPATH": str(self.work / "code"),
+            "PYTHONPATH": f"{self.work / 'code'}{os.pathsep}{self.work / INSTALLED}",
             "GTI_BENCH_CACHE": str(inputs / "cache"),
             "GTI_BENCH_DATA": str(inputs / "data"),
             "HF_HUB_OFFLINE": "1",
@@ -137,7 +138,9 @@ def step_line(step: Mapping[str, Any]) -> str:
     """A step of the summary in one line."""
     if step["exit"] is None:
         return f"{step['name']:<28} left out: {step['why']}"
-    ending = "ended at its limit" if step["cut"] else f"exit {step['exit']}"
+    killed = step["exit"] == -signal.SIGKILL
+    ending = "killed" if killed else "ended" if step["cut"] else f"exit {step['exit']}"
+    ending += " at its limit" * step["cut"]
     return f"{step['name']:<28} {ending:<18} {step['seconds']:>7.1f} s  {step['log']}"
 
 
@@ -191,17 +194,16 @@ def run_lease(
     done = [step for step in lease.steps[1:] if step["exit"] is not None]
     if not done:
         raise LeaseError(f"no step had time within {minutes:g} minutes; give more --minutes")
-    return int(any(step["exit"] and not step["cut"] for step in done))
+    # A step may be ended at its limit, but one that had to be killed has lost something.
+    return int(any(s["exit"] == -signal.SIGKILL or (s["exit"] and not s["cut"]) for s in done))
 
 
 def _install_wheels(lease: Lease) -> None:
-    """Makes an environment with the packed wheels above what this Python has, for later steps."""
-    environment = lease.work / "environment"
-    made = ["-m", "venv", "--clear", "--system-site-packages", str(environment)]
-    lease.step("environment", made, lease.left)
-    lease.python = str(environment / "bin" / "python")
+    """Unpacks the packed wheels where later steps find them before what this Python has."""
     wheels = [str(path) for path in sorted((lease.work / "wheels").glob("*.whl"))]
-    lease.step("wheels", ["-m", "pip", "install", "--no-index", "--no-deps", *wheels], lease.left)
+    target = ["--upgrade", "--target", str(lease.work / INSTALLED)]
+    command = ["-m", "pip", "install", "--no-index", "--no-deps", *target, *wheels]
+    lease.step("wheels", command, lease.left)
 
 
 def _gpu_tests(code: Path) -> list[str]:
@@ -213,7 +215,7 @@ def _gpu_tests(code: Path) -> list[str]:
 def _run_cells(lease: Lease, setting: str, workers: int | None) -> None:
     """`gti-bench run` until the time is over; what is under way is kept in checkpoints."""
     own = lease.work / "inputs" / "settings" / f"{setting}.toml"
-    stop = max(1, int(lease.left - START_SECONDS))
+    stop = max(1, int(lease.left - AROUND_SECONDS))
     command = [
         "-m", "benchmarks.cli.app", "run", str(own) if own.is_file() else setting,
         "--methods", lease.about["methods"], "--offline", "--device", lease.device,
