@@ -37,7 +37,7 @@ PERF = ("copies", "chat_style", "grounding", "decoding", "likelihood")
 STEPS = ("tests", "perf", "cells")
 """What a run does, in this order, unless it is told to do less."""
 AROUND_SECONDS = 30.0
-"""Until `gti-bench run` counts its own time, and from its stop until cells have been written down."""
+"""Until `gti-bench run` counts its own time, and from its stop until its cells are on disk."""
 INSTALLED = "installed"
 """Folder of the packed wheels' content, beside the joined archives."""
 HOME = "home"
