@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.cell.checkpoint import checkpoint_folder
 from benchmarks.cell.finished import FinishedCell, Scores
+from benchmarks.cell.leftovers import checkpoint_folder, remove_leftovers
 from benchmarks.cell.prepare import prepare_cell
 from benchmarks.cell.retention import bits_per_character
 from benchmarks.cell.saving import save_cell
@@ -27,7 +27,7 @@ def run_cell(spec: CellSpec, results: Path) -> Path:
     finished = finish(train_cell(prepared, measure_treatment))
     spec.report({"event": "stage", "stage": "save"})
     save_cell(finished, results)
-    prepared.keeper.remove()
+    remove_leftovers(path)
     return path
 
 

@@ -10,7 +10,6 @@ import hashlib
 import inspect
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -46,11 +45,6 @@ ENDED = 143
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message says why."""
-
-
-def checkpoint_folder(record: Path) -> Path:
-    """Where the checkpoint of the cell or trial lies whose record will be `record`."""
-    return record.with_suffix(".checkpoint")
 
 
 def identity_of(
@@ -307,11 +301,6 @@ class Keeper:
             "files": files,
         }
         write_mark(folder, content)
-
-    def remove(self) -> None:
-        """Removes the checkpoint: the record stands."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _note(self, message: str) -> None:
         self.report({"event": "note", "message": message})

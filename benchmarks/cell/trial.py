@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.cell.cell import score
-from benchmarks.cell.checkpoint import checkpoint_folder
 from benchmarks.cell.finished import LoadedCell
+from benchmarks.cell.leftovers import checkpoint_folder, remove_leftovers
 from benchmarks.cell.prepare import PreparedCell, prepare_cell
 from benchmarks.cell.saving import common_fields
 from benchmarks.cell.spec import CellSpec
@@ -40,7 +40,7 @@ def run_trial(spec: CellSpec, name: TrialName, results: Path) -> Path:
         diverged = str(error)
     spec.report({"event": "stage", "stage": "save"})
     save_trial(cell, name, ranks, diverged, cell.ledger.all_seconds(), results)
-    cell.keeper.remove()
+    remove_leftovers(path)
     return path
 
 

@@ -110,5 +110,6 @@ def _here(name: str) -> str:
     if size is None:
         return runs
     work = workload_of(setting, data, sids[0])
-    cost = estimate(setting, work, device, [Path("results"), COMMITTED_RESULTS], size)
+    known = [Path("results"), COMMITTED_RESULTS]
+    cost = estimate(setting, work, device, known, size, [{"before": 1.0}])
     return f"{runs}; a cell takes about {duration(cost.seconds)} ({cost.basis})"

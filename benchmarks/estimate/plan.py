@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.datasets import CARDS
+from benchmarks.estimate.flops import cell_flops
 from benchmarks.estimate.time import (
     UTILISATION,
-    cell_flops,
     encoding_flops,
     estimate,
     matrix_rate,
@@ -77,7 +77,8 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
     if work is None or size is None:
         what = "the data" if work is None else "the backbone's config"
         return [*lines, f"cost      not known without {what}"]
-    each = estimate(file.setting, work, kind, [results, COMMITTED_RESULTS], size)
+    spends = [cell.card.spends for cell in todo or cells]
+    each = estimate(file.setting, work, kind, [results, COMMITTED_RESULTS], size, spends)
     rounds = -(-len(todo) // side_by_side)
     if each.note is not None:
         lines.append(f"note      {each.note}")
@@ -92,7 +93,7 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
 
 
 def cell_seconds(setting: Setting, data: ReadData, device: str) -> float | None:
-    """Seconds that one cell will take by its FLOPs; null where the rate or the size is unknown.
+    """Seconds that a cell which grounds will take; null where the rate or the size is unknown.
 
     Args:
         setting: what will run.
@@ -108,8 +109,8 @@ def cell_seconds(setting: Setting, data: ReadData, device: str) -> float | None:
     rate = matrix_rate(device, dtype) if device == "cpu" else device_flops(kind, dtype)
     if size is None or rate is None:
         return None
-    flops = cell_flops(setting, workload_of(setting, data, None), size)
-    return seconds_of(flops, device, rate)
+    flops = cell_flops(setting, workload_of(setting, data, None), size, {"before": 1.0})
+    return seconds_of(flops, device, dtype, rate)
 
 
 def _state(cell: PlannedCell) -> str:
@@ -191,7 +192,7 @@ def _to_be_made(setting: Setting, work: Workload, device: str, offline: bool) ->
     name = "RQ-VAE" if spec.rq_vae is not None else "residual k-means"
     if encoder is None:
         return f"to be made, once: the encoder's config is not here, so {name} has no estimate"
-    rate = UTILISATION[device] * matrix_rate(device, "float32", torch.get_num_threads())
+    rate = UTILISATION[device]["float32"] * matrix_rate(device, "float32", torch.get_num_threads())
     encoding = encoding_flops(setting, work, encoder.body) / rate
     quantising = quantising_seconds(setting, work, encoder.width, rate)
     return (

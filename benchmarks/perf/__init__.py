@@ -1,1 +1,1 @@
-"""Timings of exact speed-ups beside the plain ways (`pytest benchmarks/perf`); error rates."""
+"""Timings of speed-ups beside the plain ways (`pytest benchmarks/perf`); error rates; kills."""

@@ -22,6 +22,7 @@ class RunOptions:
         replace: run anew what lies there with another hash.
         debug: full traces, of the workers too.
         stop_after: seconds after which `run` ends; null: when all is done.
+        checkpoint_seconds: from one checkpoint of a cell to the next; null: as by default.
     """
 
     results: Path
@@ -32,6 +33,7 @@ class RunOptions:
     replace: bool = False
     debug: bool = False
     stop_after: float | None = None
+    checkpoint_seconds: float | None = None
 
     def resolved(self) -> "RunOptions":
         """The same with what "auto" and null mean here: the kind of device, how many workers.

@@ -59,7 +59,13 @@ class PlannedCell:
             offline=options.offline,
             plain=options.plain,
             debug=options.debug,
+            checkpoint_seconds=options.checkpoint_seconds,
         )
+
+    def state_now(self, *, plain: bool) -> State:
+        """The state of what lies in its place by now; `plain` as for `cell_state`."""
+        own = cell_hash(self.setting.hash, self.card.hash, self.seed)
+        return cell_state(self.path, own, plain=plain)
 
     def headline(self) -> str:
         """What to say once its record is written."""

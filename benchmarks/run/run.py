@@ -12,7 +12,7 @@ from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.machine.stages import StageClock
 from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell, longest_first, past_seconds, plan_cells
-from benchmarks.run.runner import Outcome, check_results_writable, check_states, run_cells
+from benchmarks.run.runner import Outcome, check_results_writable, check_states, run_cells, tidy
 from benchmarks.run.same_inputs import (
     check_neighbours,
     has_unpinned,
@@ -128,6 +128,7 @@ def _run_until(
                 say(f"note: {version}")
         todo = _to_run(file, cells, data, options)
         check_results_writable(options.results)
+        tidy(cells)
         if not todo:
             return Outcome([], [])
         options = options.resolved()

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.cell.leftovers import checkpoint_folder, leftovers, remove_leftovers
 from benchmarks.machine.stages import stage_table
 from benchmarks.run.claims import Claim, holder
 from benchmarks.run.options import RunOptions
-from benchmarks.run.plan import PlannedCell, cell_state
+from benchmarks.run.plan import PlannedCell
 from benchmarks.run.progress import Display, Running, RunProgress
 from benchmarks.run.stopping import Stop
 from benchmarks.run.worker import Events, Worker
 from leaderboard.records.canonical import write_atomically
-from leaderboard.records.record import cell_hash
 from leaderboard.render.numbers import duration
 
 GRACE_SECONDS = 60.0
@@ -84,6 +84,17 @@ def check_states(cells: Sequence[PlannedCell], *, replace: bool) -> list[Planned
             " --results DIR writes elsewhere"
         )
     return [cell for cell in cells if cell.state != "done"]
+
+
+def tidy(cells: Sequence[PlannedCell]) -> None:
+    """Removes what kills left beside finished cells, but nothing where another run works."""
+    for cell in cells:
+        if cell.state != "done" or not leftovers(cell.path):
+            continue
+        claim = Claim.take(cell.path)
+        if claim is not None:
+            remove_leftovers(cell.path)
+            claim.release()
 
 
 def run_cells(
@@ -190,7 +201,7 @@ class _Run:
         for cell in tuple(self.waiting):
             if len(self.running) >= self.workers:
                 return
-            resumed = any(cell.path.parent.glob(f"{cell.path.stem}.checkpoint*"))
+            resumed = checkpoint_folder(cell.path).is_dir()
             if not self.stop.allows(self.progress.expected, resumed=resumed):
                 continue
             self.waiting.remove(cell)
@@ -221,8 +232,7 @@ class _Run:
     def _leave_to_other(self, cell: PlannedCell, display: Display) -> None:
         """Books a cell in whose place another run wrote a record since this one looked."""
         self.progress.total -= 1
-        own = cell_hash(cell.setting.hash, cell.card.hash, cell.seed)
-        if cell_state(cell.path, own, plain=self.options.plain) == "done":
+        if cell.state_now(plain=self.options.plain) == "done":
             display.say(f"{cell.label:<20} done by another run")
             return
         self.failures.append(

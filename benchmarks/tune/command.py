@@ -13,7 +13,7 @@ from benchmarks.machine.stages import StageClock
 from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import past_seconds
 from benchmarks.run.run import prepare_inputs
-from benchmarks.run.runner import check_results_writable, check_states, run_cells
+from benchmarks.run.runner import check_results_writable, check_states, run_cells, tidy
 from benchmarks.tune.method_tables import Rates, with_rates
 from benchmarks.tune.report import grounding_lines, sft_lines
 from benchmarks.tune.rule import (
@@ -123,6 +123,7 @@ def _run(setting: Setting, trials: Sequence[PlannedTrial], options: RunOptions, 
     """
     todo = check_states(trials, replace=options.replace)
     check_results_writable(options.results)
+    tidy(trials)
     if not todo:
         return
     options = options.resolved()
@@ -134,7 +135,7 @@ def _run(setting: Setting, trials: Sequence[PlannedTrial], options: RunOptions, 
     prepare_inputs(setting, todo, None, StageClock("data"), offline=options.offline)
     known = [options.results, COMMITTED_RESULTS]
     prior = past_seconds(setting, known, options.device)
-    failures = run_cells(todo, options, prior=prior).failures
+    failures = run_cells(todo, options, prior=prior, shared=True).failures
     for failure in failures:
         say(f"failed: {failure.cell.label}: {failure.message}")
     if failures:

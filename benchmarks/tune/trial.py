@@ -49,6 +49,10 @@ class PlannedTrial(PlannedCell):
         """What a worker is asked to do."""
         return super().job(options).model_copy(update={"trial": self.name})
 
+    def state_now(self, *, plain: bool) -> State:
+        """The state of what lies in its place by now; no trial is plain."""
+        return trial_state(self.path, cell_hash(self.setting.hash, self.card.hash, self.seed))
+
     def headline(self) -> str:
         """What to say once it is written."""
         trial = read_trial(self.path)

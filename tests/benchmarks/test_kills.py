@@ -2,19 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
-import numpy as np
 import pytest
 
-from leaderboard.records.record import ranks_path, read_record
+from benchmarks.perf.kills import Workers, differences, rounds, table
+from benchmarks.run.claims import Claim
+from leaderboard.records.record import ranks_path, read_record, record_digest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 METHODS = ("gti", "lc_rec")
@@ -42,94 +41,19 @@ def cell(results: Path, method: str) -> Path:
     return results / "tiny" / method / "seed-0.json"
 
 
-FORKS = """
-import os, sys
-import torch, transformers.models.llama.modeling_llama
-import benchmarks.cell.cell, benchmarks.inputs.inputs, baselines.registry, benchmarks.cell.worker
-for line in sys.stdin:
-    own, events = line.split()
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(own, os.O_RDONLY), 0)
-        os.dup2(os.open(events, os.O_WRONLY), 1)
-        os._exit(benchmarks.cell.worker.main())
-    print(child, flush=True)
-    os.waitpid(child, 0)
-"""
+def kill_at(workers: Workers, results: Path, method: str, stage: str, share: float) -> None:
+    """Kills a cell of `method` when `stage` is at `share` of its length (0: its start)."""
+    child, own, events = workers.start(method, results)
+    with events, own:
+        reached = any(is_there(json.loads(line), stage, share) for line in events)
+        assert reached, f"the worker never came to {stage} {share}"
+        os.kill(child, signal.SIGKILL)
 
 
-class Workers:
-    """Real workers with one cell each, to be killed at chosen moments.
-
-    They are forked from a process that has loaded the libraries, so that a kill costs a second.
-    """
-
-    def __init__(self, setting: Path, results: Path, folder: Path) -> None:
-        from benchmarks.inputs.catalogue import find_setting
-
-        self.job = {
-            "setting": find_setting(str(setting)).setting.model_dump(mode="json"),
-            "parameters": {},
-            "seed": 0,
-            "results": str(results),
-            "device": "cpu",
-            "offline": True,
-            "checkpoint_seconds": 0.0,
-        }
-        self.pipes = (folder / "job", folder / "events")
-        for pipe in self.pipes:
-            os.mkfifo(pipe)
-        self.parent = subprocess.Popen(
-            [sys.executable, "-c", FORKS],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        )
-
-    def start(self, method: str) -> tuple[int, TextIO]:
-        """Starts a cell of `method`: its process, and what it says."""
-        self.parent.stdin.write(" ".join(map(str, self.pipes)) + "\n")
-        self.parent.stdin.flush()
-        child = int(self.parent.stdout.readline())
-        # Its end of the pipe stays open: the worker would else end by itself.
-        self.own, events = self.pipes[0].open("w"), self.pipes[1].open()
-        self.own.write(json.dumps({**self.job, "method": method}) + "\n")
-        self.own.flush()
-        return child, events
-
-    def kill_at(self, method: str, stage: str, share: float) -> None:
-        """Kills a cell of `method` when `stage` is at `share` of its length (0: its start)."""
-        child, events = self.start(method)
-        with events, self.own:
-            reached = any(self._is_there(json.loads(line), stage, share) for line in events)
-            assert reached, f"the worker never came to {stage} {share}"
-            os.kill(child, signal.SIGKILL)
-
-    def kill_after(self, method: str, seconds: float) -> bool:
-        """Kills a cell of `method` after so many seconds; whether it had not ended before."""
-        child, events = self.start(method)
-
-        def kill() -> None:
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(child, signal.SIGKILL)
-
-        timer = threading.Timer(seconds, kill)
-        with events, self.own:
-            timer.start()
-            last = [line for line in events if line.endswith("\n")][-1]
-            timer.cancel()
-        assert json.loads(last)["event"] != "failed", last
-        return json.loads(last)["event"] != "done"
-
-    @staticmethod
-    def _is_there(event: dict[str, object], stage: str, share: float) -> bool:
-        if event.get("stage") != stage:
-            return False
-        return share == 0 or (
-            event["event"] == "progress" and event["done"] >= share * event["total"]
-        )
+def is_there(event: dict[str, object], stage: str, share: float) -> bool:
+    if event.get("stage") != stage:
+        return False
+    return share == 0 or (event["event"] == "progress" and event["done"] >= share * event["total"])
 
 
 # The beginning of every stage, and also the middle and the end of those that tell how far they are,
@@ -153,17 +77,15 @@ def test_cells_that_are_killed_at_every_stage_go_on_and_end_the_same(
 ):
     setting, whole = undisturbed
     results = tmp_path / "results"
-    workers = Workers(setting, results, tmp_path)
-    with workers.parent as parent:
+    with Workers(setting, tmp_path, every=0.0) as workers:
         for method, points in KILLS.items():
             record = cell(results, method)
             for stage, share in points:
-                workers.kill_at(method, stage, share)
+                kill_at(workers, results, method, stage, share)
                 if record.exists():  # killed while saving, the record may just have been committed
                     assert stage == "save"
                     assert lasting(record) == lasting(cell(whole, method))
                     record.unlink()
-        parent.stdin.close()
     again = run(gti_bench, setting, results)
     assert again.returncode == 0, again.stderr
     lines = [line.split(maxsplit=3) for line in (again.stdout + again.stderr).splitlines()]
@@ -179,20 +101,53 @@ def test_cells_that_are_killed_at_every_stage_go_on_and_end_the_same(
 
 @NEEDS
 @pytest.mark.parametrize("seed", range(2))
-def test_cells_that_are_killed_at_random_moments_end_the_same(undisturbed, lasting, tmp_path, seed):
-    """SIGKILL again and again, until a worker has come to the end in the time that it got."""
+def test_cells_that_are_killed_at_random_moments_end_the_same(undisturbed, tmp_path, seed):
+    setting, _ = undisturbed
+    done = list(rounds(setting, METHODS, 5, tmp_path, seed=seed, every=0.0, run_rounds=0))
+    assert sum(len(each.kills) for each in done) == 5
+    assert {each.method: each.differences for each in done if each.differences} == {}
+    fallen = {kill.stage for each in done for kill in each.kills}
+    printed = table(done).splitlines()
+    assert len(printed) == 2 + len(fallen) + 1
+    assert printed[-1].split("|")[-3].strip() == "5"
+
+
+def test_what_a_killed_cell_has_other_than_an_undisturbed_one_is_named(undisturbed, tmp_path):
+    _, whole = undisturbed
+    shutil.copytree(whole, tmp_path / "results")
+    record, other = cell(tmp_path / "results", "gti"), cell(whole, "gti")
+    assert differences(record, other) == []
+    content = json.loads(record.read_text())
+    content["cost"]["sft"]["seconds"] += 1  # no two runs take the same time
+    record.write_text(json.dumps(content | {"digest": record_digest(content)}))
+    assert differences(record, other) == []
+    content["cost"]["sft"]["tokens"] += 1  # counted twice
+    record.write_text(json.dumps(content | {"digest": record_digest(content)}))
+    ranks_path(record).write_bytes(b"")
+    record.with_suffix(".checkpoint").mkdir()
+    found = ["cost", "seed-0.ranks.parquet", "left behind: seed-0.checkpoint"]
+    assert differences(record, other) == found
+
+
+def test_what_a_kill_left_beside_a_finished_record_is_removed_by_the_next_run(
+    undisturbed, gti_bench, tmp_path
+):
     setting, whole = undisturbed
-    workers, rng = Workers(setting, tmp_path / "results", tmp_path), np.random.default_rng(seed)
-    record, kills = cell(tmp_path / "results", "gti"), 0
-    with workers.parent as parent:
-        while workers.kill_after("gti", rng.uniform(0.2, 0.8 + 0.4 * kills)):
-            kills += 1
-            record.unlink(missing_ok=True)  # killed between the record and the last word
-        parent.stdin.close()
-    assert kills > 1
-    assert lasting(record) == lasting(cell(whole, "gti"))
-    assert ranks_path(record).read_bytes() == ranks_path(cell(whole, "gti")).read_bytes()
-    assert not record.with_suffix(".checkpoint").exists()
+    results = tmp_path / "results"
+    shutil.copytree(whole, results)
+    left = []
+    for method in METHODS:
+        record = cell(results, method)
+        left += [record.with_suffix(".checkpoint"), record.with_name(f".{record.name}.a1.tmp")]
+        left[-2].mkdir()
+        left[-1].touch()
+    claim = Claim.take(cell(results, "lc_rec"))  # another run is there
+    assert run(gti_bench, setting, results).returncode == 0
+    assert [path.exists() for path in left] == [False, False, True, True]
+    claim.release()
+    assert run(gti_bench, setting, results).returncode == 0
+    assert not any(path.exists() for path in left)
+    assert differences(cell(results, "gti"), cell(whole, "gti")) == []
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.002, 0.005, 0.01, 0.02])

@@ -13,12 +13,12 @@ from benchmarks.cell.cell import run_cell
 from benchmarks.cell.checkpoint import (
     MARK,
     Keeper,
-    checkpoint_folder,
     code_sha256,
     difference,
     write_tensors,
 )
 from benchmarks.cell.ledger import Ledger
+from benchmarks.cell.leftovers import checkpoint_folder
 from benchmarks.cell.trial import run_trial
 from leaderboard.records.record import diagnostics_path, ranks_path, read_record
 from leaderboard.records.trial import TrialName, read_trial, trial_path

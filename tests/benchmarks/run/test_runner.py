@@ -8,16 +8,19 @@ import pytest
 import torch
 
 from baselines.registry import methods
+from benchmarks.cell.trial import run_trial
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.run import claims
 from benchmarks.run import worker as worker_module
-from benchmarks.run.claims import claim_path
+from benchmarks.run.claims import Claim, claim_path
 from benchmarks.run.options import RunOptions, default_workers
 from benchmarks.run.plan import plan_cells
 from benchmarks.run.run import _expected, _left_line
 from benchmarks.run.runner import run_cells
 from benchmarks.run.stopping import Stop
+from benchmarks.tune.trial import plan_trial
 from gti.model.devices import visible_gpus
+from leaderboard.records.trial import TrialName
 
 
 @pytest.fixture
@@ -151,6 +154,23 @@ def test_a_cell_that_another_run_did_meanwhile_is_not_done_again(planned, starte
     assert str(cells[1].path) in failure.message
     assert "--replace" in failure.message
     assert not list(results.rglob("*.running"))
+
+
+def test_tune_shares_its_trials_with_another_tune(planned, started, spec_of, tmp_path):
+    """One trial the other has done meanwhile, the other it works on: nothing is done twice."""
+    cells, results = planned
+    setting, mean, parameters = cells[0].setting, methods()["mean"], cells[0].card.parameters
+    names = [TrialName(stage="sft", number=number) for number in (1, 2)]
+    trials = [plan_trial(setting, mean, parameters, 100, name, results) for name in names]
+    path = run_trial(spec_of(tmp_path / "tiny.toml", "mean", 100), names[0], results)
+    assert path == trials[0].path
+    before = path.read_bytes()
+    claim = Claim.take(trials[1].path)
+    options = RunOptions(results=results, device="cpu", workers=2, offline=True)
+    outcome = run_cells(trials, options, stop=Stop(60.0), shared=True)
+    assert (outcome.failures, outcome.left, started) == ([], [trials[1]], [])
+    assert path.read_bytes() == before
+    claim.release()
 
 
 def test_a_worker_ends_whose_claim_another_run_has_taken_over(planned, started, monkeypatch):

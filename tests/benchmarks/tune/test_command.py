@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,13 +44,22 @@ def with_table(path: Path, table: str = TABLE) -> Path:
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory, write_setting, gti_bench):
-    """The rates of `gti`, on very little: (setting file, results, what was printed)."""
+    """The rates of `gti`, on very little: (setting file, results, what was printed).
+
+    Found by two commands that share the trials.
+    """
     folder = tmp_path_factory.mktemp("tune")
     setting = with_table(write_setting(folder, passes="0.2", curve_points="1", rates='"shared"'))
     results = folder / "results"
-    done = gti_bench("tune", setting, "--methods", "gti", "--workers", "2", "--results", results)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return setting, results, done
+    asked = ("tune", setting, "--methods", "gti", "--workers", "1", "--results", results)
+    with ThreadPoolExecutor() as both:  # two at a time on one results directory
+        found = list(both.map(lambda _: gti_bench(*asked), range(2)))
+    assert [done.returncode for done in found] == [0, 0], found
+    # Which trial each of them ended: "gti sft 1 seed 100 … [3/10]".
+    lines = [line for done in found for line in (done.stdout + done.stderr).splitlines()]
+    ended = [line.split()[:5] for line in lines if line.endswith("]") and " seed " in line]
+    assert len(ended) == len(set(map(tuple, ended))) == 2 * 2 + 5 * 2, lines
+    return setting, results, found[0]
 
 
 def trial(results: Path, stage: str, number: int, seed: int = 100) -> Path:
