@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leaderboard.records.facts import MethodFacts
 from leaderboard.records.known_methods import first_rows_of
 from leaderboard.records.ranks import Ranks
 from leaderboard.records.record import MethodCard, Record
 from leaderboard.records.setting import Setting
 from leaderboard.records.shipped import CHECKED, Shipped
 from leaderboard.verify.copies import Fingerprint, find_copies, fingerprint_of
-from leaderboard.verify.findings import Finding, Report
+from leaderboard.verify.findings import Finding, Report, shown
 from leaderboard.verify.plausible import last_position
 from leaderboard.verify.targets import TargetsHash
 from leaderboard.verify.training import track_task
@@ -67,11 +66,19 @@ class Statement:
 
 
 def statement_of(
-    path: Path, record: Record, ranks: Ranks | None, targets: TargetsHash
+    path: Path, record: Record, ranks: Ranks | None, targets: TargetsHash, draw: int
 ) -> Statement:
-    """Extracts from `record` what checks across records need; the rest is dropped."""
+    """Extracts from `record` what checks across records need; the rest is dropped.
+
+    Args:
+        path: its file.
+        record: the record.
+        ranks: its rows; null where they cannot be read.
+        targets: keeps what records of a setting have in common.
+        draw: seed of the rows that are compared, the same for all records.
+    """
     is_cell = record.kind == "cell"
-    blocks = targets.blocks(ranks) if is_cell and ranks is not None else {}
+    rows = targets.rows(ranks, draw) if is_cell and ranks is not None else None
     ranked = ranks is not None and bool(ranks.in_beam.any())
     return Statement(
         path=path,
@@ -87,38 +94,75 @@ def statement_of(
         semantic_ids=record.inputs.semantic_ids,
         inputs={name: getattr(record.inputs, name) for name in INPUTS} if is_cell else {},
         shared=_shared(record) if is_cell else {},
-        fingerprint=fingerprint_of(record, blocks),
+        fingerprint=fingerprint_of(record, rows),
     )
 
 
 def compare_records(checked: Sequence[Statement], findings: list[Finding]) -> None:
     """Checks across records: one setting of a name, and within it what cells share, or do not."""
     _compare_settings(checked, findings)
-    first_of: dict[str, Statement] = {}
-    methods: dict[tuple[str, str], str] = {}
-    claimed: dict[tuple[str, str], MethodFacts] = {}
+    said = _Said()
     items: dict[str, Statement] = {}
     for statement in checked:
         if statement.num_items is not None:
             items.setdefault(statement.setting_hash, statement)
-        report = Report(str(statement.path), findings)
-        place = (statement.setting_hash, statement.method.key)
-        known = methods.setdefault(place, statement.method_hash)
-        report.equal("method_hash (within the setting)", statement.method_hash, known)
-        if (facts := statement.method.facts) is not None:
-            other = claimed.setdefault(place, facts)
-            for name in CHECKED:
-                field = f"method.facts.{name} (within the setting)"
-                report.equal(field, getattr(facts, name), getattr(other, name))
-        first = first_of.setdefault(statement.setting_hash, statement)
-        if statement.targets and first.targets and statement.targets != first.targets:
-            found, expected = "other users or targets", f"those of {first.path}"
-            report.error("files.ranks (targets)", found, expected)
+        said.note_method(statement)
+        if statement.targets:
+            place = (statement.setting_hash,)
+            targets = f"users and targets of hash {statement.targets[:12]}"
+            said.note(statement.path, "files.ranks (targets)", place, targets)
     cells = [statement for statement in checked if statement.is_cell]
-    _compare_inputs(cells, findings)
-    _compare_shared(cells, findings)
+    for statement in cells:
+        for name, value in statement.inputs.items():
+            said.note(statement.path, f"inputs.{name}", (statement.setting_hash,), value)
+        for (field, hangs_on), value in statement.shared.items():
+            said.note(statement.path, field, (statement.setting_hash, hangs_on), value)
+    said.compare(findings)
     _check_positions([statement for statement in checked if not statement.is_cell], items, findings)
     find_copies([(each.path, each.setting_hash, each.fingerprint) for each in cells], findings)
+
+
+class _Said:
+    """What records say that must be alike in all of them, by the field and what it hangs on."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[Any, ...], list[tuple[Path, Any]]] = {}
+
+    def note(self, path: Path, field: str, hangs_on: tuple[Any, ...], value: Any) -> None:
+        """Notes that the record at `path` says `value`."""
+        self._values.setdefault((field, *hangs_on), []).append((path, value))
+
+    def note_method(self, statement: Statement) -> None:
+        """Notes what the record says of its method."""
+        place = (statement.setting_hash, statement.method.key)
+        within = "(within the setting)"
+        self.note(statement.path, f"method_hash {within}", place, statement.method_hash)
+        if (facts := statement.method.facts) is not None:
+            for name in CHECKED:
+                field = f"method.facts.{name} {within}"
+                self.note(statement.path, field, place, getattr(facts, name))
+
+    def compare(self, findings: list[Finding]) -> None:
+        """Names the records that do not say what most say; where as many say either, the later."""
+        for (field, *_), values in self._values.items():
+            groups: list[list[tuple[Path, Any]]] = []
+            for each in values:
+                fits = [group for group in groups if _alike(each[1], group[0][1])]
+                if fits:
+                    fits[0].append(each)
+                else:
+                    groups.append([each])
+            usual = max(groups, key=len)
+            for group in groups:
+                if group is usual:
+                    continue
+                tie = ", and as many say either" if len(group) == len(usual) else ""
+                wanted = (
+                    f"{shown(usual[0][1])}, as in {usual[0][0]} ({len(usual)} of {len(values)}"
+                    f" records{tie})"
+                )
+                for path, value in group:
+                    Report(str(path), findings).error(field, value, wanted)
 
 
 def _compare_settings(checked: Sequence[Statement], findings: list[Finding]) -> None:
@@ -166,17 +210,6 @@ def compare_with_shipped(
         ):
             tell = report.error if each.weight == "error" else report.warn
             tell(each.field, each.found, each.wanted)
-
-
-def _compare_inputs(cells: Sequence[Statement], findings: list[Finding]) -> None:
-    """The cells of a setting read the same inputs, those without a pin in the setting too."""
-    first: dict[str, Statement] = {}
-    for statement in cells:
-        other = first.setdefault(statement.setting_hash, statement)
-        for name, value in statement.inputs.items():
-            if value != other.inputs[name]:
-                wanted = f"{other.inputs[name]}, as in {other.path}"
-                Report(str(statement.path), findings).error(f"inputs.{name}", value, wanted)
 
 
 MANIFEST = ("first_token_id", "rows_before", "rows_after", "num_text_rows", "tied")
@@ -227,18 +260,6 @@ def _arithmetic(record: Record) -> tuple[str | None, ...]:
     environment = record.environment
     torch = environment.packages.get("torch")
     return environment.device, environment.instruction_set, environment.bfloat16, torch
-
-
-def _compare_shared(cells: Sequence[Statement], findings: list[Finding]) -> None:
-    """The cells of a setting have one backbone and, at a seed, one R and one extra budget."""
-    first: dict[tuple[Any, ...], tuple[Path, Any]] = {}
-    for statement in cells:
-        for (field, seed), value in statement.shared.items():
-            place = (statement.setting_hash, field, seed)
-            path, known = first.setdefault(place, (statement.path, value))
-            if not _alike(value, known):
-                report = Report(str(statement.path), findings)
-                report.error(field, value, f"{known}, as in {path}")
 
 
 def _alike(value: Any, known: Any) -> bool:

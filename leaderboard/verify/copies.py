@@ -1,17 +1,15 @@
-"""Do two cells say the same where no two can? Ranks in blocks, NLLs, rows after SFT, curves.
+"""Do two cells say the same where no two can? Ranks and NLLs, rows after SFT, curves.
 
-A copy of ranks is another file as soon as one count differs or rows stand in another order. So the
-rows are sorted and cut into blocks, and the counts of each block are hashed: a copy shares most of
-its blocks with what it was copied from. Two honest cells of a setting put 2 to 4 in a hundred of
-the targets they find at the same place, and share no block. So it goes with the rows' NLLs, of
-which two cells have none alike.
+A copy of ranks is another file as soon as one count differs, and need not have one count left as it
+was. So cells are compared target by target. Of the targets that both found, at places that are not
+either one's most frequent, two honest cells of a setting have a few in a hundred at the same place
+(at most 5 seen), and their places correlate with at most .76; no NLL is the same in both to a
+millionth of a nat, and NLLs correlate with at most .95. A copy with noise, or with every target
+moved up, shows in one of the four.
 """
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,33 +23,40 @@ from leaderboard.records.ranks import LOSSES, Ranks
 from leaderboard.records.record import Record
 from leaderboard.verify.findings import Finding, Report
 
-MOST_BLOCKS = 16
-LEAST_ROWS = 32
-"""Of a block; small tables have fewer blocks."""
-TELLING = 6
-"""Rows of a block that must differ from what most of it says (most targets missed, or all first):
-what many weak or perfect cells have alike tells nothing."""
+MOST_ROWS = 4096
+"""Targets that are compared; of more, so many are drawn anew by each `verify`."""
+LEAST_TELLING = 24
+"""Targets in which two cells must be comparable: fewer prove no copy."""
+SAME_PLACES, SAME_NLLS = 0.5, 0.05
+"""Share of these that are the same in a copy."""
+PLACES_TOGETHER, NLLS_TOGETHER = 0.95, 0.999
+"""Correlation from which on one is made of the other."""
 NLL_STEP = 1e-6
-"""Nats: NLLs are compared in steps of it, so that a last digit makes no other block."""
-TELLING_IN_ALL = 24
-"""Such rows that blocks alike must hold together: a few dozen users prove no copy."""
+"""Nats: NLLs are compared in steps of it, so that a last digit makes no other."""
+SURE = 0.01
+"""Nats: lower NLLs tell nothing, as strong cells may agree that there is no doubt."""
+IntArray = npt.NDArray[np.integer[Any]]
+
 NEARLY_ALIKE = {"mean", "library"}
 """First rows that differ by next to nothing: at one seed, short trainings on the same examples may
 have the same ranks. All else of them differs."""
 TELLING_HITS = 8
 """Hits that a learning curve must hold to tell two cells apart."""
-ROWS = {"counts": ("files.ranks (rows)", "ranks"), "nll": ("files.ranks (nll)", "NLLs")}
-"""What of the rows is compared → the field of a finding, and what it is called there."""
 CURVE = "learning_curve.*.metrics"
 """Rank metrics of a curve's points, without the losses."""
 FIGURES = ("effective_rank", "effective_rank_centred", "stable_rank", "norm_mean")
 
 
-class Block(NamedTuple):
-    """A block of rows: a hash of its counts, and how many rows tell something."""
+class RowSample(NamedTuple):
+    """What is compared of a cell's rows, in an order that all cells of a setting share.
 
-    hash: str
-    telling: int
+    Attributes:
+        places: [rows] twice the items above the target and once those beside it; -1: not found.
+        nlls: [rows] in `NLL_STEP`; empty where there are none.
+    """
+
+    places: IntArray
+    nlls: IntArray
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,13 @@ class Fingerprint:
     Args:
         start: what its first rows are, where SFT on R alone follows; else null.
         seed: its seed.
-        blocks: "counts" and "nll" → place → block of rows, of those that tell something.
+        rows: what is compared of its rows; null where its ranks cannot be read.
         single: field → what stands there, of fields that two cells never have alike.
     """
 
     start: str | None
     seed: int
-    blocks: dict[str, dict[int, Block]]
+    rows: RowSample | None
     single: dict[str, Any]
 
     def nearly(self, other: "Fingerprint") -> bool:
@@ -75,7 +80,7 @@ class Fingerprint:
         return self.seed == other.seed and {self.start, other.start} == NEARLY_ALIKE
 
 
-def fingerprint_of(record: Record, blocks: dict[str, dict[int, Block]]) -> Fingerprint:
+def fingerprint_of(record: Record, rows: RowSample | None) -> Fingerprint:
     """The fingerprint of a cell."""
     single: dict[str, Any] = {}
     moved = [proof for proof in record.proofs if proof.stage == "sft" and proof.new_rows_changed]
@@ -91,7 +96,7 @@ def fingerprint_of(record: Record, blocks: dict[str, dict[int, Block]]) -> Finge
     if losses and None not in losses[-1]:
         single["learning_curve.*.metrics.*nll"] = losses
     start = None if record.method.spends else first_rows_of(record.method)
-    return Fingerprint(start, record.seed, blocks, single)
+    return Fingerprint(start, record.seed, rows, single)
 
 
 def _of_rows(record: Record, proof: StageProof) -> dict[str, Any]:
@@ -128,62 +133,116 @@ def _widest(point: CurvePoint, family: str) -> float | None:
     return cutoffs[max(cutoffs)] if cutoffs else None
 
 
-def blocks_of(first: Ranks, order: npt.NDArray[np.integer[Any]]) -> dict[str, dict[int, Block]]:
-    """What is compared (`ROWS`) → place → block of rows, without those that tell nothing.
+def sample_rows(first: Ranks, order: IntArray, draw: int) -> RowSample:
+    """What is compared of the rows of one wording.
 
     Args:
-        first: rows of one wording.
+        first: the rows.
         order: [n] their order by split, user and item.
+        draw: seed of the sample, where there are more than `MOST_ROWS`.
     """
-    miss = -1
-    better = np.where(first.in_beam, first.num_better, miss)[order].astype("<i4")
-    tied = np.where(first.in_beam, first.num_tied, miss)[order].astype("<i4")
-    columns: dict[str, list[npt.NDArray[np.integer[Any]]]] = {"counts": [better, tied]}
-    if first.has_nll:
-        columns["nll"] = [(first.nll[order] / NLL_STEP).round().astype("<i8")]
-    count = min(MOST_BLOCKS, max(1, len(order) // LEAST_ROWS))
-    edges = np.linspace(0, len(order), count + 1).astype(np.int64)
-    found: dict[str, dict[int, Block]] = {}
-    for name, values in columns.items():
-        spans = pairwise(edges.tolist())
-        each = [_block([column[low:high] for column in values]) for low, high in spans]
-        found[name] = {n: block for n, block in enumerate(each) if block.telling >= TELLING}
-    return found
-
-
-def _block(columns: Sequence[npt.NDArray[np.integer[Any]]]) -> Block:
-    """The block of these whole numbers; the first column decides how many rows tell something."""
-    _, often = np.unique(columns[0], return_counts=True)
-    content = b"".join(column.tobytes() for column in columns)
-    hashed = hashlib.sha256(content).hexdigest()[:16]
-    return Block(hashed, len(columns[0]) - int(often.max(initial=0)))
+    if len(order) > MOST_ROWS:
+        chosen = np.random.default_rng(draw).choice(len(order), MOST_ROWS, replace=False)
+        order = order[np.sort(chosen)]
+    places = np.where(first.in_beam, 2 * first.num_better + first.num_tied, -1)[order]
+    nlls = np.rint(first.nll[order] / NLL_STEP) if first.has_nll else np.empty(0)
+    return RowSample(places.astype(np.int32), nlls.astype(np.int64))
 
 
 def find_copies(cells: Sequence[tuple[Path, str, Fingerprint]], findings: list[Finding]) -> None:
-    """No two `cells`, each a file, its setting's hash and its fingerprint, have them alike."""
-    seen: dict[tuple[str, str, int, str], list[int]] = {}
+    """No two `cells`, each a file, its setting's hash and its fingerprint, have them alike.
+
+    Which of two is the copy, no figure says: the finding stands at one and names the other.
+    """
+    comparable: dict[tuple[str, int, bool], list[tuple[Path, Fingerprint]]] = {}
     first: dict[tuple[str, str, Any], int] = {}
     for number, (path, setting, fingerprint) in enumerate(cells):
+        if (rows := fingerprint.rows) is not None:
+            place = (setting, len(rows.places), len(rows.nlls) > 0)
+            comparable.setdefault(place, []).append((path, fingerprint))
         report = Report(str(path), findings)
-        for name, (field, which) in ROWS.items():
-            blocks = fingerprint.blocks.get(name, {})
-            alike, telling = Counter[int](), Counter[int]()
-            for place, block in blocks.items():
-                others = seen.setdefault((setting, name, place, block.hash), [])
-                for other in others:
-                    alike[other] += 1
-                    telling[other] += block.telling
-                others.append(number)
-            for other, same in alike.most_common():
-                copied = 2 * same >= len(blocks) and telling[other] >= TELLING_IN_ALL
-                if copied and not fingerprint.nearly(cells[other][2]):
-                    place_of = cells[other][0]
-                    found = f"{same} of {len(blocks)} blocks of rows with the {which} of {place_of}"
-                    report.error(field, found, f"other {which} than {place_of}'s")
-                    break
         for field, value in fingerprint.single.items():
             other = first.setdefault((setting, field, value), number)
             near = field == CURVE and fingerprint.nearly(cells[other][2])
             if other != number and not near:
                 wanted = f"another than {cells[other][0]}'s: no two cells have it alike"
                 report.error(field, value, wanted)
+    for (_, _, with_nlls), group in comparable.items():
+        places = np.stack([each.rows.places for _, each in group if each.rows is not None])
+        telling = (places >= 0) & (places != _most_frequent(places)[:, None])
+        bounds = SAME_PLACES, PLACES_TOGETHER
+        _compare_rows("files.ranks (rows)", "places", group, places, telling, bounds, findings)
+        if with_nlls:
+            nlls = np.stack([each.rows.nlls for _, each in group if each.rows is not None])
+            bounds = SAME_NLLS, NLLS_TOGETHER
+            sure = nlls < SURE / NLL_STEP
+            _compare_rows("files.ranks (nll)", "NLLs", group, nlls, ~sure, bounds, findings)
+
+
+def _most_frequent(places: IntArray) -> IntArray:
+    """[cells] the place at which each finds most of its targets; -1 where it finds none."""
+    modes = np.full(len(places), -1)
+    for cell, own in enumerate(places):
+        found = own[own >= 0]
+        if len(found):
+            values, counts = np.unique(found, return_counts=True)
+            modes[cell] = values[counts.argmax()]
+    return modes
+
+
+def _compare_rows(
+    field: str,
+    what: str,
+    group: Sequence[tuple[Path, Fingerprint]],
+    values: IntArray,
+    telling: npt.NDArray[np.bool_],
+    bounds: tuple[float, float],
+    findings: list[Finding],
+) -> None:
+    """Compares [cells, rows] `values` of each two cells where they are `telling` in both.
+
+    Args:
+        field: of the finding.
+        what: the values are called there.
+        group: the cells.
+        values: of each.
+        telling: where they tell something.
+        bounds: share of equal values, and correlation, of a copy.
+        findings: added to.
+    """
+    mask = telling.astype(np.float64)
+    spread = np.where(telling, values, 0).astype(np.float64)
+    # Sums over pairs lose fewer digits around each cell's own mean.
+    spread -= mask * (spread.sum(axis=1) / np.maximum(1, mask.sum(axis=1)))[:, None]
+    for number, (path, fingerprint) in enumerate(group):
+        both, before = mask[:number] * mask[number], spread[:number]
+        count = both.sum(axis=1)
+        same = ((values[:number] == values[number]) & (both > 0)).sum(axis=1)
+        together = _correlations(before, spread[number], both, np.maximum(1, count))
+        share = same / np.maximum(1, count)
+        alike = (share >= bounds[0]) | (together >= bounds[1])
+        for other in np.flatnonzero(alike & (count >= LEAST_TELLING)).tolist():
+            if fingerprint.nearly(group[other][1]):
+                continue
+            found = (
+                f"{what} of {same[other]} of {int(count[other])} targets that are those of"
+                f" {group[other][0]}, correlation {together[other]:.3f}"
+            )
+            wanted = f"other {what} than {group[other][0]}'s"
+            Report(str(path), findings).error(field, found, wanted)
+            break
+
+
+def _correlations(
+    before: npt.NDArray[np.float64],
+    own: npt.NDArray[np.float64],
+    both: npt.NDArray[np.float64],
+    count: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """[cells] Pearson's between `own` and each row of `before`, over the columns in `both`."""
+    mean_before, mean_own = (before * both).sum(axis=1) / count, both @ own / count
+    shared = (before * both) @ own / count - mean_before * mean_own
+    spreads = (before**2 * both).sum(axis=1) / count - mean_before**2
+    spreads *= both @ own**2 / count - mean_own**2
+    found: npt.NDArray[np.float64] = shared / np.sqrt(np.maximum(spreads, 1e-12))
+    return found

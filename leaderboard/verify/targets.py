@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from leaderboard.records.canonical import canonical_json
 from leaderboard.records.ranks import TEXTS, Ranks, combined
-from leaderboard.verify.copies import Block, blocks_of
+from leaderboard.verify.copies import RowSample, sample_rows
 
 COUNTS = ("grade", "target_popularity", "history_length", "transitions")
 """Columns that the data decide, beside `TEXTS`."""
@@ -33,11 +33,11 @@ class TargetsHash:
         """
         return self._of(_first_wording(ranks))
 
-    def blocks(self, ranks: Ranks) -> dict[str, dict[int, Block]]:
-        """`blocks_of` the first wording of `ranks`."""
+    def rows(self, ranks: Ranks, draw: int) -> RowSample:
+        """`sample_rows` of the first wording of `ranks`."""
         first = _first_wording(ranks)
         self._of(first)
-        return blocks_of(first, self._order)
+        return sample_rows(first, self._order, draw)
 
     def _of(self, first: Ranks) -> str:
         """The hash of rows of one wording."""

@@ -1,6 +1,8 @@
 """Checks records and trials without their author: schema, digest, sidecars, derivable figures."""
 
+import secrets
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from leaderboard.records.processes import share
@@ -146,7 +148,8 @@ def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> li
         ]
     findings: list[Finding] = []
     checked: list[Statement] = []
-    for found, facts in _verify_all(records, processes):
+    draw = secrets.randbits(64)  # nobody knows beforehand which rows of many are compared
+    for found, facts in _verify_all(records, processes, draw):
         findings += found
         checked += facts
     compare_records(checked, findings)
@@ -159,16 +162,17 @@ def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> li
 
 
 def _verify_all(
-    records: Sequence[Path], processes: int
+    records: Sequence[Path], processes: int, draw: int
 ) -> Iterator[tuple[list[Finding], list[Statement]]]:
     """What is found in each run of `records`, in their order."""
     size = RECORDS_PER_TASK
     tasks = [records[start : start + size] for start in range(0, len(records), size)]
     # A process takes a second to start.
-    yield from share(_verify_some, tasks, min(processes, len(tasks) // 2))
+    work = partial(_verify_some, draw=draw)
+    yield from share(work, tasks, min(processes, len(tasks) // 2))
 
 
-def _verify_some(records: Sequence[Path]) -> tuple[list[Finding], list[Statement]]:
+def _verify_some(records: Sequence[Path], draw: int) -> tuple[list[Finding], list[Statement]]:
     """Checks each of `records` by itself; what is wrong, and what others must agree with."""
     findings: list[Finding] = []
     checked: list[Statement] = []
@@ -176,7 +180,7 @@ def _verify_some(records: Sequence[Path]) -> tuple[list[Finding], list[Statement
     for file in records:
         record, ranks = _verify_one(Report(str(file), findings), file)
         if record is not None:
-            checked.append(statement_of(file, record, ranks, targets))
+            checked.append(statement_of(file, record, ranks, targets, draw))
     return findings, checked
 
 

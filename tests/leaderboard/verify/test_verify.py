@@ -351,7 +351,7 @@ def test_two_seeds_alike_are_found(factory: Any) -> None:
     findings = verify(factory.root)
     assert {finding.file for finding in findings} == {str(second)}
     said = " ".join(map(str, findings))
-    assert f"other ranks than {first}'s" in said
+    assert f"other places than {first}'s" in said
     assert f"other NLLs than {first}'s" in said
 
 
@@ -422,3 +422,23 @@ def test_the_hash_of_the_targets_is_of_their_content_whatever_their_order(factor
         column[3] = "someone" if isinstance(column[3], str) else column[3] + 1
         assert known.of(replace(ranks, **{name: column})) != TargetsHash().of(ranks)
     assert known.of(replace(ranks, num_tied=ranks.num_tied * 2)) == TargetsHash().of(ranks)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_of_cells_that_disagree_the_rarer_is_named_and_not_the_later(
+    factory: Any, seed: int
+) -> None:
+    paths = [factory.write("gti", each) for each in (0, 1, 2)]
+    edit(paths[seed], lambda c: c["inputs"].update(backbone="7" * 64))
+    found = [each for each in verify(factory.root) if each.field == "inputs.backbone"]
+    assert [each.file for each in found] == [str(paths[seed])]
+    assert "(2 of 3 records)" in found[0].expected
+
+
+def test_where_as_many_say_either_the_finding_says_so(factory: Any) -> None:
+    first, second = factory.write("gti"), factory.write("mean")
+    edit(first, lambda c: c["inputs"].update(backbone="7" * 64))
+    (found,) = [each for each in verify(factory.root) if each.field == "inputs.backbone"]
+    assert found.file == str(second)
+    assert str(first) in found.expected
+    assert "as many say either" in found.expected
