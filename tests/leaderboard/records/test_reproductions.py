@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 from leaderboard.board.board import load_leaderboards
+from leaderboard.metrics.metrics import per_user
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import RecordError, ranks_path, read_record
 from leaderboard.records.reproductions import (
@@ -17,7 +20,7 @@ from leaderboard.records.reproductions import (
 )
 from leaderboard.render.board_tables import render
 from leaderboard.render.export import board_content
-from leaderboard.statistics.agreement import ranks_sha256, rows_sha256
+from leaderboard.statistics.agreement import ranks_sha256, rows_sha256, spread_of
 from leaderboard.verify.verify import verify
 
 
@@ -47,10 +50,18 @@ def line_for(path, **changes):
     return Reproduction.model_validate({**content, **changes})
 
 
+def scores_of(path):
+    """[users] the main score of the record at `path`."""
+    return per_user(read_ranks(ranks_path(path)).of_split("test"), "ndcg@10")[1]
+
+
 def equivalent(path, shift=0.0, **changes):
     """An honest equivalent one, whose score lies `shift` from the recorded."""
     score = read_record(path).metrics["test"]["ndcg@10"]
-    band = {"center": score, "half_width": 0.01}
+    values = np.stack([scores_of(path.with_name(f"seed-{seed}.json")) for seed in (0, 1, 2)])
+    seed = int(path.stem.removeprefix("seed-"))
+    again = values[seed] + shift
+    spread = spread_of(values, (0, 1, 2), seed, again)
     return line_for(
         path,
         **{
@@ -58,7 +69,7 @@ def equivalent(path, shift=0.0, **changes):
             "differing": ("ranks",),
             "context": ("instruction set AVX2, recorded AVX512",),
             "scores": {"metric": "ndcg@10", "recorded": score, "again": score + shift},
-            "spread": {"seeds": (0, 1, 2), "recorded": band, "swapped": band},
+            "spread": asdict(spread),
             "ranks_sha256": "1" * 64,
             "same_rows": 3,
             **changes,
@@ -146,13 +157,51 @@ def test_a_claim_that_the_record_denies_is_an_error(record, results, change, fie
     [
         ({"spread": None}, "spread"),
         ({"context": ()}, "context (equivalent)"),
-        ({"shift": 0.02}, "scores.again (equivalent)"),
+        ({"shift": 0.9}, "scores.again (equivalent)"),
     ],
 )
 def test_equivalence_without_grounds_is_an_error(record, results, change, field):
     append_reproduction(record, equivalent(record, **change))
     (found,) = errors(results)
     assert found.field.endswith(f", {field}")
+
+
+BAND = {"center": 0.5, "half_width": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"recorded": BAND}, "spread.recorded.center"),
+        ({"swapped": BAND}, "spread.swapped.center"),
+        ({"seeds": (0, 1, 7)}, "spread.seeds"),
+        ({"seeds": (1, 2, 3)}, "spread.seeds"),
+    ],
+)
+def test_a_line_that_brings_its_own_band_or_seeds_is_found(record, results, change, field):
+    honest = equivalent(record, 0.001)
+    spread = honest.spread.model_dump() | change
+    append_reproduction(record, equivalent(record, 0.001, spread=spread))
+    assert any(found.field.endswith(f", {field}") for found in errors(results))
+
+
+@pytest.mark.parametrize("band", ["recorded", "swapped"])
+def test_a_band_that_was_widened_is_found(record, results, band):
+    spread = equivalent(record, 0.001).spread.model_dump()
+    spread[band]["half_width"] *= 20
+    append_reproduction(record, equivalent(record, 0.001, spread=spread))
+    (found,) = errors(results)
+    assert found.field.endswith(f"spread.{band}.half_width")
+
+
+def test_a_run_from_the_future_and_one_told_twice_are_found(record, results):
+    append_reproduction(record, line_for(record))
+    append_reproduction(record, line_for(record, who="Another"))
+    append_reproduction(record, line_for(record, when="2199-01-01T00:00:00Z", seconds=2.5))
+    assert [each.field.partition("jsonl ")[2] for each in errors(results)] == [
+        "line 2",
+        "line 3, when",
+    ]
 
 
 def test_a_rerun_that_failed_is_a_warning_and_an_orphan_too(record, results):
