@@ -1,6 +1,5 @@
 """Checks across records: seeds differ, and the cells of a setting have what they share alike."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from leaderboard.records.record import MethodCard, Record
 from leaderboard.records.setting import Setting
 from leaderboard.records.shipped import CHECKED, Shipped
 from leaderboard.verify.copies import Fingerprint, find_copies, fingerprint_of
-from leaderboard.verify.findings import Finding, Report, shown
+from leaderboard.verify.findings import Finding, Report
 from leaderboard.verify.plausible import last_position
+from leaderboard.verify.said import Said
 from leaderboard.verify.targets import TargetsHash
 from leaderboard.verify.training import track_task
 from leaderboard.verify.treatment import shuffled
@@ -101,12 +101,12 @@ def statement_of(
 def compare_records(checked: Sequence[Statement], findings: list[Finding]) -> None:
     """Checks across records: one setting of a name, and within it what cells share, or do not."""
     _compare_settings(checked, findings)
-    said = _Said()
+    said = Said()
     items: dict[str, Statement] = {}
     for statement in checked:
         if statement.num_items is not None:
             items.setdefault(statement.setting_hash, statement)
-        said.note_method(statement)
+        _note_method(said, statement)
         if statement.targets:
             place = (statement.setting_hash,)
             targets = f"users and targets of hash {statement.targets[:12]}"
@@ -122,47 +122,15 @@ def compare_records(checked: Sequence[Statement], findings: list[Finding]) -> No
     find_copies([(each.path, each.setting_hash, each.fingerprint) for each in cells], findings)
 
 
-class _Said:
-    """What records say that must be alike in all of them, by the field and what it hangs on."""
-
-    def __init__(self) -> None:
-        self._values: dict[tuple[Any, ...], list[tuple[Path, Any]]] = {}
-
-    def note(self, path: Path, field: str, hangs_on: tuple[Any, ...], value: Any) -> None:
-        """Notes that the record at `path` says `value`."""
-        self._values.setdefault((field, *hangs_on), []).append((path, value))
-
-    def note_method(self, statement: Statement) -> None:
-        """Notes what the record says of its method."""
-        place = (statement.setting_hash, statement.method.key)
-        within = "(within the setting)"
-        self.note(statement.path, f"method_hash {within}", place, statement.method_hash)
-        if (facts := statement.method.facts) is not None:
-            for name in CHECKED:
-                field = f"method.facts.{name} {within}"
-                self.note(statement.path, field, place, getattr(facts, name))
-
-    def compare(self, findings: list[Finding]) -> None:
-        """Names the records that do not say what most say; where as many say either, the later."""
-        for (field, *_), values in self._values.items():
-            groups: list[list[tuple[Path, Any]]] = []
-            for each in values:
-                fits = [group for group in groups if _alike(each[1], group[0][1])]
-                if fits:
-                    fits[0].append(each)
-                else:
-                    groups.append([each])
-            usual = max(groups, key=len)
-            for group in groups:
-                if group is usual:
-                    continue
-                tie = ", and as many say either" if len(group) == len(usual) else ""
-                wanted = (
-                    f"{shown(usual[0][1])}, as in {usual[0][0]} ({len(usual)} of {len(values)}"
-                    f" records{tie})"
-                )
-                for path, value in group:
-                    Report(str(path), findings).error(field, value, wanted)
+def _note_method(said: Said, statement: Statement) -> None:
+    """Notes what the record says of its method."""
+    place = (statement.setting_hash, statement.method.key)
+    within = "(within the setting)"
+    said.note(statement.path, f"method_hash {within}", place, statement.method_hash)
+    if (facts := statement.method.facts) is not None:
+        for name in CHECKED:
+            field = f"method.facts.{name} {within}"
+            said.note(statement.path, field, place, getattr(facts, name))
 
 
 def _compare_settings(checked: Sequence[Statement], findings: list[Finding]) -> None:
@@ -260,11 +228,3 @@ def _arithmetic(record: Record) -> tuple[str | None, ...]:
     environment = record.environment
     torch = environment.packages.get("torch")
     return environment.device, environment.instruction_set, environment.bfloat16, torch
-
-
-def _alike(value: Any, known: Any) -> bool:
-    """Whether two values are equal, floats up to rounding."""
-    if isinstance(value, float) and isinstance(known, float):
-        exact = max(abs(value), abs(known)) > 1e6  # FLOPs, which are sums of whole numbers
-        return math.isclose(value, known, rel_tol=1e-12 if exact else 1e-5)
-    return bool(value == known)

@@ -149,10 +149,19 @@ def sample_rows(first: Ranks, order: IntArray, draw: int) -> RowSample:
     return RowSample(places.astype(np.int32), nlls.astype(np.int64))
 
 
-def find_copies(cells: Sequence[tuple[Path, str, Fingerprint]], findings: list[Finding]) -> None:
+def find_copies(
+    cells: Sequence[tuple[Path, str, Fingerprint]],
+    findings: list[Finding],
+    places_tell: bool = True,
+) -> None:
     """No two `cells`, each a file, its setting's hash and its fingerprint, have them alike.
 
     Which of two is the copy, no figure says: the finding stands at one and names the other.
+
+    Args:
+        cells: those to compare.
+        findings: added to.
+        places_tell: false where honest ones may rank alike, having learned next to nothing.
     """
     comparable: dict[tuple[str, int, bool], list[tuple[Path, Fingerprint]]] = {}
     first: dict[tuple[str, str, Any], int] = {}
@@ -168,10 +177,11 @@ def find_copies(cells: Sequence[tuple[Path, str, Fingerprint]], findings: list[F
                 wanted = f"another than {cells[other][0]}'s: no two cells have it alike"
                 report.error(field, value, wanted)
     for (_, _, with_nlls), group in comparable.items():
-        places = np.stack([each.rows.places for _, each in group if each.rows is not None])
-        telling = (places >= 0) & (places != _most_frequent(places)[:, None])
-        bounds = SAME_PLACES, PLACES_TOGETHER
-        _compare_rows("files.ranks (rows)", "places", group, places, telling, bounds, findings)
+        if places_tell:
+            places = np.stack([each.rows.places for _, each in group if each.rows is not None])
+            telling = (places >= 0) & (places != _most_frequent(places)[:, None])
+            bounds = SAME_PLACES, PLACES_TOGETHER
+            _compare_rows("files.ranks (rows)", "places", group, places, telling, bounds, findings)
         if with_nlls:
             nlls = np.stack([each.rows.nlls for _, each in group if each.rows is not None])
             bounds = SAME_NLLS, NLLS_TOGETHER

@@ -1,10 +1,11 @@
 """Checks of the trials of `gti-bench tune`: each by itself, and that all methods had the same."""
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from leaderboard.metrics.metrics import metrics, num_users, relevance_of
-from leaderboard.records.ranks import read_ranks
+from leaderboard.records.ranks import Ranks, read_ranks
 from leaderboard.records.record import (
     PROTOCOL_VERSION,
     RecordError,
@@ -21,24 +22,55 @@ from leaderboard.records.trial import (
     parse_trial,
     setting_of_trials,
 )
+from leaderboard.verify.across import INPUTS
+from leaderboard.verify.copies import Fingerprint, find_copies
 from leaderboard.verify.findings import Finding, Report
+from leaderboard.verify.said import Said
 from leaderboard.verify.sidecars import check_figures, check_sha256
+from leaderboard.verify.targets import TargetsHash
 
 
 def verify_trials(paths: Sequence[Path]) -> list[Finding]:
     """All findings about the trial files `paths`."""
     findings: list[Finding] = []
     read: list[tuple[Path, Trial]] = []
+    cells: list[tuple[Path, str, Fingerprint]] = []
+    said, targets, draw = Said(), TargetsHash(), secrets.randbits(64)
     for path in paths:
         report = Report(str(path), findings)
         trial = _read(report, path)
         if trial is not None:
             _check_identity(report, trial, path.resolve())
             _check_rates(report, trial)
-            _check_score(report, trial, path)
+            ranks = _check_score(report, trial, path)
             read.append((path, trial))
+            _note(said, targets, path, trial, ranks)
+            if ranks is not None:
+                rows = targets.rows(ranks, draw)
+                cells.append((path, trial.setting_hash, Fingerprint(None, trial.seed, rows, {})))
+    said.compare(findings)
+    find_copies(cells, findings, places_tell=False)
     _check_equal_chances(read, findings)
     return findings
+
+
+def _note(said: Said, targets: TargetsHash, path: Path, trial: Trial, ranks: Ranks | None) -> None:
+    """Notes what the trials of a setting have alike: inputs, who was scored, how long SFT was."""
+    setting = trial.setting_hash
+    for name in INPUTS:
+        said.note(path, f"inputs.{name}", (setting,), getattr(trial.inputs, name))
+    drawn = trial.seed if trial.setting.semantic_ids.seed == "cell" else None
+    said.note(path, "inputs.semantic_ids", (setting, drawn), trial.inputs.semantic_ids)
+    if ranks is not None:
+        asked = f"users and targets of hash {targets.of(ranks)[:12]}"
+        said.note(path, "ranks (targets)", (setting,), asked)
+    if trial.stage == "sft" and trial.diverged is None and "sft" in trial.cost:
+        more = trial.method.spends.get("after")
+        said.note(path, "cost.sft.steps", (setting, more), trial.cost["sft"].steps)
+    for stage in trial.cost.keys() - {"sft"}:
+        if trial.diverged is None and trial.cost[stage].steps is not None:
+            place = (setting, trial.method.key, trial.seed, stage)
+            said.note(path, f"cost.{stage}.steps", place, trial.cost[stage].steps)
 
 
 def _read(report: Report, path: Path) -> Trial | None:
@@ -103,21 +135,25 @@ def _check_rates(report: Report, trial: Trial) -> None:
         )
 
 
-def _check_score(report: Report, trial: Trial, path: Path) -> None:
-    """The score follows from what is kept, to the last digit; a trial that diverged has none."""
+def _check_score(report: Report, trial: Trial, path: Path) -> Ranks | None:
+    """The score follows from what is kept, to the last digit; a trial that diverged has none.
+
+    Returns:
+        The ranks, where there are some that can be read.
+    """
     if trial.stage == "grounding":
         for name in ("ranks", "metrics", "num_users"):
             report.equal(name, getattr(trial, name), None)
         found = None if trial.treatment is None else held_out_nll(trial.treatment)
         report.equal("score", trial.score, found)
         _check_diverged(report, trial, trial.treatment is None)
-        return
+        return None
     report.equal("treatment", trial.treatment, None)
     _check_diverged(report, trial, trial.ranks is None)
     if trial.ranks is None:
         for name in ("score", "metrics", "num_users"):
             report.equal(name, getattr(trial, name), None)
-        return
+        return None
     sidecar = ranks_path(path)
     check_sha256(report, "ranks", sidecar, trial.ranks)
     try:
@@ -125,12 +161,13 @@ def _check_score(report: Report, trial: Trial, path: Path) -> None:
         figures = metrics(ranks, trial.cutoffs, trial.beam, relevance_of(trial.setting))
     except RecordError as error:
         report.error("ranks", str(error), "ranks that this protocol scores")
-        return
+        return None
     splits = sorted(set(ranks.coded("split").names[ranks.coded("split").used].tolist()))
     report.equal("ranks (splits)", splits, ["validation"])
     report.equal("num_users", trial.num_users, num_users(ranks))
     report.equal("score", trial.score, figures[SCORES["sft"]])
     check_figures(report, "metrics", trial.metrics, figures)
+    return ranks
 
 
 def _check_diverged(report: Report, trial: Trial, nothing: bool) -> None:

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.perf.honest_records.edits import edit
 from benchmarks.perf.honest_records.trials import grounding_trial, sft_trial
+from leaderboard.metrics.metrics import metrics
 from leaderboard.records.ranks import read_ranks, write_ranks
 from leaderboard.records.record import MethodCard, cell_hash, ranks_path
 from leaderboard.records.setting import Setting
@@ -161,6 +162,48 @@ def test_other_ranks_are_found_and_so_are_test_rows_among_them(results: Path) ->
     assert "ranks" in fields_of(path)
     edit(path, lambda content: content.update(ranks=digest))
     assert fields_of(path) == ["ranks (splits)"]
+
+
+UNLIKE_OTHERS: dict[str, tuple[Change, str]] = {
+    "another backbone": (lambda c: c["inputs"].update(backbone="7" * 64), "inputs.backbone"),
+    "other Semantic IDs": (
+        lambda c: c["inputs"].update(semantic_ids="7" * 64),
+        "inputs.semantic_ids",
+    ),
+    "twice the training": (lambda c: c["cost"]["sft"].update(steps=200), "cost.sft.steps"),
+}
+
+
+@pytest.mark.parametrize("what", UNLIKE_OTHERS)
+def test_a_trial_that_is_unlike_the_others_is_found_among_them(results: Path, what: str) -> None:
+    change, field = UNLIKE_OTHERS[what]
+    path = place(results, "gti", "sft", 1)
+    edit(path, change)
+    assert fields_of(path) == []  # by itself it says nothing that cannot be
+    found = [each for each in verify(results) if each.level == "error"]
+    assert [(each.file, each.field) for each in found] == [(str(path), field)]
+
+
+def test_ranks_of_another_trial_and_of_other_users_are_found(tmp_path: Path) -> None:
+    setting = find_setting(NAME).setting
+    rng = np.random.default_rng(1)
+    first, second = (
+        sft_trial(tmp_path, setting, "mean", number, 100, rng.uniform(1, 7, 60).tolist())
+        for number in (1, 2)
+    )
+    assert verify(tmp_path) == []
+
+    def give(ranks: Any) -> None:
+        digest = write_ranks(ranks_path(second), ranks)
+        figures = metrics(ranks, setting.evaluation.cutoffs, setting.decoding.beam, None)
+        changed = {"ranks": digest, "metrics": figures, "score": figures["trie_nll"]}
+        edit(second, lambda content: content.update(changed))
+
+    own, theirs = read_ranks(ranks_path(second)), read_ranks(ranks_path(first))
+    give(replace(theirs, trie_nll=theirs.trie_nll - 0.1))
+    assert fields_of(tmp_path) == ["files.ranks (nll)"]
+    give(replace(own, user=np.char.add(own.user, "x")))
+    assert fields_of(tmp_path) == ["ranks (targets)"]
 
 
 def test_a_missing_ranks_file_is_named(results: Path) -> None:
