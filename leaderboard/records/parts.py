@@ -1,6 +1,8 @@
 """The parts of a record: accounting, manifest, proofs, spectra, cost, environment, inputs."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from leaderboard.records.specs import Frozen, Sha256
 
@@ -257,7 +259,7 @@ class Code(Frozen):
     """
 
     version: str
-    commit: str | None
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None
     dirty: bool | None
     plain: Literal[True] | None = None
 

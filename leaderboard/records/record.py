@@ -168,7 +168,7 @@ def diagnostics_path(record: Path) -> Path:
 def read_content(path: Path) -> dict[str, Any]:
     """The JSON object in the record file at `path`, unchecked."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
     except OSError as error:
         raise RecordError(f"cannot read record {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -176,6 +176,16 @@ def read_content(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RecordError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of `pairs`: of a key that stands there twice, readers take one or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return found
 
 
 def parse_record(content: dict[str, Any], source: str) -> Record:

@@ -190,14 +190,22 @@ def last_position(ranks: Ranks) -> int:
 
 
 def check_positions(report: Report, record: Record, ranks: Ranks) -> None:
-    """No target stands behind more items than there are."""
+    """No target stands behind more items than there are, nor found by a beam behind more than fit.
+
+    A beam holds Semantic IDs: where each item has its own, they are as many items.
+    """
     accounting = record.accounting
-    if accounting is None or last_position(ranks) <= accounting.num_items:
+    if accounting is None:
+        return
+    most, why = accounting.num_items, "accounting.num_items"
+    if accounting.distinct_sids == most and accounting.beam < most:
+        most, why = accounting.beam, "accounting.beam"
+    if last_position(ranks) <= most:
         return
     last = ranks.num_better.astype(np.int64) + ranks.num_tied + 1
     row = int(np.argmax(np.where(ranks.in_beam, last, 0)))
     found = f"a target at position {int(last[row])}"
-    wanted = f"at most {accounting.num_items} (accounting.num_items)"
+    wanted = f"at most {most} ({why})"
     report.error(f"files.ranks (row {row}, num_better)", found, wanted)
 
 

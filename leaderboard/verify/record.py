@@ -1,9 +1,29 @@
 """Checks of one record against itself: hashes, path, inputs, accounting, proofs."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from leaderboard.records.record import PROTOCOL_VERSION, SCHEMA_VERSION, Record, cell_hash
 from leaderboard.verify.findings import Report
+
+
+def check_written(report: Report, record: Record, content: dict[str, Any]) -> None:
+    """What is read is what stands there: a number written as a text is a text to other readers."""
+    for place, found, read in _misread(content, record.model_dump(mode="json"), ""):
+        report.error(place, repr(found), repr(read))
+
+
+def _misread(content: Any, read: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
+    """(dotted place, what stands there, what is read) where the two are of another kind."""
+    if isinstance(content, dict) and isinstance(read, dict):
+        for key in content.keys() & read.keys():
+            yield from _misread(content[key], read[key], f"{place}.{key}" if place else key)
+    elif isinstance(content, list) and isinstance(read, list):
+        for number, pair in enumerate(zip(content, read, strict=False)):
+            yield from _misread(*pair, f"{place}.{number}")
+    elif any(isinstance(content, kind) != isinstance(read, kind) for kind in (str, bool)):
+        yield place, content, read
 
 
 def check_identity(report: Report, record: Record, path: Path) -> None:
@@ -108,6 +128,9 @@ def check_proofs(report: Report, record: Record) -> None:
                 wanted = f"{'more than ' if moved else ''}0, by {place}.{kind}_rows_sha256"
                 found = getattr(proof, f"{kind}_rows_changed")
                 report.error(f"{place}.{kind}_rows_changed", found, wanted)
+        _check_stage(report, record, proof.stage)
+        if proof.stage != "grounding" and record.setting.backbone.lora is None:
+            report.equal(f"{place}.backbone_changed", proof.backbone_changed, True)
         if proof.stage == "grounding":
             report.equal(f"{place}.text_rows_with_gradient", proof.text_rows_with_gradient, 0)
             report.equal(f"{place}.text_rows_changed", proof.text_rows_changed, 0)
@@ -128,3 +151,15 @@ def check_proofs(report: Report, record: Record) -> None:
         report.equal("proofs (stages)", stages, [*facts.stages, "sft"])
     elif "before" in record.method.spends and stages == ["sft"]:
         report.warn("proofs", stages, "a stage before SFT, which the method spends on")
+
+
+def _check_stage(report: Report, record: Record, stage: str) -> None:
+    """A stage that proves something took steps, tokens and time."""
+    cost = record.cost.get(stage)
+    if cost is None:
+        report.error(f"cost.{stage}", None, "what the stage cost")
+        return
+    for name in ("seconds", "steps", "tokens", "nominal_flops", "actual_flops"):
+        value = getattr(cost, name)
+        if value is None or value <= 0:
+            report.error(f"cost.{stage}.{name}", value, "above 0")

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from leaderboard.metrics.metrics import MAIN_METRIC
-from leaderboard.records.record import RecordError, read_record
+from leaderboard.records.record import Record, RecordError, read_record
 from leaderboard.records.shipped import Shipped
 from leaderboard.verify.findings import Finding, Report
 from leaderboard.verify.verify import verify
@@ -300,6 +300,9 @@ def _check_origin(tree: _Tree, path: str, shipped: Shipped | None) -> None:
         record = read_record(tree.results / path)
     except (RecordError, UnicodeDecodeError):
         return  # `verify` says what is wrong with it
+    if shipped is not None and _nobodys(record, shipped):
+        wanted = "a method of this checkout, that others can run; add its file to baselines"
+        tree.report(path).error("method.key", record.method.key, wanted)
     if shipped is not None:
         for each in shipped.differences(
             record.setting, record.method, record.seed, record.inputs.semantic_ids
@@ -314,6 +317,14 @@ def _check_origin(tree: _Tree, path: str, shipped: Shipped | None) -> None:
         found = f"commit {record.code.commit}, with uncommitted changes"
         wanted = "a run from a clean clone, so that others can run the same code"
         tree.report(path).error("code", found if record.code.commit else "no commit", wanted)
+
+
+def _nobodys(record: Record, shipped: Shipped) -> bool:
+    """Whether a record of a shipped setting is of a method that does not come with the code."""
+    own_setting = record.setting.name not in shipped.settings
+    if own_setting or record.kind != "cell":
+        return False
+    return shipped.card(record.setting.name, record.method.key) is None
 
 
 def _verified(results: Path, touched: set[str], processes: int) -> Iterator[Finding]:

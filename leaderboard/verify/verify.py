@@ -47,6 +47,7 @@ from leaderboard.verify.record import (
     check_inputs,
     check_parts,
     check_proofs,
+    check_written,
 )
 from leaderboard.verify.reproductions import check_reproductions
 from leaderboard.verify.sidecars import check_ranks
@@ -217,6 +218,7 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None
     except RecordError as error:
         report.error("(schema)", str(error).removeprefix(f"{path}: "), "the record's schema")
         return None, None
+    check_written(report, record, content)
     check_identity(report, record, path.resolve())
     check_inputs(report, record)
     check_code(report, record)

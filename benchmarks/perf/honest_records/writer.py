@@ -109,7 +109,7 @@ class RecordWriter:
                 "dataset": setting.dataset.sha256,
                 "queries": setting.queries and setting.queries.sha256,
             },
-            "code": {"version": "0.1.0", "commit": "abc1234", "dirty": False},
+            "code": {"version": "0.1.0", "commit": "abc1234" + 33 * "0", "dirty": False},
             "files": {"ranks": write_ranks(ranks_path(path), ranks), "diagnostics": None},
             "warnings": [],
             **figures_of(ranks, setting, None if sketch.reference else setting.decoding.beam),

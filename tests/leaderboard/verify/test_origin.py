@@ -33,7 +33,7 @@ def test_another_commit_counts_unless_no_file_of_code_changed(origin):
 @pytest.mark.parametrize(
     ("part", "values", "words"),
     [
-        ("code", {"commit": None}, "commit unknown, recorded abc1234"),
+        ("code", {"commit": None}, f"commit unknown, recorded abc1234{33 * '0'}"),
         ("code", {"dirty": True}, "now uncommitted changes"),
         ("code", {"version": "0.2.0"}, "gti-bench 0.2.0, recorded 0.1.0"),
         ("environment", {"instruction_set": "AVX2"}, "instruction set AVX2, recorded unknown"),

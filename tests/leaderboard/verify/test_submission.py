@@ -208,10 +208,11 @@ def test_code_that_nobody_else_can_run_is_refused(
 
 def test_a_shipped_settings_name_stands_for_the_shipped_setting(checkout: Any) -> None:
     path = checkout.write("random", 0)
-    own = read_record(path).setting
+    own, method = read_record(path).setting, read_record(path).method
 
-    def found(**changes: Any) -> tuple[Any, ...]:
-        shipped = Shipped({"toy": own.model_copy(update=changes)}, lambda *_: None)
+    def found(known: bool = True, **changes: Any) -> tuple[Any, ...]:
+        card = method if known else None
+        shipped = Shipped({"toy": own.model_copy(update=changes)}, lambda *_: card)
         return check_submission(checkout.root, shipped=shipped).findings
 
     assert found() == found(seeds=(0, 1, 2, 3, 4)) == found(summary="in other words") == ()
@@ -221,6 +222,8 @@ def test_a_shipped_settings_name_stands_for_the_shipped_setting(checkout: Any) -
     ):
         (finding,) = found(**changes)
         assert (finding.file, finding.field, finding.level) == (str(path), field, "error")
+    (finding,) = found(known=False)  # a method that nobody else has
+    assert (finding.file, finding.field, finding.level) == (str(path), "method.key", "error")
 
 
 def test_a_shipped_methods_name_stands_for_its_shipped_rates_and_words(checkout: Any) -> None:

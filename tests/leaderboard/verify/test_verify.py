@@ -17,7 +17,9 @@ from benchmarks.perf.honest_records.edits import Content, edit, give_ranks, reor
 from leaderboard.records.canonical import file_sha256
 from leaderboard.records.facts import MethodFacts
 from leaderboard.records.ranks import read_ranks, write_ranks
-from leaderboard.records.record import diagnostics_path, ranks_path
+from leaderboard.records.record import diagnostics_path, ranks_path, read_record
+from leaderboard.verify.findings import Finding, Report
+from leaderboard.verify.plausible import check_positions
 from leaderboard.verify.targets import TargetsHash
 from leaderboard.verify.verify import verify
 
@@ -123,6 +125,14 @@ TAMPERED: list[tuple[str, object, str]] = [
     ("proofs/0/backbone_changed", True, "proofs.0.backbone_changed"),
     ("proofs/0/text_rows_sha256", "6" * 64, "proofs.0.text_rows_sha256"),
     ("proofs/0/new_rows_changed", 13, "proofs.0.new_rows_changed"),
+    ("proofs/1/backbone_changed", False, "proofs.1.backbone_changed"),
+    ("cost/sft/steps", 0, "cost.sft.steps"),
+    ("cost/sft/seconds", 0.0, "cost.sft.seconds"),
+    ("cost/grounding/seconds", 0.0, "cost.grounding.seconds"),
+    ("num_users/test", "60", "num_users.test"),
+    ("metrics/test/ndcg@10", "0.5", "metrics.test.ndcg@10"),
+    ("manifest/tied", 1, "manifest.tied"),
+    ("code/commit", "the one before last", "(schema)"),
     ("learning_curve/0/step", 1, "learning_curve.0.step"),
     ("learning_curve/0/nominal_flops", 6.0, "learning_curve.0.nominal_flops"),
     ("learning_curve/2/nominal_flops", 6e8, "learning_curve.2.nominal_flops"),
@@ -442,3 +452,27 @@ def test_where_as_many_say_either_the_finding_says_so(factory: Any) -> None:
     assert found.file == str(second)
     assert str(first) in found.expected
     assert "as many say either" in found.expected
+
+
+def test_a_key_that_stands_twice_is_named(factory: Any) -> None:
+    path = factory.write("gti")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"seed": 0', '"seed": 1, "seed": 0', 1), encoding="utf-8")
+    (found,) = verify(path)
+    assert "the key 'seed' stands twice" in found.found
+
+
+def test_where_items_have_ids_of_their_own_a_beam_holds_no_more_of_them(factory: Any) -> None:
+    path = factory.write("gti")
+    record, ranks = read_record(path), read_ranks(ranks_path(path))
+    accounting = record.accounting
+    assert accounting is not None
+    own = accounting.model_copy(update={"distinct_sids": accounting.num_items})
+    record = record.model_copy(update={"accounting": own})
+    tied = ranks.num_tied.copy()
+    tied[np.flatnonzero(ranks.in_beam)[0]] = own.beam
+    findings: list[Finding] = []
+    check_positions(Report("x", findings), record, ranks)
+    assert findings == []
+    check_positions(Report("x", findings), record, replace(ranks, num_tied=tied))
+    assert findings[0].expected == f"at most {own.beam} (accounting.beam)"
