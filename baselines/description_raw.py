@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from gti.initializers import item_text, mean_over_items, token_places
+from gti.initializers import averaged_texts
 from gti.method import Contrast, Look, Method, Start
 
 
@@ -29,9 +29,4 @@ class DescriptionRaw(Method):
 
     def initialize(self, start: Start) -> Tensor:
         """Tokens to items to codes, in float64."""
-        vectors = {}
-        for item, fields in enumerate(start.item_texts):
-            places = token_places(start, item_text(fields))
-            if len(places):
-                vectors[item] = start.text_rows[places].double().mean(dim=0)
-        return mean_over_items(start, vectors)
+        return averaged_texts(start)

@@ -1,11 +1,8 @@
 """`noisy_mean`: the mean of the text rows and noise, the default of LLaMA-Factory."""
 
-import math
-
-import torch
 from torch import Tensor
 
-from gti.initializers import mean_rows
+from gti.initializers import noisy_mean_rows
 from gti.method import Contrast, Look, Method, Start
 
 
@@ -30,5 +27,4 @@ class NoisyMean(Method):
 
     def initialize(self, start: Start) -> Tensor:
         """Independent draws from the stream `init`, of standard deviation 1/√d."""
-        noise = torch.randn(start.num_new, start.width, generator=start.generator)
-        return mean_rows(start) + noise / math.sqrt(start.width)
+        return noisy_mean_rows(start)

@@ -1,8 +1,8 @@
 """`random_matched`: random directions at the text rows' norms; separates scale from direction."""
 
-import torch
 from torch import Tensor
 
+from gti.initializers import random_matched_rows
 from gti.method import Contrast, Look, Method, Start
 
 
@@ -30,9 +30,4 @@ class RandomMatched(Method):
 
     def initialize(self, start: Start) -> Tensor:
         """Directions first, then norms, both from the stream `init`."""
-        directions = torch.randn(start.num_new, start.width, generator=start.generator)
-        norms = start.text_rows.norm(dim=1)
-        norms = norms[norms > 0]
-        drawn = torch.randint(len(norms), (start.num_new, 1), generator=start.generator)
-        rows: Tensor = directions / directions.norm(dim=1, keepdim=True) * norms[drawn]
-        return rows
+        return random_matched_rows(start)

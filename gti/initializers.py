@@ -24,6 +24,25 @@ def mean_rows(start: Start) -> Tensor:
     return start.text_rows.mean(dim=0).expand(start.num_new, -1)
 
 
+def random_matched_rows(start: Start) -> Tensor:
+    """[num_new, d] directions uniform on the sphere, each as long as a text row.
+
+    The text row is drawn with replacement among those that are not zero, after the directions.
+    """
+    directions = torch.randn(start.num_new, start.width, generator=start.generator)
+    norms = start.text_rows.norm(dim=1)
+    norms = norms[norms > 0]
+    drawn = torch.randint(len(norms), (start.num_new, 1), generator=start.generator)
+    rows: Tensor = directions / directions.norm(dim=1, keepdim=True) * norms[drawn]
+    return rows
+
+
+def noisy_mean_rows(start: Start) -> Tensor:
+    """[num_new, d] the mean of the text rows, moved by noise from N(0, 1/d)."""
+    noise = torch.randn(start.num_new, start.width, generator=start.generator)
+    return mean_rows(start) + noise / math.sqrt(start.width)
+
+
 def item_text(fields: Mapping[str, str]) -> str:
     """All texts of an item in the order of their fields' names, with a space between two."""
     return " ".join(fields[name] for name in sorted(fields))
@@ -50,6 +69,16 @@ def mean_over_items(start: Start, vectors: Mapping[int, Tensor]) -> Tensor:
         total[codes] += vector
         count[codes] += 1
     return torch.where(count > 0, total / count.clamp(min=1), mean_rows(start)).float()
+
+
+def averaged_texts(start: Start) -> Tensor:
+    """[num_new, d] per code the mean over its items of the mean row of their texts' tokens."""
+    vectors = {}
+    for item, fields in enumerate(start.item_texts):
+        places = token_places(start, item_text(fields))
+        if len(places):
+            vectors[item] = start.text_rows[places].double().mean(dim=0)
+    return mean_over_items(start, vectors)
 
 
 def tf_idf(documents: Mapping[Key, Counter[str]]) -> dict[Key, dict[str, float]]:

@@ -50,7 +50,7 @@ class Vocabulary:
         return self.matrix_rows - len(self.new_ids) - len(self.text_ids)
 
     def sid_token_ids(self, token_index: IntArray) -> IntArray:
-        """[…] token ids for indices into `SemanticIds.tokens`."""
+        """[…] token ids for indices into the new tokens."""
         ids: IntArray = self.new_ids.cpu().numpy()[token_index]
         return ids
 

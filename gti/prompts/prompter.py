@@ -103,7 +103,12 @@ class Prompter:
         self.max_history = max_history
         self.context = context
         self.item_ids = item_ids
-        self.sid_ids = vocabulary.sid_token_ids(semantic_ids.token_index)
+        index: Any = semantic_ids.token_index  # of unlike lengths where tokens are no codes
+        self.sid_ids: Any = (
+            vocabulary.sid_token_ids(index)
+            if isinstance(index, np.ndarray)
+            else [vocabulary.sid_token_ids(own) for own in index]
+        )
         self.user_texts = UserTexts(item_texts, title_field, detail_fields)
         self.titles = [self._cut(title) for title in self.user_texts.titles]
         self.details = [self._cut(detail) for detail in self.user_texts.details]

@@ -145,18 +145,27 @@ class Bench:
 
 
 @pytest.fixture
+def make_plain(make_tokenizer: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """`make_plain(kind)`: a model of that kind and its tokenizer, before any new token."""
+
+    def make(kind: str = "tied", pad: int = 0) -> tuple[Any, Any]:
+        tokenizer = make_tokenizer(chat=kind == "qwen3")
+        rows = len(tokenizer)
+        if kind == "qwen3":
+            return make_qwen3(rows + (pad or 30)), tokenizer
+        return make_llama(rows + pad, tied=kind == "tied"), tokenizer
+
+    return make
+
+
+@pytest.fixture
 def make_bench(
-    make_tokenizer: Callable[..., Any], sids: SemanticIds, item_texts: Any
+    make_plain: Callable[..., tuple[Any, Any]], sids: SemanticIds, item_texts: Any
 ) -> Callable[..., Bench]:
     """`make_bench(kind)`: kind "tied", "untied", or "qwen3" (padded vocabulary, chat template)."""
 
     def make(kind: str = "tied", style: Style = "sequence", pad: int = 0) -> Bench:
-        tokenizer = make_tokenizer(chat=kind == "qwen3")
-        rows = len(tokenizer)
-        if kind == "qwen3":
-            model = make_qwen3(rows + (pad or 30))
-        else:
-            model = make_llama(rows + pad, tied=kind == "tied")
+        model, tokenizer = make_plain(kind, pad)
         return Bench(tokenizer, model, sids, item_texts, style)
 
     return make
