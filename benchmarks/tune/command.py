@@ -146,7 +146,7 @@ def write_rates(
 ) -> list[str]:
     """Writes the rates into the setting's file; the diff and the records gone stale as lines."""
     path, file = setting_path(name), find_setting(name)
-    before = path.read_text(encoding="utf-8")
+    before = path.read_text(encoding="utf-8-sig")
     rates: Rates = {"sft": found.sft}
     if found.grounding is not None:
         rates = {**rates, "grounding": found.grounding}
