@@ -103,6 +103,8 @@ def run_setting(
         outcome = _run_until(file, cells, options, stop, expect, say)
         if outcome.left:
             say(_left_line(outcome.left, options.stop_after, stop))
+        elif stop.reason == "signal":
+            say("ended by SIGTERM; all cells are done")
         with stop.orderly():
             # Who ends a job does not wait for a board.
             refused = [] if stop.reason == "signal" else _say_board(file, results, say)

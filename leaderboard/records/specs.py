@@ -18,6 +18,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 MOST_CODES = 2**20
 """Codes of a level: a larger codebook is none, and no model holds a row for each."""
+MOST_LEVELS = 8
 MOST_RANKED = 1_000_000
 """Items that a beam keeps or a cutoff counts."""
 MOST_POINTS = 10_000
@@ -104,7 +105,7 @@ class SemanticIdsSpec(Frozen):
     quantiser: Literal["residual_kmeans", "rq_vae", "published"]
     encoder: str
     pca_dim: Annotated[int, Field(ge=0)]
-    levels: Annotated[int, Field(ge=1, le=8)]
+    levels: Annotated[int, Field(ge=1, le=MOST_LEVELS)]
     codes: Annotated[int, Field(ge=2, le=MOST_CODES)]
     seed: int | Literal["cell"]
     sha256: Pin | None = None

@@ -22,6 +22,7 @@ from leaderboard.records.trial import (
     setting_of_trials,
 )
 from leaderboard.verify.findings import Finding, Report
+from leaderboard.verify.guard import guarded
 from leaderboard.verify.sidecars import check_figures, check_sha256
 
 
@@ -31,13 +32,15 @@ def verify_trials(paths: Sequence[Path]) -> list[Finding]:
     read: list[tuple[Path, Trial]] = []
     for path in paths:
         report = Report(str(path), findings)
-        trial = _read(report, path)
+        trial = guarded(report, _read, report, path)
         if trial is not None:
-            _check_identity(report, trial, path.resolve())
-            _check_rates(report, trial)
-            _check_score(report, trial, path)
+            guarded(report, _check_identity, report, trial, path.resolve())
+            guarded(report, _check_rates, report, trial)
+            guarded(report, _check_score, report, trial, path)
             read.append((path, trial))
-    _check_equal_chances(read, findings)
+    if read:
+        among = Report(str(read[0][0].parent.parent), findings)
+        guarded(among, _check_equal_chances, read, findings)
     return findings
 
 
