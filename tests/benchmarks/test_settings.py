@@ -3,6 +3,8 @@
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from baselines.registry import methods
 from benchmarks.datasets import CARDS
@@ -180,6 +182,29 @@ def test_a_setting_that_cannot_be_used_names_the_field(old, new, named):
     assert old in text
     with pytest.raises(SettingError, match=named):
         parse_setting(text.replace(old, new), "file.toml")
+
+
+NANO_LINES = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8").splitlines()
+STRANGE = (
+    *("0", "-1", "1e308", "nan", "inf", "10_000_000_000_000_000_000_000", "true", "1979-05-27"),
+    *('""', '"x"', "[]", "[[]]", "{}", "[1, 2]", "", "]"),
+    *('"\\ud83c"', '"C:\\users"', "'\\'"),
+)
+WITH_VALUES = [n for n, line in enumerate(NANO_LINES) if " = " in line and line[0] != "#"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(WITH_VALUES), st.sampled_from(STRANGE))
+def test_whatever_stands_in_a_setting_it_is_read_or_refused_in_one_line(line, value):
+    key = NANO_LINES[line].partition(" = ")[0]
+    text = "\n".join([*NANO_LINES[:line], f"{key} = {value}", *NANO_LINES[line + 1 :]])
+    try:
+        told = parse_setting(text, "file.toml").setting.hash
+    except SettingError as error:
+        told = str(error)
+        told.encode()
+    assert len(told) == 64 or told.startswith("file.toml: ")
+    assert "\n" not in told
 
 
 def test_a_byte_order_mark_is_dropped(tmp_path):
