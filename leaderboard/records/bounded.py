@@ -104,7 +104,9 @@ def _problem(value: Any, depth: int) -> str | None:
     elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
         return f"an integer of {value.bit_length():,} bits"
     elif isinstance(value, float) and not abs(value) <= LARGEST_FLOAT:
-        return f"the number {value}" if math.isfinite(value) else f"{value}, which is no number"
+        return (
+            f"the number {value}" if math.isfinite(value) else f"{value}, which is no finite number"
+        )
     return None
 
 
@@ -151,7 +153,7 @@ def _array(name: str, raw: bytes) -> npt.NDArray[Any]:
     }
     shape, fortran, dtype = read[version](stream)
     if dtype.hasobject:
-        raise BoundsError(f"array {name} holds pickled objects")
+        raise BoundsError(f"not an npz file without pickles: array {name} holds objects")
     wanted = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or wanted != len(raw) - stream.tell():
         raise BoundsError(

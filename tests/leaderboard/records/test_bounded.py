@@ -133,7 +133,7 @@ def test_ranks_of_too_many_rows_or_too_long_ids_are_refused(tmp_path: Path) -> N
     [
         (10**30, "field a.1.b: an integer of 100 bits"),
         (1e300, r"the number 1e\+300"),
-        (float("nan"), "nan, which is no number"),
+        (float("nan"), "nan, which is no finite number"),
         ("\ud83c", "text that is not valid Unicode"),
         ("x" * 200_000, "a text of 200,000 characters"),
     ],
