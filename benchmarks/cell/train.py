@@ -92,6 +92,7 @@ def initialize(prepared: PreparedCell) -> InitializedCell:
     from tokenizers import Tokenizer
 
     plain = Tokenizer.from_str(prepared.tokenizer_before)
+    plain.encode_special_tokens = True  # a title that spells a control token is read as a text
     generator = torch_stream(spec.seed, "init")
     for place, matrix in enumerate(embedding_matrices(model)):
         start = Start(

@@ -4,9 +4,12 @@ Exit codes: 0 done, 1 a check or a cell failed, 2 wrong usage or input, 130 inte
 has two of its own.
 """
 
+import contextlib
+import io
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
@@ -14,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from benchmarks.cli import reading as cli_reading
 from benchmarks.cli import running as cli_running
 from benchmarks.cli.types import AsJson, Offline, ReaderGoneError, SettingName, say
+from leaderboard.records.canonical import printable
 
 
 def installed_version() -> str:
@@ -133,15 +137,27 @@ def exit_code(arguments: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"gti-bench: {message}", file=sys.stderr)
+    print(f"gti-bench: {printable(message)}", file=sys.stderr)
     return code
+
+
+def _open_outputs() -> None:
+    """Gives closed output and errors somewhere to go; what an encoding does not have is "?"."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # as Python has it where the file descriptor was closed
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def main() -> None:
     """Entry point of the console script."""
+    _open_outputs()
     code = exit_code(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it: the exit code says the rest
+            stream.flush()
     # All work is done and on disk. The interpreter's teardown is skipped: a library's thread was
     # once seen to abort the process there, and with it the exit code.
     os._exit(code)

@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.datasets import CARDS
 from benchmarks.inputs.backbones import backbone_card, prepare_backbone
 from benchmarks.inputs.encoders import EncoderError
+from benchmarks.inputs.feasible import check_feasible, check_fits
 from benchmarks.inputs.inputs import load_data
 from benchmarks.inputs.mixture import check_setting_mixture
 from benchmarks.inputs.semantic_ids import (
@@ -46,6 +47,7 @@ def prepare(setting: Setting, say: Say, *, offline: bool = False, recompute: boo
         recompute: make the Semantic IDs anew and compare them with the setting's.
     """
     began = time.perf_counter()
+    check_feasible(setting)
     card = CARDS.get(setting.dataset.name)
     if card is not None:
         asset = ASSETS[card.asset] if card.asset is not None else None
@@ -53,6 +55,7 @@ def prepare(setting: Setting, say: Say, *, offline: bool = False, recompute: boo
         say(f"dataset   {card.title}{carrier}")
         say(f"          licence: {card.licence}")
     data = load_data(setting, offline=offline)
+    check_fits(setting, data.dataset)
     # Before the Semantic IDs, which may take hours on data of another version than one thinks.
     version = version_note(setting, data.dataset)
     if version is not None:

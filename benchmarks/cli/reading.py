@@ -79,7 +79,9 @@ def diagnose(
     setting: SettingName,
     *,
     results: Results = RESULTS,
-    out: Annotated[Path | None, Parameter(help="Default: RESULTS/SETTING/figures.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Where the figures go. Default: figures/SETTING.")
+    ] = None,
 ) -> int:
     """Print the diagnostics of all stages and draw the figures (SVG, PNG, PDF)."""
     from benchmarks.cli.reporting import diagnose_lines

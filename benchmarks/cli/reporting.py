@@ -203,10 +203,18 @@ def site_lines(
 
 
 def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
-    """Diagnostics of all stages as a table, and the figures drawn."""
+    """Diagnostics of all stages as a table, and the figures drawn.
+
+    Args:
+        setting: whose records.
+        results: where they lie; the committed ones where it has none of the setting.
+        out: where the figures go; null: figures/SETTING, where one works.
+    """
     from leaderboard.figures.diagnose import draw_all
 
     name = find_setting(setting).setting.name
+    target = out or Path("figures") / name
+    _check_not_among_records(target, results)
     folder = results if (results / name).is_dir() else COMMITTED_RESULTS
     cells, notes = load_cells([folder])
     cells = [
@@ -234,11 +242,20 @@ def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
     columns = [Column(name, name) for name in ("method", "seed", "stage", *fields)]
     lines = [terminal(Table.of_texts(columns, rows))]
     lines += _nearest_words(cells)
-    target = out or folder / name / "figures"
     drawn, problems = draw_all(cells, target)
     lines.append(f"\n{len(drawn)} figures in {relative(target)}:")
     lines += [f"  {path.name}" for path in drawn]
     return [*lines, *(f"not drawn: {line}" for line in problems), *notes]
+
+
+def _check_not_among_records(out: Path, results: Path) -> None:
+    """Refuses a folder for figures that lies where records are."""
+    for folder in (results, COMMITTED_RESULTS):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise ReportError(
+                f"{out} lies in {folder}, where records are: figures do not go there; choose"
+                " another folder with --out"
+            )
 
 
 def _nearest_words(cells: Sequence[Cell], shown: int = 5) -> list[str]:
@@ -268,12 +285,7 @@ def structure_report(
     from leaderboard.render.structure import no_cells, structure_json, structure_lines
 
     parse_metric(metric)
-    for folder in (results, COMMITTED_RESULTS):
-        if out.resolve().is_relative_to(folder.resolve()):
-            raise ReportError(
-                f"--out {out} lies in {folder}, where records are: figures do not go there; choose"
-                " another folder"
-            )
+    _check_not_among_records(out, results)
     cells, notes = load_cells([results], setting)
     if not cells:
         cells, notes = load_cells([COMMITTED_RESULTS], setting)

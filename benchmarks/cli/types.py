@@ -1,11 +1,14 @@
 """What all commands share: how common arguments are declared, and how a line is printed."""
 
+import errno
 import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+
+from leaderboard.records.canonical import printable
 
 RESULTS = Path("results")
 RESULTS_PLAIN = Path("results-plain")
@@ -30,13 +33,21 @@ class ReaderGoneError(Exception):
 
 
 def say(text: str) -> None:
-    """Prints a line at once.
+    """Prints a line at once, without what a terminal would obey.
+
+    Signs that the output's encoding does not have become "?".
 
     Raises:
         ReaderGoneError: nobody reads it; what is printed from then on is dropped.
     """
+    text = printable(text)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        print(text, flush=True)
+        print(text.encode(encoding, "replace").decode(encoding), flush=True)
     except BrokenPipeError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ReaderGoneError from error
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
         raise ReaderGoneError from error

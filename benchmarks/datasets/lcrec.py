@@ -1,9 +1,9 @@
 """Loader for folders of LC-Rec's layout, which LETTER, CollisionGenRec and others share.
 
 `NAME.inter.json` maps each user to the list of items in order of time, `NAME.item.json` each item
-to its text fields, `NAME.index.json` (optional) each item to its Semantic ID's tokens. Ids may be
-written as numbers or as strings. There are no timestamps: the order is the file's, and a pair that
-stands twice counts twice.
+to its text fields, `NAME.index.json` (optional) each item to its Semantic ID's tokens or, as plain
+integers, its codes. Ids may be written as numbers or as strings. There are no timestamps: the order
+is the file's, and a pair that stands twice counts twice.
 
 MiniOneRec's `NAME.item.json` and `NAME.index.json` are the same; its interactions are another
 thing (`NAME.train.inter`, `.valid.inter`, `.test.inter`: windows cut by time 8:1:1) from which
@@ -17,11 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets.reading import TEXT_FIELDS, clean, read_text, shown
+from benchmarks.datasets.reading import (
+    TEXT_FIELDS,
+    check_common_items,
+    clean,
+    is_unicode,
+    read_text,
+    shown,
+)
 from gti.data.dataset import DataError, Dataset, Provenance
 from gti.data.semantic_ids import SemanticIds
 
-_TOKEN = re.compile(r"<([a-z])_(0|[1-9][0-9]*)>")
+_TOKEN = re.compile(r"<([a-z])_(0|[1-9][0-9]{0,8})>")
+LARGEST_CODE = 10**9 - 1
+"""A larger code is none: no codebook is as long."""
 
 
 class _JsonFile:
@@ -45,7 +54,11 @@ class _JsonFile:
         except RecursionError as error:
             raise DataError(
                 f"{path}, line 1: expected a flat JSON object, found deep nesting"
-            ) from (error)
+            ) from error
+        except DataError:
+            raise
+        except ValueError as error:  # Python reads no integer of more than 4,300 digits
+            raise DataError(f"{path}: expected JSON, found what cannot be read: {error}") from error
         if not isinstance(content, dict):
             raise DataError(
                 f"{path}, line 1: expected a JSON object, found {type(content).__name__}"
@@ -68,6 +81,8 @@ class _JsonFile:
         for key, value in pairs:
             if key in entries:
                 raise self.error(key, "each key once", "it twice")
+            if not is_unicode(key):
+                raise self.error(key, "a key of whole characters", key)
             entries[key] = value
         return entries
 
@@ -98,9 +113,10 @@ def load_lcrec(folder: Path, stem: str, name: str, source: str, licence: str) ->
     }
     if not histories:
         raise DataError(f"{interactions.path}, line 1: expected at least one user, found none")
-    for history in histories.values():
-        for item in history:
-            texts.setdefault(item, {})
+    interacted = [item for history in histories.values() for item in history]
+    check_common_items(interactions.path, items.path, interacted, texts)
+    for item in interacted:
+        texts.setdefault(item, {})
     number_of = {item: number for number, item in enumerate(texts)}
     return Dataset(
         name=name,
@@ -127,7 +143,8 @@ def read_index(path: Path, dataset: Dataset, num_codes: int | None = None) -> Se
     """Reads published Semantic IDs.
 
     Args:
-        path: `NAME.index.json`: item id → tokens `<a_105>`, `<b_3>`, …, one letter per level.
+        path: `NAME.index.json`: item id → tokens `<a_105>`, `<b_3>`, …, one letter per level; or
+            codes 105, 3, …, each counted from 0 within its level.
         dataset: whose items the rows follow.
         num_codes: codes per level; null: the smallest number that holds every code of the file.
 
@@ -143,10 +160,12 @@ def read_index(path: Path, dataset: Dataset, num_codes: int | None = None) -> Se
         if item not in known:
             raise index.error(item, f"an item of dataset {dataset.name}", item)
     codes: list[list[int]] = []
+    first: list[str | int] = []
     for item in dataset.item_ids:
         if item not in index.content:
             raise DataError(f"{path}, line 1: expected a Semantic ID for item {item!r}, found none")
-        codes.append(_codes(index, item, len(codes[0]) if codes else None))
+        codes.append(_codes(index, item, first if codes else None))
+        first = first if len(codes) > 1 else index.content[item]
     array = np.array(codes, dtype=np.int64)
     needed = int(array.max()) + 1
     if num_codes is not None and needed > num_codes:
@@ -179,20 +198,30 @@ def _history(interactions: _JsonFile, user: str, history: Any) -> list[str]:
     if not isinstance(history, list):
         raise interactions.error(user, "a list of item ids", history)
     for item in history:
-        if isinstance(item, bool) or not isinstance(item, int | str) or item == "":
+        if isinstance(item, bool) or not isinstance(item, int | str) or not _is_id(item):
             raise interactions.error(user, "item ids (whole numbers or strings)", item)
     return [str(item) for item in history]
 
 
-def _codes(index: _JsonFile, item: str, levels: int | None) -> list[int]:
-    """An item's codes; `levels` is the first item's number of tokens."""
+def _is_id(item: int | str) -> bool:
+    return isinstance(item, int) or (item != "" and is_unicode(item))
+
+
+def _codes(index: _JsonFile, item: str, first: list[str | int] | None) -> list[int]:
+    """An item's codes; `first` is how the first item's are written."""
     tokens = index.content[item]
     if not isinstance(tokens, list) or not tokens or len(tokens) > 26:
         raise index.error(item, "a list of tokens such as '<a_105>'", tokens)
-    if levels is not None and len(tokens) != levels:
-        raise index.error(item, f"{levels} tokens, as the first item has", tokens)
+    if first is not None and len(tokens) != len(first):
+        raise index.error(item, f"{len(first)} tokens, as the first item has", tokens)
+    plain = type((first or tokens)[0]) is int
     codes = []
     for level, token in enumerate(tokens):
+        if plain:
+            if type(token) is not int or not 0 <= token <= LARGEST_CODE:
+                raise index.error(item, f"a whole number from 0 at level {level}", token)
+            codes.append(token)
+            continue
         match = _TOKEN.fullmatch(token) if isinstance(token, str) else None
         letter = chr(ord("a") + level)
         if match is None or match.group(1) != letter:

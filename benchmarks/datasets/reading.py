@@ -3,8 +3,9 @@
 import gzip
 import hashlib
 import html
+import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,13 @@ from gti.data.dataset import DataError
 
 TEXT_FIELDS = ("title", "description", "brand", "categories", "year")
 """The canonical text fields; whatever else the files hold is not read."""
+
+MISSING = frozenset({"", "nan", "NaN", "None", "null", "<NA>"})
+"""Whole texts that pandas, Python or JSON write where a value is missing."""
+
+LEAST_COMMON = 0.5
+"""Share of the items of interactions that the file with the texts knows, where both are of one
+dataset: with fewer the two files most likely write ids in different ways."""
 
 
 def read_text(path: Path) -> tuple[str, str]:
@@ -47,7 +55,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                yield number, line.decode("utf-8").rstrip("\r\n")
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
@@ -67,6 +75,43 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def check_common_items(
+    interactions: object, items: object, interacted: Iterable[str], known: Container[str]
+) -> None:
+    """Refuses two files that name their items differently.
+
+    Args:
+        interactions: the file with the interactions, for the message.
+        items: the file with the items' texts, for the message.
+        interacted: ids of the items that the interactions name.
+        known: ids of the items that the other file names, in its order.
+
+    Raises:
+        DataError: fewer than `LEAST_COMMON` of the first are among the second; names both files
+            and an id of each.
+    """
+    ids = list(dict.fromkeys(interacted))
+    strange = [item for item in ids if item not in known]
+    if len(ids) - len(strange) >= LEAST_COMMON * len(ids):
+        return
+    own = next(iter(known), None) if isinstance(known, Iterable) else None
+    example = f"items such as {own!r}" if own is not None else "no item"
+    raise DataError(
+        f"{interactions} and {items} name items differently: of {len(ids)} items in the first"
+        f" {len(ids) - len(strange)} are in the second; the first has items such as"
+        f" {shown(strange[0])}, the second {example}; write the same ids into both"
+    )
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written as UTF-8: it holds no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def product_text(value: Any) -> str:
     """A shop's text: as `clean`, with HTML's character names (`&amp;`) resolved."""
     if isinstance(value, list):
@@ -75,15 +120,21 @@ def product_text(value: Any) -> str:
 
 
 def clean(value: Any) -> str:
-    """A field's text: white space runs become one blank; lists are joined with ", "; null is "".
+    """A field's text: white space runs become one blank; lists are joined with ", ".
+
+    What is missing is "": null, numbers that are none (JSON's NaN), and the words of `MISSING`. The
+    two halves of a surrogate pair become their character, half of one becomes U+FFFD.
 
     Raises:
         TypeError: the value is neither text, number, null nor a list of such.
     """
-    if value is None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(value, str):
-        return " ".join(value.split())
+        if not is_unicode(value):
+            value = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        text = " ".join(value.split())
+        return "" if text in MISSING else text
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, list):

@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.datasets.log import Log, Repeats, ordered, to_dataset, without_repeats
-from benchmarks.datasets.reading import clean, read_text, shown
+from benchmarks.datasets.reading import MISSING, clean, read_text, shown
 from gti.data.dataset import DataError, Dataset, Provenance
 
 RENTALS, OLD_RENTALS, OUTFITS = "user_activity_triplets.csv", "original_orders.csv", "outfits.csv"
 _RENTAL_COLUMNS = ("customer.id", "outfit.id", "rentalPeriod.start")
 _OUTFIT_COLUMNS = ("id", "name", "description", "group", "outfit_tags")
-_MISSING = {"", "nan", "None", "NaN"}
-"""What pandas or Python write where a value is missing."""
 
 Unit = Literal["outfit", "group"]
 Orders = Literal["activity", "all"]
@@ -150,7 +148,7 @@ def _rentals(path: Path, hashes: dict[str, str]) -> Iterator[tuple[str, str, flo
     found = False
     for line, row in _rows(path, _RENTAL_COLUMNS, hashes):
         customer, outfit, start = (row[column].strip() for column in _RENTAL_COLUMNS)
-        if customer in _MISSING or outfit in _MISSING:
+        if customer in MISSING or outfit in MISSING:
             raise DataError(
                 f"{path}, line {line}: expected a customer.id and an outfit.id, found"
                 f" {shown(customer)} and {shown(outfit)}"
@@ -173,7 +171,7 @@ def _outfits(path: Path, hashes: dict[str, str]) -> dict[str, _Outfit]:
     outfits: dict[str, _Outfit] = {}
     for line, row in _rows(path, _OUTFIT_COLUMNS, hashes):
         outfit = row["id"].strip()
-        if outfit in _MISSING:
+        if outfit in MISSING:
             raise DataError(f"{path}, line {line}: expected an id, found {shown(row['id'])}")
         if outfit in outfits:
             raise DataError(f"{path}, line {line}: outfit {outfit!r} stands twice")
@@ -184,14 +182,14 @@ def _outfits(path: Path, hashes: dict[str, str]) -> dict[str, _Outfit]:
         if len(tags) != len(kinds):
             brands = []
         fields = {
-            "title": _present(row["name"]),
-            "description": _present(row["description"]),
+            "title": clean(row["name"]),
+            "description": clean(row["description"]),
             "brand": clean(brands[:1]),
             "categories": clean([tag for tag in tags if tag not in brands]),
         }
         group = row["group"].strip()
         outfits[outfit] = _Outfit(
-            group="" if group in _MISSING else group,
+            group="" if group in MISSING else group,
             texts={field: text for field, text in fields.items() if text},
         )
     if not outfits:
@@ -199,15 +197,10 @@ def _outfits(path: Path, hashes: dict[str, str]) -> dict[str, _Outfit]:
     return outfits
 
 
-def _present(value: str) -> str:
-    text = clean(value)
-    return "" if text in _MISSING else text
-
-
 def _words(path: Path, line: int, column: str, row: dict[str, str]) -> list[str]:
     """A list of words as Python writes it; [] where the column is missing or empty."""
     value = row.get(column, "").strip()
-    if value in _MISSING:
+    if value in MISSING:
         return []
     try:
         words = ast.literal_eval(value)

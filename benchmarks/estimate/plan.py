@@ -20,6 +20,7 @@ from benchmarks.estimate.time import (
 from benchmarks.estimate.workload import Workload, workload_of, workload_of_card
 from benchmarks.inputs.backbone_sizes import BackboneSize, backbone_size, encoder_size
 from benchmarks.inputs.catalogue import find_setting
+from benchmarks.inputs.feasible import check_feasible, check_fits
 from benchmarks.inputs.inputs import ReadData, read_if_here
 from benchmarks.inputs.semantic_ids import draws_of, semantic_ids_here
 from benchmarks.machine.places import COMMITTED_RESULTS
@@ -57,11 +58,14 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
         options: as for `run`; offline asks no hub even for the config of a model that is not here.
     """
     file, results = find_setting(setting), options.results
+    check_feasible(file.setting)
     cells = planned_cells(file, methods, seeds, options)
     options = options.resolved()
     kind, side_by_side, offline = options.device, options.num_workers, options.offline
     data, absent = read_if_here(file.setting, offline=True)
     notes: list[str] = []
+    if data is not None:
+        check_fits(file.setting, data.dataset)
     if data is not None and has_unpinned(file.setting, [cell.seed for cell in cells]):
         cells, notes = _compared(file.setting, cells, data, results)
     lines = [f"{file.setting.name}: {len(cells)} cells"]

@@ -140,6 +140,12 @@ def encoder_card(name: str) -> EncoderCard:
     )
 
 
+def folder_sha256(folder: Path) -> str:
+    """Hash of an encoder's folder: tokenizer and pooling decide its vectors as the weights do."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest_of([[path.relative_to(folder).as_posix(), file_sha256(path)] for path in files])
+
+
 def _cache_path(card: EncoderCard, texts: list[str]) -> Path:
     """Where the vectors of these texts lie."""
     if card.asset is not None:
@@ -147,8 +153,7 @@ def _cache_path(card: EncoderCard, texts: list[str]) -> Path:
     elif _HUB.fullmatch(card.name):
         weights = card.name  # the revision is part of it
     else:
-        files = sorted(Path(card.name).rglob("*.safetensors"))
-        weights = digest_of([file_sha256(path) for path in files])
+        weights = folder_sha256(Path(card.name))
     key = [_RECIPE, card.name, weights, card.max_tokens, texts]
     return cache_root() / "embeddings" / f"{digest_of(key)}.npy"
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.datasets import published_index
+from benchmarks.inputs.encoders import CARDS as ENCODERS
+from benchmarks.inputs.encoders import folder_sha256
 from benchmarks.machine.cache import cache_root, publish_file
 from benchmarks.machine.places import SEMANTIC_IDS
 from benchmarks.machine.stages import Enter, ignore_stage
@@ -19,12 +21,10 @@ from gti.data.dataset import Dataset, detail_text
 from gti.data.semantic_ids import SemanticIds
 from leaderboard.records.canonical import digest_of
 from leaderboard.records.setting import Setting
+from leaderboard.records.specs import NO_ENCODER
 
 if TYPE_CHECKING:
     from gti.quantise.report import QuantiserReport
-
-NO_ENCODER = "none"
-"""In a setting with published indices: there is no encoder, and so there are no codebooks."""
 
 
 class InputError(RuntimeError):
@@ -57,7 +57,12 @@ def compute_semantic_ids(
     spec = setting.semantic_ids
     published = None
     if spec.quantiser == "published":
-        published = published_index(setting.dataset.name, num_codes=spec.codes, offline=offline)
+        published = published_index(
+            setting.dataset.name,
+            num_codes=spec.codes,
+            options=setting.dataset.options,
+            offline=offline,
+        )
         if spec.encoder == NO_ENCODER:
             return published, None
     from benchmarks.inputs.tokenizer_report import train_rq_vae
@@ -93,7 +98,16 @@ def item_embeddings(
         max_tokens=spec.encoder_max_tokens,
         offline=offline,
     )
-    return encoded, principal_components(encoded, spec.pca_dim) if spec.pca_dim else encoded
+    if not spec.pca_dim:
+        return encoded, encoded
+    num_items, width = encoded.shape
+    if spec.pca_dim > min(num_items, width):
+        raise InputError(
+            f"setting {setting.name}: semantic_ids.pca_dim = {spec.pca_dim}, but {num_items} items"
+            f" with vectors of width {width} have at most {min(num_items, width)} components; lower"
+            " it, or 0 takes the vectors as they are"
+        )
+    return encoded, principal_components(encoded, spec.pca_dim)
 
 
 def draws_of(setting: Setting, seeds: Iterable[int]) -> dict[int, tuple[int, ...]]:
@@ -122,13 +136,20 @@ def sids_file_name(setting: Setting, seed: int) -> str:
 
 
 def recipe(setting: Setting, dataset: Dataset, seed: int) -> str:
-    """Hash of all that the Semantic IDs are made of: where those without a pin are cached."""
+    """Hash of all that the Semantic IDs are made of: where those without a pin are cached.
+
+    An encoder in a folder counts by what the folder holds: other weights may come to lie there.
+    """
     fields = (setting.dataset.title_field, *setting.dataset.detail_fields)
     pins = {"sha256", "draws"}
     spec = setting.semantic_ids.model_dump(mode="json", exclude=pins, exclude_none=True)
     spec["seed"] = setting.semantic_ids.seed_at(seed)
     number = sampled_items(setting)
-    return digest_of([dataset.full_sha256, fields, spec, *([] if number is None else [number])])
+    made_of = [dataset.full_sha256, fields, spec, *([] if number is None else [number])]
+    folder = Path(setting.semantic_ids.encoder)
+    if setting.semantic_ids.encoder not in ENCODERS and folder.is_dir():
+        made_of.append(folder_sha256(folder))
+    return digest_of(made_of)
 
 
 def find_semantic_ids(

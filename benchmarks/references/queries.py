@@ -31,10 +31,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.inputs.inputs import ReadData
-from benchmarks.inputs.semantic_ids import NO_ENCODER, item_embeddings
+from benchmarks.inputs.semantic_ids import item_embeddings
 from gti.data.dataset import HELD_OUT, IntArray
 from gti.data.queries import Query, QuerySet, TextIndex, words_of
 from leaderboard.records.setting import Setting
+from leaderboard.records.specs import NO_ENCODER
 
 K1, B = 1.2, 0.75
 

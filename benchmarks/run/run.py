@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.inputs.catalogue import find_setting
+from benchmarks.inputs.feasible import no_main_score
 from benchmarks.inputs.inputs import ReadData, load_data, read_if_here
 from benchmarks.inputs.mixture import check_setting_mixture
 from benchmarks.inputs.semantic_ids import draws_of, load_semantic_ids
@@ -95,10 +96,15 @@ def run_setting(
         )
     file = find_setting(setting)
     cells = planned_cells(file, methods, seeds, options)
+    null_score = no_main_score(file.setting)
+    if null_score is not None:
+        say(f"note: {null_score}")
     with Stop(options.stop_after) as stop:
         outcome = _run_until(file, cells, options, stop, expect, say)
         if outcome.left:
             say(_left_line(outcome.left, options.stop_after, stop))
+        elif stop.reason == "signal":
+            say("ended by SIGTERM; all cells are done")
         with stop.orderly():
             # Who ends a job does not wait for a board.
             refused = [] if stop.reason == "signal" else _say_board(file, results, say)

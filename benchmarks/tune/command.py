@@ -14,6 +14,7 @@ from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import past_seconds
 from benchmarks.run.run import prepare_inputs
 from benchmarks.run.runner import check_results_writable, check_states, run_cells, tidy
+from benchmarks.run.stopping import Stop, StopError
 from benchmarks.tune.method_tables import Rates, with_rates
 from benchmarks.tune.report import grounding_lines, sft_lines
 from benchmarks.tune.rule import (
@@ -32,6 +33,9 @@ from leaderboard.records.canonical import write_atomically
 from leaderboard.records.record import RecordError, find_records, read_record
 from leaderboard.records.setting import Setting, SettingFile
 from leaderboard.render.boards import relative
+
+TERMINATED = 143
+"""Exit code of what SIGTERM ended, as shells have it."""
 
 Tables = dict[str, dict[str, float]]
 
@@ -67,7 +71,14 @@ def tune_setting(setting: str, methods: str, options: RunOptions, *, write: bool
         if method not in tuned:
             say(f"{method.key} has the rates of {method.parent}: no trials")
     try:
-        found = _find(file, tuned, options, say)
+        with Stop() as stop:
+            found = _find(file, tuned, options, stop, say)
+    except StopError:
+        say(
+            "ended by SIGTERM; trials that have ended are kept, and the same command goes on with"
+            " the others"
+        )
+        return TERMINATED
     except StageError:
         say("the other trials are kept; the same command runs the failed ones again")
         return 1
@@ -82,14 +93,14 @@ def tune_setting(setting: str, methods: str, options: RunOptions, *, write: bool
 
 
 def _find(
-    file: SettingFile, tuned: Sequence[Method], options: RunOptions, say: Say
+    file: SettingFile, tuned: Sequence[Method], options: RunOptions, stop: Stop, say: Say
 ) -> Found | None:
     """Both stages; null where every rate of one diverged."""
     setting, results, grounding = file.setting, options.results, None
     tuning = tuning_of(setting)
     if tuning.grounding_rates is not None and tunes_grounding(setting, tuned):
         plan = plan_grounding(setting, results)
-        _run(setting, plan, options, say)
+        _run(setting, plan, options, stop, say)
         (first,) = read_tried(tuning.grounding_rates, plan_grounding(setting, results))
         for line in grounding_lines(setting, first):
             say(line)
@@ -97,7 +108,7 @@ def _find(
             say("every grounding rate diverged: lower tuning.grounding_rates")
             return None
         grounding = first.rates[first.best - 1]
-    _run(setting, plan_sft(setting, tuned, grounding, results), options, say)
+    _run(setting, plan_sft(setting, tuned, grounding, results), options, stop, say)
     tried = read_tried(tuning.sft_rates, plan_sft(setting, tuned, grounding, results))
     rates = sft_rates(tried, results)
     for line in sft_lines(setting, tried, rates):
@@ -115,11 +126,14 @@ def own_rates(setting: Setting, rates: SftRates) -> dict[str, float]:
     return {own.key: own.rate for own in rates.own if own.clear}
 
 
-def _run(setting: Setting, trials: Sequence[PlannedTrial], options: RunOptions, say: Say) -> None:
+def _run(
+    setting: Setting, trials: Sequence[PlannedTrial], options: RunOptions, stop: Stop, say: Say
+) -> None:
     """Runs what is missing of `trials`, as `gti-bench run` runs its cells.
 
     Raises:
         StageError: one failed; `say` was told why.
+        StopError: SIGTERM came.
     """
     todo = check_states(trials, replace=options.replace)
     check_results_writable(options.results)
@@ -135,7 +149,9 @@ def _run(setting: Setting, trials: Sequence[PlannedTrial], options: RunOptions, 
     prepare_inputs(setting, todo, None, StageClock("data"), offline=options.offline)
     known = [options.results, COMMITTED_RESULTS]
     prior = past_seconds(setting, known, options.device)
-    failures = run_cells(todo, options, prior=prior, shared=True).failures
+    failures = run_cells(todo, options, prior=prior, stop=stop, shared=True).failures
+    if stop.due:
+        raise StopError
     for failure in failures:
         say(f"failed: {failure.cell.label}: {failure.message}")
     if failures:
@@ -147,7 +163,7 @@ def write_rates(
 ) -> list[str]:
     """Writes the rates into the setting's file; the diff and the records gone stale as lines."""
     path, file = setting_path(name), find_setting(name)
-    before = path.read_text(encoding="utf-8")
+    before = path.read_text(encoding="utf-8-sig")
     rates: Rates = {"sft": found.sft}
     if found.grounding is not None:
         rates = {**rates, "grounding": found.grounding}

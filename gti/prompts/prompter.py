@@ -13,8 +13,10 @@ import numpy as np
 from gti.data.dataset import IntArray
 from gti.data.semantic_ids import SemanticIds
 from gti.model.vocabulary import Vocabulary
+from gti.prompts.chat_form import ChatForm, ChatFormError, chat_form
+from gti.prompts.item_words import ItemWords
 from gti.prompts.user_texts import UserTexts
-from gti.prompts.wordings import CHAT, PLAIN, SEQUENCE_LEAD_IN, SEQUENCE_SEPARATOR, SYSTEM, Task
+from gti.prompts.wordings import CHAT, PLAIN, SEQUENCE_LEAD_IN, SEQUENCE_SEPARATOR, Task
 
 Style = Literal["sequence", "chat", "plain"]
 MAX_TITLES = 10
@@ -71,7 +73,7 @@ class Prompter:
         detail_fields: fields that make up its detail text, in order.
         style: "sequence" (the history itself), "chat" (a question per target, in the chat template
             where the backbone has one) or "plain" (a question per target, never in a template).
-        max_text_tokens: longer titles and details are cut at a token border.
+        max_text_tokens: longer titles and details are cut at a token border; see `ItemWords`.
         max_history: items of a history that a prompt shows, the latest ones.
         context: the model's longest input; null where it has none.
         item_ids: [num_items] what the dataset calls its items, for errors; null: their numbers.
@@ -110,11 +112,13 @@ class Prompter:
             else [vocabulary.sid_token_ids(own) for own in index]
         )
         self.user_texts = UserTexts(item_texts, title_field, detail_fields)
+        self._cut = ItemWords(self._core, vocabulary.new_ids.tolist(), max_text_tokens)
         self.titles = [self._cut(title) for title in self.user_texts.titles]
         self.details = [self._cut(detail) for detail in self.user_texts.details]
         self.has_template = (
             style != "plain" and getattr(tokenizer, "chat_template", None) is not None
         )
+        self._form = self._chat_form() if self.has_template else None
         self.tasks = CHAT if self.has_template else PLAIN
         bos = tokenizer.bos_token_id
         self._plain_start = [] if bos is None else [bos]
@@ -128,34 +132,22 @@ class Prompter:
         ids: list[int] = self._core.encode_batch_fast([text], add_special_tokens=False)[0].ids
         return ids
 
-    def _cut(self, text: str) -> str:
-        text = " ".join(text.split())
-        if len(text) <= self.max_text_tokens:  # a token is at least one character
-            return text
-        offsets = self._core.encode(text, add_special_tokens=False).offsets
-        if len(offsets) <= self.max_text_tokens:
-            return text
-        return text[: offsets[self.max_text_tokens - 1][1]].rstrip()
+    def _chat_form(self) -> ChatForm:
+        try:
+            return chat_form(self.tokenizer)
+        except ChatFormError as error:
+            raise PromptError(str(error)) from error
 
     def _answer_end(self) -> list[int]:
         """Tokens that close a text answer: the template's end of turn, else end of text."""
-        if not self.has_template:
+        if self._form is None:
             eos = self.tokenizer.eos_token_id
             return [] if eos is None else [eos]
-        mark = "\u2603"
-        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}]
-        rendered = self.tokenizer.apply_chat_template(turns, tokenize=False)
-        return self._encode(rendered.rpartition(mark)[2].rstrip("\n"))
+        return self._encode(self._form.end())
 
     def _rendered(self, content: str) -> str:
         """What the tokenizer reads where `content` is asked."""
-        if not self.has_template:
-            return content
-        turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": content}]
-        rendered: str = self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
-        return rendered
+        return content if self._form is None else self._form.question(content)
 
     def _prompt_ids(self, content: str) -> list[int]:
         start = [] if self.has_template else self._plain_start

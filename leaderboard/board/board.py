@@ -23,7 +23,13 @@ from leaderboard.board.user_scores import (
 )
 from leaderboard.metrics.metrics import MAIN_METRIC
 from leaderboard.metrics.slices import extent_of_slice
-from leaderboard.records.cells import Cell, LeaderboardError, by_setting, load_cells
+from leaderboard.records.cells import (
+    Cell,
+    LeaderboardError,
+    by_setting,
+    load_cells,
+    without_harmful,
+)
 from leaderboard.records.processes import share
 from leaderboard.records.record import Record, find_records
 from leaderboard.records.setting import Setting
@@ -161,12 +167,18 @@ def boards_of(
     """One board per setting hash among `cells`; `notes` are what was left out of them."""
     boards: list[Leaderboard] = []
     refused: list[str] = []
+    harmful: list[str] = []
     for group in by_hash(cells).values():
         try:
-            boards.append(build(group, metric, slice_name, reader))
+            board, left_out = without_harmful(
+                group, lambda own: build(own, metric, slice_name, reader)
+            )
         except ValueError as error:
             refused.append(str(error))
-    return Leaderboards(tuple(boards), tuple(notes), tuple(refused))
+            continue
+        boards.append(board)
+        harmful += left_out
+    return Leaderboards(tuple(boards), (*notes, *harmful), tuple(refused))
 
 
 def build(

@@ -215,12 +215,19 @@ def make_row(
 
 
 def under_trained(records: Sequence[Record], floor: list[Cell] | None) -> tuple[int, ...]:
-    """Seeds whose recall@10 over all users is below popularity's; none where that is unknown."""
+    """Seeds whose recall@10 over all users is below popularity's; none where either is unknown.
+
+    It is null where the beam keeps fewer than ten items.
+    """
     least = None if floor is None else floor[0].record.metrics["test"].get(FLOOR_METRIC)
     if least is None:
         return ()
     found = ((r.seed, r.kind, r.metrics["test"].get(FLOOR_METRIC)) for r in records)
-    return tuple(s for s, kind, value in found if kind == "cell" and (value or 0.0) < least)
+    return tuple(
+        seed
+        for seed, kind, value in found
+        if kind == "cell" and value is not None and value < least
+    )
 
 
 def _diagnostics(records: Sequence[Record]) -> dict[str, dict[str, float | None]]:

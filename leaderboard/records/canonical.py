@@ -1,11 +1,16 @@
 """Canonical JSON, its sha256, and files that appear whole or not at all."""
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
+import unicodedata
 from pathlib import Path
 from typing import Any
+
+_OBEYED = frozenset({"Cc", "Cf", "Cs"})
+"""Unicode's categories of controls, of format signs, and of halves of surrogate pairs."""
 
 
 def canonical_json(content: Any) -> bytes:
@@ -23,6 +28,20 @@ def canonical_json(content: Any) -> bytes:
 def digest_of(content: Any) -> str:
     """The sha256 (hex) of `content`'s canonical JSON."""
     return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def printable(text: str) -> str:
+    """`text` with U+FFFD for what a terminal would obey instead of showing.
+
+    Those are escapes and other controls, signs that turn the direction of writing, and halves of
+    surrogate pairs; ends of lines and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        "\ufffd" if unicodedata.category(sign) in _OBEYED and sign not in "\n\t" else sign
+        for sign in text
+    )
 
 
 def readable_json(content: Any) -> bytes:
@@ -51,7 +70,13 @@ def _scalar(value: Any) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 (hex) of the file at `path`."""
+    """The sha256 (hex) of the regular file at `path`.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe or the like, which might never end.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

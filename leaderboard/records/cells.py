@@ -1,8 +1,9 @@
 """Reads the cells under results directories; what cannot be read is left out with a note."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from leaderboard.records.canonical import file_sha256
 from leaderboard.records.record import (
@@ -16,6 +17,8 @@ from leaderboard.records.record import (
     read_content,
     record_digest,
 )
+
+Done = TypeVar("Done")
 
 
 class LeaderboardError(ValueError):
@@ -53,6 +56,9 @@ def load_cells(
             except RecordError as error:
                 notes.append(f"left out: {error}")
                 continue
+            except Exception as error:  # a stranger's values, beyond what is thought of
+                notes.append(f"left out: {path}: values that cannot be read ({described(error)})")
+                continue
             key = cell.record.cell_hash
             if key not in cells:
                 cells[key] = cell
@@ -62,6 +68,54 @@ def load_cells(
                     " the first is shown"
                 )
     return list(cells.values()), notes
+
+
+def described(error: Exception) -> str:
+    """An exception in one short line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def without_harmful(
+    cells: Sequence[Cell],
+    work: Callable[[Sequence[Cell]], Done],
+    trial: Callable[[Sequence[Cell]], object] | None = None,
+) -> tuple[Done, list[str]]:
+    """What `work` makes of `cells`, and a note for each cell that had to be left out for it.
+
+    A cell is left out where `work` fails over it alone, though its file is whole: its values are
+    none that a run can leave. `trial` is what such a cell fails alone, `work` itself where it is
+    null. A `ValueError` is an answer of `work`, and raised.
+
+    Raises:
+        RecordError: `work` fails over cells of which none fails alone, or over all of them.
+    """
+    try:
+        return work(cells), []
+    except ValueError:
+        raise
+    except Exception as error:
+        kept, notes, whole = [], [], error
+    for cell in cells:
+        try:
+            (trial or work)([cell])
+        except ValueError:
+            kept.append(cell)
+        except Exception as error:
+            notes.append(
+                f"left out: {cell.path}: values that no board can be made of ({described(error)});"
+                " run verify"
+            )
+        else:
+            kept.append(cell)
+    if notes and kept:
+        return work(kept), notes
+    if notes:
+        raise RecordError("; ".join(notes))
+    raise RecordError(
+        f"{cells[0].path.parent.parent}: records that no board can be made of together"
+        f" ({described(whole)}); run verify"
+    )
 
 
 def _check_folder(cell: Cell) -> None:

@@ -4,8 +4,6 @@ A cosine matrix is stored as its upper triangle in steps of 2^-11, those of floa
 int16 numbers, all low bytes before all high ones. High bytes are much alike, so zip stores less.
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from leaderboard.records.bounded import BoundsError, read_arrays
 from leaderboard.records.record import RecordError
 
 VALUES = ("singular_values", "singular_values_centred")
@@ -24,17 +23,8 @@ COSINE_STEP = 2.0**-11
 """Stored cosines are multiples of it."""
 
 
-_DAMAGE = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy and zipfile raise over a file that is no whole npz."""
+MOST_ROWS = 2_048
+"""Rows whose cosines are kept: those of a few levels, some tens each."""
 
 
 class DiagnosticsError(RecordError):
@@ -109,15 +99,13 @@ def read_words(path: Path, stage: str) -> dict[str, tuple[str, ...]]:
 def _read(path: Path, names: tuple[str, ...] | None = None) -> dict[str, npt.NDArray[Any]]:
     """The arrays of the file at `path`: those among `names` that it has; None: all."""
     try:
-        # Opened here: numpy leaves a damaged archive open.
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if names is None or name in names}
+        return read_arrays(path, names)
     except OSError as error:
         raise DiagnosticsError(
             f"cannot read diagnostics {path}: {error.strerror or error}"
         ) from error
-    except _DAMAGE as error:
-        raise DiagnosticsError(f"{path}: not a whole npz file without pickles: {error}") from error
+    except BoundsError as error:
+        raise DiagnosticsError(f"{path}: {error}") from error
 
 
 def _stage(path: Path, stage: str, arrays: Mapping[str, npt.NDArray[Any]]) -> StageArrays:
@@ -129,8 +117,11 @@ def _stage(path: Path, stage: str, arrays: Mapping[str, npt.NDArray[Any]]) -> St
                 f"{path}: array {stage}/{name} must be [d], descending, none negative"
             )
     labels = _found(path, stage, LABELS, "i", arrays)
-    if labels.ndim != 1:
-        raise DiagnosticsError(f"{path}: array {stage}/{LABELS} must be [m]")
+    if labels.ndim != 1 or len(labels) > MOST_ROWS:
+        raise DiagnosticsError(
+            f"{path}: array {stage}/{LABELS} must be [m], m at most {MOST_ROWS}, found"
+            f" {labels.shape}"
+        )
     cosine = _unpacked(path, stage, _found(path, stage, PLANES, "u", arrays), len(labels))
     return StageArrays(plain, centred, cosine, labels, *_words(path, stage, arrays))
 

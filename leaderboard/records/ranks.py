@@ -16,8 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from leaderboard.records.bounded import MIB, BoundsError, read_bounded
 from leaderboard.records.canonical import file_sha256, write_atomically
 from leaderboard.records.record import RecordError
 
@@ -109,6 +111,11 @@ def combined(*columns: npt.NDArray[np.integer[Any]]) -> Integers:
         keys = keys * size + column
     return keys
 
+
+MOST_ROWS = 2_000_000
+"""Targets of a cell, in all wordings: a hundred times those of the largest board."""
+MOST_BYTES = 256 * MIB
+"""Of a table's columns unpacked, and of each column of texts."""
 
 NOT_GIVEN: npt.NDArray[Any] = np.empty(0)
 """Stands for a column that is left out; another empty array does not."""
@@ -316,18 +323,24 @@ def read_ranks(path: Path) -> Ranks:
         RanksError: a missing or damaged file, other columns or types, a null where none may be.
     """
     try:
-        content = path.read_bytes()
+        content = read_bounded(path)
     except OSError as error:
         raise RanksError(f"cannot read ranks {path}: {error.strerror}") from error
+    except BoundsError as error:
+        raise RanksError(f"cannot read ranks {path}: {error}") from error
     try:
         # Threads would gain nothing on so small a file, and one that still runs when the process
         # ends can abort it after all is done.
         file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=TEXTS, pre_buffer=False)
+        _check_size(path, file.metadata)
         table = file.read(use_threads=False)
+    except RanksError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         detail = str(error).splitlines()[0]
         raise RanksError(f"{path}: not a whole parquet file (truncated?): {detail}") from error
     _check_schema(path, table)
+    _check_texts(path, table)
     in_beam = table.column("num_better").is_valid().to_numpy(zero_copy_only=False)
     columns: dict[str, Any] = {"in_beam": in_beam}
     for field in SCHEMA:
@@ -341,6 +354,30 @@ def read_ranks(path: Path) -> Ranks:
         return Ranks(**columns)
     except RanksError as error:
         raise RanksError(f"{path}: {str(error).removeprefix('ranks: ')}") from error
+
+
+def _check_size(path: Path, about: pq.FileMetaData) -> None:
+    """Refuses a file that says itself that it is beyond the bounds, before it is unpacked."""
+    unpacked = sum(about.row_group(n).total_byte_size for n in range(about.num_row_groups))
+    if about.num_rows > MOST_ROWS or about.num_columns > len(SCHEMA) or unpacked > MOST_BYTES:
+        raise RanksError(
+            f"{path}: {about.num_rows:,} rows of {about.num_columns} columns, {unpacked:,} bytes"
+            f" unpacked; read are up to {MOST_ROWS:,} rows and {MOST_BYTES:,} bytes"
+        )
+
+
+def _check_texts(path: Path, table: pa.Table) -> None:
+    """Refuses an id so long that the column, as wide as it in every row, would not fit."""
+    for name in TEXTS:
+        widest = 0
+        for chunk in table.column(name).chunks:
+            names = chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk
+            widest = max(widest, pc.max(pc.utf8_length(names)).as_py() or 0)
+        if 4 * widest * len(table) > MOST_BYTES:
+            raise RanksError(
+                f"{path}, column {name}: a text of {widest:,} characters in a table of"
+                f" {len(table):,} rows; ids are short"
+            )
 
 
 def _texts(column: pa.ChunkedArray) -> Coded | npt.NDArray[np.str_]:

@@ -14,6 +14,12 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
+from leaderboard.records.bounded import (
+    MOST_JSON_BYTES,
+    BoundsError,
+    check_values,
+    read_bounded,
+)
 from leaderboard.records.canonical import (
     canonical_json,
     digest_of,
@@ -168,13 +174,23 @@ def diagnostics_path(record: Path) -> Path:
 def read_content(path: Path) -> dict[str, Any]:
     """The JSON object in the record file at `path`, unchecked."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
+        text = read_bounded(path, MOST_JSON_BYTES).decode("utf-8")
     except OSError as error:
         raise RecordError(f"cannot read record {path}: {error.strerror}") from error
+    except BoundsError as error:
+        raise RecordError(f"cannot read record {path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not valid JSON: not UTF-8 (byte {error.start})") from error
+    try:
+        content = json.loads(text, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise RecordError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    try:
+        check_values(content)
+    except BoundsError as error:
+        raise RecordError(f"{path}: {error}") from error
     return content
 
 

@@ -13,6 +13,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from leaderboard.records.bounded import (
+    MOST_JSON_BYTES,
+    BoundsError,
+    check_values,
+    read_bounded,
+)
 from leaderboard.records.canonical import canonical_json, write_atomically
 from leaderboard.records.parts import Code, Environment
 from leaderboard.records.record import RecordError
@@ -112,6 +118,10 @@ def parse_reproduction(line: str, source: str) -> Reproduction:
         content = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{source}: not valid JSON: {error}") from error
+    try:
+        check_values(content)
+    except BoundsError as error:
+        raise RecordError(f"{source}: {error}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > REPRODUCTION_SCHEMA_VERSION:
         raise RecordError(
@@ -136,10 +146,10 @@ def reproduction_lines(record: Path) -> list[str]:
     """
     path = reproductions_path(record)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path, MOST_JSON_BYTES).decode("utf-8")
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, BoundsError) as error:
         raise RecordError(f"cannot read {path}: {error}") from error
     # Not splitlines, which also cuts at signs that JSON leaves as they are (U+2028).
     return [line for line in text.split("\n") if line.strip()]

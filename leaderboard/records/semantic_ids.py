@@ -7,18 +7,15 @@ It lies at `<results>/inputs/<sha256>.npz`; the hash is over its content, by the
 import functools
 import hashlib
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from leaderboard.records.bounded import BoundsError, read_arrays
 from leaderboard.records.record import RecordError
-
-_DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
-"""What numpy and zipfile raise over a file that is no whole npz."""
+from leaderboard.records.specs import MOST_CODES, MOST_LEVELS
 
 
 class SemanticIdsFileError(RecordError):
@@ -77,19 +74,25 @@ def read_semantic_ids(path: Path) -> SemanticIdsFile:
 def _read(path: Path, _state: tuple[int, ...]) -> SemanticIdsFile:
     """Reads the artefact at `path` in its present `_state`."""
     try:
-        # Opened here: numpy leaves a damaged archive open.
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as archive:
-            codes = archive["codes"].astype(np.int64)
-            num_codes = int(archive["num_codes"])
-            codebooks = archive["codebooks"] if "codebooks" in archive.files else None
-            description: dict[str, str] = json.loads(str(archive["description"]))
-            parts = sorted(description.items())
+        arrays = read_arrays(path, ("codes", "num_codes", "codebooks", "description"))
+        codes, stated = arrays["codes"], arrays["num_codes"]
+        codebooks = arrays.get("codebooks")
+        description: dict[str, str] = json.loads(str(arrays["description"]))
+        parts = sorted(description.items())
     except OSError as error:
         raise SemanticIdsFileError(f"cannot read {path}: {error.strerror or error}") from error
-    except (*_DAMAGE, AttributeError) as error:
+    except (BoundsError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SemanticIdsFileError(f"{path}: not a Semantic IDs artefact: {error}") from error
-    if codes.ndim != 2 or not codes.size or codes.min() < 0 or codes.max() >= num_codes:
-        raise SemanticIdsFileError(f"{path}: codes must be [items, levels] in [0, {num_codes})")
+    if stated.size != 1 or stated.dtype.kind not in "iu" or not 1 <= stated.max() <= MOST_CODES:
+        raise SemanticIdsFileError(f"{path}: num_codes must be one number up to {MOST_CODES:,}")
+    num_codes = int(stated.max())
+    whole = codes.ndim == 2 and codes.dtype.kind in "iu" and codes.size
+    if not whole or codes.shape[1] > MOST_LEVELS or codes.min() < 0 or codes.max() >= num_codes:
+        raise SemanticIdsFileError(
+            f"{path}: codes must be [items, levels] in [0, {num_codes}), {MOST_LEVELS} levels at"
+            f" most; found {codes.dtype} of shape {codes.shape}"
+        )
+    codes = codes.astype(np.int64)
     if codebooks is not None and (
         codebooks.ndim != 3 or codebooks.shape[:2] != (codes.shape[1], num_codes)
     ):

@@ -6,6 +6,7 @@ the file's `[method.NAME]` tables; it is hashed with the method, not with the se
 new baseline leaves the records of the others valid.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -18,6 +19,7 @@ from pydantic import (
 
 from leaderboard.records.canonical import digest_of
 from leaderboard.records.specs import (
+    MOST_NAMED,
     AuxiliarySpec,
     BackboneSpec,
     DatasetSpec,
@@ -42,7 +44,7 @@ class Setting(Frozen):
     name: Name
     summary: str
     evidence: Annotated[bool, Field(description="False: shows that the harness works, no more")]
-    seeds: tuple[Annotated[int, Field(ge=0)], ...]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=MOST_NAMED)]
     dataset: DatasetSpec
     semantic_ids: SemanticIdsSpec
     backbone: BackboneSpec
@@ -174,7 +176,9 @@ def parse_setting(text: str, source: str) -> SettingFile:
     try:
         content: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{source}: not valid TOML: {error}") from error
+        raise SettingError(f"{source}: not valid TOML: {error}{_path_hint(text)}") from error
+    except (ValueError, RecursionError) as error:  # numbers or nesting beyond what Python reads
+        raise SettingError(f"{source}: cannot be read: {str(error)[:200]}") from error
     methods = content.pop("method", {})
     try:
         return SettingFile.model_validate({"setting": content, "methods": methods})
@@ -187,10 +191,24 @@ def parse_setting(text: str, source: str) -> SettingFile:
         raise SettingError(f"{source}: {problems}") from error
 
 
+def _path_hint(text: str) -> str:
+    """What to do where the mistake may be a path with backslashes in double quotes."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if re.search(r'"[^"]*\\[^"]*"', line):
+            return (
+                f"; line {number} has a backslash in double quotes, where it begins an escape: put"
+                " a path with backslashes in single quotes"
+            )
+    return ""
+
+
 def read_setting(path: Path) -> SettingFile:
-    """Reads the setting file at `path`; its stem must equal the setting's name."""
+    """Reads the setting file at `path`; its stem must equal the setting's name.
+
+    A byte-order mark, which some editors put first, is dropped.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SettingError(f"cannot read setting file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -16,6 +16,17 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
+MOST_CODES = 2**20
+"""Codes of a level: a larger codebook is none, and no model holds a row for each."""
+MOST_LEVELS = 8
+MOST_RANKED = 1_000_000
+"""Items that a beam keeps or a cutoff counts."""
+MOST_POINTS = 10_000
+"""Points of a learning curve."""
+MOST_NAMED = 1_000
+"""Seeds, cutoffs or wordings. These bounds keep what is read from a record small, before anything
+is looped over or allocated by it; no run comes near them."""
+
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -75,6 +86,10 @@ class RqVaeSpec(Frozen):
     sinkhorn_iterations: Annotated[int, Field(ge=1)]
 
 
+NO_ENCODER = "none"
+"""In a setting with published indices: there is no encoder, and so there are no codebooks."""
+
+
 class SemanticIdsSpec(Frozen):
     """Which Semantic IDs.
 
@@ -90,8 +105,8 @@ class SemanticIdsSpec(Frozen):
     quantiser: Literal["residual_kmeans", "rq_vae", "published"]
     encoder: str
     pca_dim: Annotated[int, Field(ge=0)]
-    levels: Annotated[int, Field(ge=1, le=8)]
-    codes: Annotated[int, Field(ge=2)]
+    levels: Annotated[int, Field(ge=1, le=MOST_LEVELS)]
+    codes: Annotated[int, Field(ge=2, le=MOST_CODES)]
     seed: int | Literal["cell"]
     sha256: Pin | None = None
     draws: dict[Annotated[str, Field(pattern=r"^(0|[1-9][0-9]*)$")], Sha256] | None = None
@@ -102,6 +117,15 @@ class SemanticIdsSpec(Frozen):
     def _table_of_the_quantiser(self) -> Self:
         if (self.quantiser == "rq_vae") != (self.rq_vae is not None):
             raise ValueError("quantiser 'rq_vae' and the table [semantic_ids.rq_vae] go together")
+        return self
+
+    @model_validator(mode="after")
+    def _texts_are_encoded(self) -> Self:
+        if self.encoder == NO_ENCODER and self.quantiser != "published":
+            raise ValueError(
+                f"quantiser {self.quantiser!r} quantises vectors of texts: name an encoder;"
+                f" {NO_ENCODER!r} goes with published indices alone"
+            )
         return self
 
     @model_validator(mode="after")
@@ -340,7 +364,7 @@ class DecodingSpec(Frozen):
     default, is held as null, so that settings from before there was a choice keep their hash.
     """
 
-    beam: Annotated[int, Field(ge=1)]
+    beam: Annotated[int, Field(ge=1, le=MOST_RANKED)]
     method: Literal["exact"] | None = None
 
     @field_validator("method", mode="before")
@@ -356,10 +380,14 @@ class EvaluationSpec(Frozen):
     them. Style "sequence" has one.
     """
 
-    cutoffs: tuple[Annotated[int, Field(ge=1)], ...]
-    wordings: Annotated[int, Field(ge=1)]
+    cutoffs: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=MOST_RANKED)], ...], Field(max_length=MOST_NAMED)
+    ]
+    wordings: Annotated[int, Field(ge=1, le=MOST_NAMED)]
     validation_users: Annotated[int, Field(ge=1, description="fixed sample scored in training")]
-    curve_points: Annotated[int, Field(ge=1, description="scored steps after step 0")]
+    curve_points: Annotated[
+        int, Field(ge=1, le=MOST_POINTS, description="scored steps after step 0")
+    ]
 
     @model_validator(mode="after")
     def _cutoffs_rise_and_hold_ten(self) -> Self:

@@ -13,6 +13,7 @@
 Nothing is fetched, nothing names a moment or this machine: equal records give equal bytes.
 """
 
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -35,9 +36,9 @@ from leaderboard.claims.against_ours import InSetting, beside_setting, metrics_w
 from leaderboard.claims.against_ours import together as claims_together
 from leaderboard.claims.claims import ClaimsTable, load_claims
 from leaderboard.records.canonical import digest_of
-from leaderboard.records.cells import Cell, LeaderboardError, load_cells
+from leaderboard.records.cells import Cell, LeaderboardError, load_cells, without_harmful
 from leaderboard.records.processes import share
-from leaderboard.records.record import find_records
+from leaderboard.records.record import RecordError, find_records
 from leaderboard.records.reproductions import reproductions_path
 from leaderboard.render.claims import claims_json
 from leaderboard.render.export import board_csv, board_json
@@ -157,8 +158,25 @@ def build_site(
 
 
 def _write_setting(task: _Task) -> _Written:
-    """Writes the boards of one setting's name, each ranks file read once."""
+    """Writes the boards of one setting's name; cells that no page can be made of are left out."""
     cells, notes = load_cells(task.directories, task.name)
+
+    def write(own: Sequence[Cell]) -> _Written:
+        return _write_cells(task, own, notes)
+
+    def trial(own: Sequence[Cell]) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            _write_cells(replace(task, root=Path(scratch)), own, notes)
+
+    try:
+        written, left_out = without_harmful(cells, write, trial)
+    except RecordError as error:
+        return _Written((), (str(error), *notes), (), {})
+    return replace(written, problems=(*written.problems, *left_out))
+
+
+def _write_cells(task: _Task, cells: Sequence[Cell], notes: Sequence[str]) -> _Written:
+    """Writes the boards of `cells`, each ranks file read once."""
     reader = ScoresReader(_wanted(cells, metrics_wanted(task.tables, task.name)))
     found = boards_of(cells, notes, reader=reader)
     groups = by_hash(cells)

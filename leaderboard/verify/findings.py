@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from leaderboard.records.canonical import printable
+
 MOST_SHOWN = 400
 """Characters of a value in a finding."""
 
@@ -35,7 +37,7 @@ class Finding:
 def shown(value: Any) -> str:
     """`value` in one line, every digit of a number, long texts cut."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
 
 

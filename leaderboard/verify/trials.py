@@ -25,6 +25,7 @@ from leaderboard.records.trial import (
 from leaderboard.verify.across import INPUTS
 from leaderboard.verify.copies import Fingerprint, find_copies
 from leaderboard.verify.findings import Finding, Report
+from leaderboard.verify.guard import guarded
 from leaderboard.verify.said import Said
 from leaderboard.verify.sidecars import check_figures, check_sha256
 from leaderboard.verify.targets import TargetsHash
@@ -38,19 +39,21 @@ def verify_trials(paths: Sequence[Path]) -> list[Finding]:
     said, targets, draw = Said(), TargetsHash(), secrets.randbits(64)
     for path in paths:
         report = Report(str(path), findings)
-        trial = _read(report, path)
+        trial = guarded(report, _read, report, path)
         if trial is not None:
-            _check_identity(report, trial, path.resolve())
-            _check_rates(report, trial)
-            ranks = _check_score(report, trial, path)
+            guarded(report, _check_identity, report, trial, path.resolve())
+            guarded(report, _check_rates, report, trial)
+            ranks = guarded(report, _check_score, report, trial, path)
             read.append((path, trial))
-            _note(said, targets, path, trial, ranks)
+            guarded(report, _note, said, targets, path, trial, ranks)
             if ranks is not None:
                 rows = targets.rows(ranks, draw)
                 cells.append((path, trial.setting_hash, Fingerprint(None, trial.seed, rows, {})))
     said.compare(findings)
     find_copies(cells, findings, places_tell=False)
-    _check_equal_chances(read, findings)
+    if read:
+        among = Report(str(read[0][0].parent.parent), findings)
+        guarded(among, _check_equal_chances, read, findings)
     return findings
 
 

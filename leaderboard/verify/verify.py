@@ -1,7 +1,7 @@
 """Checks records and trials without their author: schema, digest, sidecars, derivable figures."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from leaderboard.verify.curve import check_curve, check_steps, check_tasks
 from leaderboard.verify.diagnostics import check_diagnostics
 from leaderboard.verify.findings import Finding, Report
 from leaderboard.verify.fits import check_fits
+from leaderboard.verify.guard import guarded
 from leaderboard.verify.inputs import check_artefact
 from leaderboard.verify.likelihood import catalogue_of, check_curve_losses, check_losses
 from leaderboard.verify.manifest import check_manifest
@@ -153,13 +154,34 @@ def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> li
     for found, facts in _verify_all(records, processes, draw):
         findings += found
         checked += facts
-    compare_records(checked, findings)
+    among = Report(str(path), findings)
+    guarded(among, compare_records, checked, findings)
     if shipped is not None:
-        compare_with_shipped(checked, shipped, findings)
+        guarded(among, compare_with_shipped, checked, shipped, findings)
     findings += verify_trials(trials)
     if path.is_dir():
         _find_orphans(path, findings)
     return findings
+
+
+_OF_THE_RECORD: tuple[Callable[[Report, Record], None], ...] = (
+    check_inputs,
+    check_code,
+    check_parts,
+    check_accounting,
+    check_manifest,
+    check_proofs,
+    check_fits,
+    check_tasks,
+    check_curve,
+    check_curve_metrics,
+    check_steps,
+    check_cost,
+    check_speed,
+    check_trainable,
+    check_budget,
+    check_retention,
+)
 
 
 def _verify_all(
@@ -181,7 +203,9 @@ def _verify_some(records: Sequence[Path], draw: int) -> tuple[list[Finding], lis
     for file in records:
         record, ranks = _verify_one(Report(str(file), findings), file)
         if record is not None:
-            checked.append(statement_of(file, record, ranks, targets, draw))
+            report = Report(str(file), findings)
+            stated = guarded(report, statement_of, file, record, ranks, targets, draw)
+            checked += [] if stated is None else [stated]
     return findings, checked
 
 
@@ -218,36 +242,21 @@ def _verify_one(report: Report, path: Path) -> tuple[Record | None, Ranks | None
     except RecordError as error:
         report.error("(schema)", str(error).removeprefix(f"{path}: "), "the record's schema")
         return None, None
-    check_written(report, record, content)
-    check_identity(report, record, path.resolve())
-    check_inputs(report, record)
-    check_code(report, record)
-    check_parts(report, record)
-    check_accounting(report, record)
-    check_manifest(report, record)
-    check_proofs(report, record)
-    check_fits(report, record)
-    check_tasks(report, record)
-    check_curve(report, record)
-    check_curve_metrics(report, record)
-    check_steps(report, record)
-    check_cost(report, record)
-    check_speed(report, record)
-    check_trainable(report, record)
-    check_budget(report, record)
-    artefact = check_artefact(report, record, path)
-    catalogue = catalogue_of(record, artefact)
-    check_curve_losses(report, record, catalogue)
-    check_treatment(report, record, catalogue)
-    check_retention(report, record)
-    ranks = check_ranks(report, record, path)
+    guarded(report, check_written, report, record, content)
+    for check in _OF_THE_RECORD:
+        guarded(report, check, report, record)
+    guarded(report, check_identity, report, record, path.resolve())
+    artefact = guarded(report, check_artefact, report, record, path)
+    catalogue = guarded(report, catalogue_of, record, artefact)
+    guarded(report, check_curve_losses, report, record, catalogue)
+    guarded(report, check_treatment, report, record, catalogue)
+    ranks = guarded(report, check_ranks, report, record, path)
     if ranks is not None:
-        check_positions(report, record, ranks)
-        check_popularity(report, record, ranks)
-        check_last_point(report, record, ranks)
-        check_losses(report, record, ranks, catalogue)
-    check_diagnostics(report, record, path, artefact)
-    check_reproductions(report, record, path, ranks)
+        for of_ranks in (check_positions, check_popularity, check_last_point):
+            guarded(report, of_ranks, report, record, ranks)
+        guarded(report, check_losses, report, record, ranks, catalogue)
+    guarded(report, check_diagnostics, report, record, path, artefact)
+    guarded(report, check_reproductions, report, record, path, ranks)
     return record, ranks
 
 

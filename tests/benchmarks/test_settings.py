@@ -3,19 +3,23 @@
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from baselines.registry import methods
 from benchmarks.datasets import CARDS
 from benchmarks.estimate.flops import scoring
 from benchmarks.estimate.workload import Workload
 from benchmarks.inputs.catalogue import find_setting, setting_names
+from benchmarks.inputs.feasible import check_feasible, check_fits
 from benchmarks.inputs.inputs import load_inputs
-from benchmarks.inputs.semantic_ids import seeds_of, sids_file_name
+from benchmarks.inputs.semantic_ids import InputError, seeds_of, sids_file_name
 from benchmarks.machine.places import SEMANTIC_IDS, SETTINGS
+from gti.data.dataset import Dataset, Provenance
 from gti.data.semantic_ids import SemanticIds
 from gti.prompts.wordings import ALIGNMENT_TASKS
 from leaderboard.records.canonical import digest_of
-from leaderboard.records.setting import Setting, SettingError, parse_setting
+from leaderboard.records.setting import Setting, SettingError, parse_setting, read_setting
 
 PINNED = [
     n for n in setting_names() if find_setting(n).setting.semantic_ids.pin_at(0) != "unpinned"
@@ -158,6 +162,12 @@ def test_a_method_table_changes_the_methods_hash_and_not_the_settings():
         ("seeds = [0, 1, 2]", "seeds = [-1]", "seeds.0"),
         ('quantiser = "residual_kmeans"', 'quantiser = "kmeans"', "semantic_ids.quantiser"),
         ("codes = 64", "codes = 64\ncolour = 1", "semantic_ids.colour"),
+        ("codes = 64", "codes = 10_000_000_000_000", "semantic_ids.codes"),
+        ("codes = 64", f"codes = {'9' * 5000}", "cannot be read"),
+        ('encoder = "all-MiniLM-L6-v2"', 'encoder = "none"', "name an encoder"),
+        ("curve_points = 5", "curve_points = 100_000_000", "evaluation.curve_points"),
+        ("cutoffs = [1, 5, 10, 20, 50, 100]", "cutoffs = [10, 1_000_000_000]", "evaluation.cutoff"),
+        ('encoder = "all-MiniLM-L6-v2"', 'encoder = "C:\\users\\me"', "single quotes"),
         ("beam = 100", "beam = ", "not valid TOML"),
         ('seen_items = "keep"', "", "dataset.seen_items"),
         ("seeds = [100, 101]", "seeds = [2, 101]", "2 is one of the board's seeds"),
@@ -175,6 +185,58 @@ def test_a_setting_that_cannot_be_used_names_the_field(old, new, named):
     assert old in text
     with pytest.raises(SettingError, match=named):
         parse_setting(text.replace(old, new), "file.toml")
+
+
+NANO_LINES = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8").splitlines()
+STRANGE = (
+    *("0", "-1", "1e308", "nan", "inf", "10_000_000_000_000_000_000_000", "true", "1979-05-27"),
+    *('""', '"x"', "[]", "[[]]", "{}", "[1, 2]", "", "]"),
+    *('"\\ud83c"', '"C:\\users"', "'\\'"),
+)
+WITH_VALUES = [n for n, line in enumerate(NANO_LINES) if " = " in line and line[0] != "#"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(WITH_VALUES), st.sampled_from(STRANGE))
+def test_whatever_stands_in_a_setting_it_is_read_or_refused_in_one_line(line, value):
+    key = NANO_LINES[line].partition(" = ")[0]
+    text = "\n".join([*NANO_LINES[:line], f"{key} = {value}", *NANO_LINES[line + 1 :]])
+    try:
+        told = parse_setting(text, "file.toml").setting.hash
+    except SettingError as error:
+        told = str(error)
+        told.encode()
+    assert len(told) == 64 or told.startswith("file.toml: ")
+    assert "\n" not in told
+
+
+def test_a_byte_order_mark_is_dropped(tmp_path):
+    text = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8")
+    path = tmp_path / "ml-100k-nano.toml"
+    path.write_bytes(text.encode("utf-8-sig"))
+    assert read_setting(path) == find_setting("ml-100k-nano")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("beam = 100", "beam = 9", "main score ndcg@10 will be null, because decoding.beam = 9"),
+        ('encoder = "all-MiniLM-L6-v2"', 'encoder = "all-MiniML"', "semantic_ids.encoder: unknown"),
+    ],
+)
+def test_a_setting_that_cannot_run_is_refused_before_any_work(old, new, named):
+    text = (SETTINGS / "ml-100k-nano.toml").read_text(encoding="utf-8")
+    assert old in text
+    with pytest.raises(InputError, match=named):
+        check_feasible(parse_setting(text.replace(old, new), "file.toml").setting)
+    check_feasible(parse_setting(text, "file.toml").setting)
+
+
+def test_more_components_than_items_name_the_field():
+    setting = find_setting("ml-100k-nano").setting
+    few = Dataset("few", ("a", "b"), ({}, {}), (), (), None, Provenance("", "", {}))
+    with pytest.raises(InputError, match=r"semantic_ids.pca_dim = \d+, but few has 2 items"):
+        check_fits(setting, few)
 
 
 @pytest.mark.parametrize("name", ["scientific-smollm2", "beauty-smollm2"])

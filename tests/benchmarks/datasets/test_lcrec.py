@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmarks.datasets.lcrec import load_lcrec, read_index
 from gti.data.dataset import DataError, Dataset
@@ -139,3 +141,78 @@ def test_index_that_lacks_an_item_or_exceeds_the_codes_is_refused(tmp_path: Path
     del (shorter := dict(INDEX))["2"]
     with pytest.raises(DataError, match="expected a Semantic ID for item '2', found none"):
         read_index(index_file(tmp_path, shorter), dataset)
+
+
+@pytest.mark.parametrize("codes", [{"0": [3, 0], "1": [3, 1], "2": [0, 5]}])
+def test_an_index_of_plain_integers_holds_codes_from_0_in_each_level(
+    tmp_path: Path, codes: dict[str, list[int]]
+) -> None:
+    dataset = load(tmp_path)
+    plain = read_index(index_file(tmp_path, codes), dataset)
+    assert plain.codes.tolist() == [codes[item] for item in dataset.item_ids]
+    assert plain.num_codes == 6
+    for wrong, found in (({"2": ["<a_0>", "<b_5>"]}, "'<a_0>'"), ({"1": [3, -1]}, "-1")):
+        with pytest.raises(DataError, match=f"a whole number from 0 at level ., found {found}"):
+            read_index(index_file(tmp_path, {**codes, **wrong}), dataset)
+
+
+@pytest.mark.parametrize(
+    "missing", [float("nan"), None, "", "nan", "NaN", "None", " null ", [None]]
+)
+def test_what_stands_for_a_missing_text_is_no_text(tmp_path: Path, missing: object) -> None:
+    dataset = load(tmp_path, items={**ITEMS, "1": {"title": missing, "brand": "Nan & Co"}})
+    assert dataset.texts[2] == {"brand": "Nan & Co"}
+
+
+def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
+    items = {**ITEMS, "1": {"title": "Hat \ud83c", "brand": "\ud83c\udf89"}}
+    dataset = load(tmp_path, items=json.dumps(items))
+    assert dataset.texts[2] == {"title": "Hat \ufffd", "brand": "\U0001f389"}
+    assert len(dataset.sha256) == 64
+    for interactions in ({"\ud83c": [0, 1, 2]}, {"0": [0, 1, "\udf89"]}):
+        with pytest.raises(DataError, match=r"Tiny\.inter\.json, line 1: entry"):
+            load(tmp_path, interactions)
+
+
+def test_files_that_name_items_differently_are_refused_with_an_id_of_each(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"Tiny\.inter\.json and .*Tiny\.item\.json name items"):
+        load(tmp_path, {"0": ["0002", "0000", "0001"]})
+    with pytest.raises(DataError, match=r"the first has items such as 'B7', the second .* '0'"):
+        load(tmp_path, {"0": ["B7", "B8", 0, "B9"]})
+    with pytest.raises(DataError, match="the second no item"):
+        load(tmp_path, items={})
+
+
+TEXT = st.text(st.characters(), max_size=5)  # surrogates among them
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=60)
+@given(
+    interactions=VALUE | st.dictionaries(st.sampled_from("01a"), st.lists(VALUE, max_size=3)),
+    items=VALUE | st.dictionaries(st.sampled_from("012"), st.fixed_dictionaries({"title": VALUE})),
+)
+def test_whatever_the_files_hold_is_a_dataset_or_one_error(
+    tmp_path_factory: pytest.TempPathFactory, interactions: object, items: object
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    try:
+        dataset = load(folder, json.dumps(interactions), json.dumps(items))
+    except DataError as error:
+        told = str(error)
+    else:
+        told = ""
+        assert len(dataset.sha256) == 64
+        assert all(text for texts in dataset.texts for text in texts.values())
+    told.encode()
+    assert not told or "Tiny." in told
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000])
+def test_numbers_and_nesting_beyond_python_are_one_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match=r"Tiny\.inter\.json"):
+        load(tmp_path, f'{{"0": {text}}}')

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.datasets.movielens import load_movielens, movielens_files
+from benchmarks.datasets.movielens import (
+    load_movielens,
+    load_movielens_folder,
+    movielens_files,
+)
 from gti.data.dataset import DataError, Dataset
 
 MOVIES = """1::Toy Story (1995)::Animation|Children's|Comedy
@@ -83,3 +87,64 @@ def test_malformed_files_name_file_line_and_expectation(
 ) -> None:
     with pytest.raises(DataError, match=message):
         load(write(tmp_path, ratings, movies))
+
+
+CSV_MOVIES = (
+    "movieId,title,genres\r\n"
+    "1,Toy Story (1995),Animation|Children\r\n"
+    '2,"Godfather, The (1972)",Drama\r\n'
+    "73,Misérables,(no genres listed)\r\n"
+)
+CSV_RATINGS = "userId,movieId,rating,timestamp\r\n7,2,4.5,300\r\n7,1,1.0,100\r\n3,73,.5,5\r\n"
+
+
+def write_csv(folder: Path, ratings: str = CSV_RATINGS, movies: str = CSV_MOVIES) -> Path:
+    (folder / "ratings.csv").write_bytes(ratings.encode("utf-8-sig"))
+    (folder / "movies.csv").write_bytes(movies.encode())
+    return folder
+
+
+def load_folder(folder: Path) -> Dataset:
+    return load_movielens_folder(folder, "latest", "a test", "none")
+
+
+@pytest.fixture
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GTI_BENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_the_csv_of_later_editions_and_the_utf_8_of_10m_load(tmp_path: Path) -> None:
+    dataset = load_folder(write_csv(tmp_path))
+    assert dataset.item_ids == ("1", "2", "73")
+    assert dataset.texts == (
+        {"title": "Toy Story", "year": "1995", "categories": "Animation, Children"},
+        {"title": "The Godfather", "year": "1972", "categories": "Drama"},
+        {"title": "Misérables"},
+    )
+    assert [history.tolist() for history in dataset.histories] == [[0, 1], [2]]
+    assert load_folder(tmp_path).sha256 == dataset.sha256  # from the cache
+    ten = tmp_path / "ten"
+    ten.mkdir()
+    ratings = CSV_RATINGS.partition("\r\n")[2].replace(",", "::").encode()
+    movies = MOVIES.decode("latin-1").encode()
+    assert load_folder(write(ten, ratings, movies)).texts[2]["title"] == "Les Misérables"
+
+
+@pytest.mark.usefixtures("_own_cache")
+@pytest.mark.parametrize(
+    ("ratings", "movies", "message"),
+    [
+        ("userId,movieId\n1,2\n", CSV_MOVIES, "line 1: expected userId,movieId,rating,timestamp"),
+        (CSV_RATINGS + "7,2\r\n", CSV_MOVIES, "line 5: expected userId"),
+        (CSV_RATINGS + '7,2,1,"5', CSV_MOVIES, "may be truncated"),
+        (CSV_RATINGS.replace("300", "noon"), CSV_MOVIES, "line 2: expected a Timestamp"),
+        (CSV_RATINGS, CSV_MOVIES + "2,Again,Drama\r\n", "line 5: MovieID '2' stands twice"),
+        (CSV_RATINGS, "movieId,title,genres\n900,A,B\n", "name items differently"),
+    ],
+)
+def test_malformed_csv_names_file_and_line(
+    tmp_path: Path, ratings: str, movies: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        load_folder(write_csv(tmp_path, ratings, movies))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.datasets.recbole_atomic import load_recbole, natural_title
+from benchmarks.datasets.recbole_atomic import Columns, load_recbole, natural_title
 from gti.data.dataset import DataError, Dataset
 
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
@@ -159,3 +159,45 @@ def test_movielens_is_what_it_is_known_to_be(movielens_folder: Path) -> None:
     first = load_recbole(movielens_folder, "ml-100k", "ml-100k", "GroupLens", "its own")
     assert dataset.sha256 == first.sha256
     assert dataset.sha256 == "f62bf2b01acd71ca0b608b092f5ee0bee5036d2bf90fb8d78dd6dc963a807f69"
+
+
+STEAM = "user_id:token\tproduct_id:token\twhen:float\n"
+GAMES = (
+    "id:token\tapp_name:token_seq\tcategories:token_seq\n"
+    "7\tSword &amp; Shield\t'Games', 'Arts &amp; Crafts'\n"
+    "9\t&quot;Quoted&quot;\tNone\n"
+)
+NAMED = {
+    "item_column": "product_id",
+    "time_column": "when",
+    "text_item_column": "id",
+    "title_column": "app_name",
+}
+
+
+def test_columns_can_be_named_and_entities_are_resolved(tmp_path: Path) -> None:
+    (tmp_path / "tiny.inter").write_text(STEAM + "a\t9\t2\na\t7\t1\n", encoding="utf-8")
+    (tmp_path / "tiny.item").write_text(GAMES, encoding="utf-8")
+    columns = Columns.of(NAMED, "tiny")
+    dataset = load_recbole(tmp_path, "tiny", "tiny", "a test", "none", columns)
+    assert histories(dataset) == {"a": ["7", "9"]}
+    assert dataset.texts == (
+        {"title": "Sword & Shield", "categories": "Games, Arts & Crafts"},
+        {"title": '"Quoted"'},
+    )
+
+
+def test_a_missing_column_is_told_how_to_be_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"column 'item_id', found .*product_id.* item_column"):
+        load(tmp_path, STEAM + "a\t9\t2\n")
+    for options, said in (
+        ({"item_colum": "x"}, "did you mean 'item_column'"),
+        ({"item_column": 3}, "is 3; expected the name of a column"),
+    ):
+        with pytest.raises(DataError, match=said):
+            Columns.of(options, "tiny")
+
+
+def test_files_that_name_items_differently_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"tiny\.inter and .*tiny\.item name items differently"):
+        load(tmp_path, HEADER + "a\t0010\t1\t1\na\t0020\t1\t2\n")

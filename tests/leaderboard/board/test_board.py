@@ -11,8 +11,9 @@ import pytest
 from benchmarks.perf.honest_records.edits import give_ranks, reordered
 from leaderboard.board.board import load_leaderboards
 from leaderboard.board.contrasts import load_contrasts
+from leaderboard.board.method_rows import under_trained
 from leaderboard.metrics.metrics import per_user
-from leaderboard.records.cells import LeaderboardError
+from leaderboard.records.cells import LeaderboardError, load_cells
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path, read_record, record_path
 from leaderboard.statistics.corrections import holm
@@ -108,6 +109,16 @@ def test_a_cell_below_popularity_is_under_trained(factory: Any) -> None:
     factory.write("gti", 0, skill=0.9)
     factory.write("gti", 1, skill=0.1)
     assert only_board(factory.root).row("gti").under_trained == (1,)
+
+
+def test_nothing_is_said_of_a_null_recall(factory: Any) -> None:
+    factory.write("popularity", skill=0.6)
+    factory.write("gti", 0, skill=0.1)
+    cells, _ = load_cells([factory.root])
+    floor, cell = sorted(cells, key=lambda each: each.record.kind, reverse=True)
+    metrics = {"test": {**cell.record.metrics["test"], "recall@10": None}}
+    assert under_trained([cell.record], [floor]) == (0,)
+    assert under_trained([cell.record.model_copy(update={"metrics": metrics})], [floor]) == ()
 
 
 def test_diagnostics_and_cost_are_means_over_seeds(whole_board: Path) -> None:
