@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend
 
+from gti.model.capabilities import text_config
+
 CPU_BFLOAT16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "bf16": "ARM bf16"}
 """A processor's feature as Linux names it → what we call it, the fastest first."""
 TORCH_BFLOAT16 = {
@@ -98,8 +100,10 @@ def attention_kernel(model: Any, dtype: str, *, masked: bool) -> str | None:
     choose = getattr(torch, "_fused_sdp_choice", None)
     if choose is None or attention_of(model) != "sdpa":
         return None
-    config, device = model.config, model.get_input_embeddings().weight.device
-    heads = config.num_attention_heads
+    config, device = text_config(model.config), model.get_input_embeddings().weight.device
+    heads = getattr(config, "num_attention_heads", None)
+    if not heads:
+        return None
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
     shape = (1, heads, 16, width)
     states = torch.zeros(shape, dtype=getattr(torch, dtype), device=device, requires_grad=True)
