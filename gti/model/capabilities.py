@@ -56,6 +56,15 @@ def text_config(config: Any) -> Any:
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
+def head_width(config: Any, heads: int) -> int:
+    """Width of one of `heads` attention heads; the model's width over them where none is said."""
+    try:
+        width: Any = getattr(config, "head_dim", None)
+    except Exception:  # the library's own kind, where each layer has a width of its own
+        width = None
+    return int(width or config.hidden_size // heads)
+
+
 def hidden_dependence(config: Any) -> str | None:
     """What in `config` lets a token's state depend on more than the tokens and positions it sees.
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gti.model.capabilities import text_config
+from gti.model.capabilities import head_width, text_config
 
 Trains = Literal["all", "rows", "nothing"]
 
@@ -45,8 +45,7 @@ class ModelShape:
         outside = {id(matrix), id(head)}
         config = text_config(model.config)
         heads = getattr(config, "num_attention_heads", None) or 0
-        head_dim = getattr(config, "head_dim", None)
-        head_dim = head_dim or (config.hidden_size // heads if heads else 0)
+        head_dim = head_width(config, heads) if heads else 0
         return cls(
             # Adapters are left out: a budget is the same before and after they are put in.
             body=sum(
