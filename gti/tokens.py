@@ -31,11 +31,10 @@ from gti.initializers import (
     random_matched_rows,
 )
 from gti.method import GroundingPlan, Start
+from gti.model.capabilities import why_not_plain
 from gti.model.devices import has_bfloat16
 from gti.model.vocabulary import (
     Vocabulary,
-    VocabularyError,
-    check_plain_head,
     embedding_matrices,
     extend_vocabulary,
     read_rows,
@@ -461,10 +460,8 @@ def _check(model: Any, tokenizer: Any, tokens: Sequence[str], init: Initializer)
         )
     if any(weight.device.type == "meta" for weight in model.parameters()):
         raise TokensError("the model lies on the meta device and has no weights; load it first")
-    try:
-        check_plain_head(model)
-    except VocabularyError as error:
-        raise TokensError(str(error)) from error
+    if (reason := why_not_plain(model)) is not None:
+        raise TokensError(f"{type(model).__name__}: {reason}")
     known = tokenizer.get_vocab()
     rows = model.get_input_embeddings().weight.shape[0]
     if max(known.values()) >= rows:

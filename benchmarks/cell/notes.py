@@ -1,5 +1,6 @@
 """What a reader of a cell should know beside its numbers: the warnings of its record."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +9,12 @@ from benchmarks.inputs.inputs import Inputs
 from benchmarks.inputs.shown import Shown
 from gti.data.semantic_ids import SemanticIds
 from gti.method import Method
+from gti.model.capabilities import free_length
 from gti.prompts.mixture import user_text_note
 from gti.prompts.prompter import Prompter
 from gti.prompts.wordings import FAMILIES
 from gti.quantise.report import COLLAPSED, COLLAPSED_BELOW
-from gti.search.reading import why_not_layerwise
+from gti.search.reading import why_not_layerwise, why_not_side_by_side
 from leaderboard.records.setting import Setting
 
 
@@ -121,9 +123,15 @@ def reading_note(model: Any) -> str | None:
     reason = why_not_layerwise(model)
     if reason is None:
         return None
+    alone, bound = why_not_side_by_side(model), free_length(model.config)
+    how, why = "", reason
+    if alone is not None or bound == 0:
+        how, why = " once more for every beam", alone or reason
+    elif bound < math.inf:
+        how = f" (beyond {bound:.0f} tokens with their beams, once more for every beam)"
     return (
-        "score: prompts were read with calls of the whole model, which costs time and changes"
-        f" nothing else: {reason}"
+        f"score: prompts were read with calls of the whole model{how}, which costs time and changes"
+        f" nothing else: {why}"
     )
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 DTYPES = ("float32", "bfloat16")
+ADAPTER = "adapter_config.json"
+"""The file in a folder that PEFT saved an adapter to."""
 _HUB = re.compile(r"hub:(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 _CONVERSION = "gguf-to-safetensors-1"
 """Stands in a converted folder's stamp; another way of converting needs another one."""
@@ -256,6 +258,8 @@ def _load(card: BackboneCard, where: str, dtype: str, **options: Any) -> Backbon
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+    if (Path(where) / ADAPTER).is_file():
+        raise _is_adapter(card)
     with _explained(card.name):
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -268,6 +272,8 @@ def _load(card: BackboneCard, where: str, dtype: str, **options: Any) -> Backbon
             **options,
         )
     model, loading = loaded
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise _is_adapter(card)
     lacking = sorted(map(str, [*loading["missing_keys"], *loading["mismatched_keys"]]))
     if lacking:
         # The library would only warn, and leave these at random values.
@@ -282,6 +288,14 @@ def _load(card: BackboneCard, where: str, dtype: str, **options: Any) -> Backbon
         )
     model.eval()
     return Backbone(card, model, tokenizer, weights_sha256(model), tokenizer_sha256(tokenizer))
+
+
+def _is_adapter(card: BackboneCard) -> BackboneError:
+    """What is said of a folder that holds an adapter: its model's weights would not train."""
+    return BackboneError(
+        f"backbone {card.name}: an adapter ({ADAPTER}), not a whole model; merge it into its model"
+        " with PEFT's `merge_and_unload()` and name the folder that this is saved to"
+    )
 
 
 @contextmanager

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from gti.model.capabilities import trying
+from gti.model.capabilities import Tried, trial_ids, try_once, trying
 
 LARGEST_ERROR = 0.1
 """Of a copy's state, over the state's own size, for the middle one of a few tokens; rounding makes
 0.02 to 0.03, and at a control token without a sentence behind it ten times as much."""
 
-TRIED: WeakKeyDictionary[torch.nn.Module, tuple[object, str | None]] = WeakKeyDictionary()
+TRIED: Tried = WeakKeyDictionary()
 """Models that were copied → what they were made of then, and why a copy does not serve."""
 
 
@@ -48,23 +48,18 @@ def why_no_copy(model: Any, copied: Any) -> str | None:
 
     A few tokens are read with both: a buffer or a layer that wants another dtype shows.
     """
-    made_of = (sum(1 for _ in model.modules()), model.get_input_embeddings().weight.device)
-    if model not in TRIED or TRIED[model][0] != made_of:
-        TRIED[model] = (made_of, _try_copy(model, copied))
-    return TRIED[model][1]
+    return try_once(TRIED, model, lambda: _try_copy(model, copied))
 
 
 def _try_copy(model: Any, copied: Any) -> str | None:
-    matrix = model.get_input_embeddings().weight
-    spread = max(1, len(matrix) // 24)
-    ids = torch.arange(24, device=matrix.device).view(2, 12) * spread % len(matrix)
+    ids = trial_ids(model, 2, 12)
     try:
         with trying(model), trying(copied):
             plain = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
             found = copied.base_model(input_ids=ids, use_cache=False).last_hidden_state
     except torch.OutOfMemoryError:
         raise
-    except (AttributeError, TypeError, ValueError, RuntimeError) as refusal:
+    except Exception as refusal:  # its author's choice
         return f"it cannot be read with bfloat16 weights ({type(refusal).__name__})"
     if found.dtype != torch.bfloat16:
         return f"with bfloat16 weights its states are {str(found.dtype).removeprefix('torch.')}"

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend
 
+from gti.model.capabilities import head_width, text_config
+
 CPU_BFLOAT16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "bf16": "ARM bf16"}
 """A processor's feature as Linux names it → what we call it, the fastest first."""
 TORCH_BFLOAT16 = {
@@ -98,9 +100,11 @@ def attention_kernel(model: Any, dtype: str, *, masked: bool) -> str | None:
     choose = getattr(torch, "_fused_sdp_choice", None)
     if choose is None or attention_of(model) != "sdpa":
         return None
-    config, device = model.config, model.get_input_embeddings().weight.device
-    heads = config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    config, device = text_config(model.config), model.get_input_embeddings().weight.device
+    heads = getattr(config, "num_attention_heads", None)
+    if not heads:
+        return None
+    width = head_width(config, heads)
     shape = (1, heads, 16, width)
     states = torch.zeros(shape, dtype=getattr(torch, dtype), device=device, requires_grad=True)
     mask = torch.ones(1, 1, 16, 16, dtype=torch.bool, device=device) if masked else None

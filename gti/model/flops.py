@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gti.model.capabilities import head_width, text_config
+
 Trains = Literal["all", "rows", "nothing"]
 
 
@@ -37,13 +39,13 @@ class ModelShape:
 
     @classmethod
     def of(cls, model: Any) -> "ModelShape":
-        """Reads the sizes off a Hugging Face causal LM."""
+        """Reads the sizes off a Hugging Face causal LM; without attention its width is 0."""
         matrix = model.get_input_embeddings().weight
         head = model.get_output_embeddings().weight
         outside = {id(matrix), id(head)}
-        config = model.config
-        head_dim = getattr(config, "head_dim", None)
-        head_dim = head_dim or config.hidden_size // config.num_attention_heads
+        config = text_config(model.config)
+        heads = getattr(config, "num_attention_heads", None) or 0
+        head_dim = head_width(config, heads) if heads else 0
         return cls(
             # Adapters are left out: a budget is the same before and after they are put in.
             body=sum(
@@ -54,7 +56,7 @@ class ModelShape:
             matrix_rows=head.shape[0],
             width=head.shape[1],
             layers=config.num_hidden_layers,
-            attention_width=head_dim * config.num_attention_heads,
+            attention_width=head_dim * heads,
         )
 
     def flops(

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from gti.data.dataset import IntArray
+from gti.model.capabilities import ModelError, why_not_plain
 
 
-class VocabularyError(ValueError):
+class VocabularyError(ModelError):
     """A tokenizer or model that the new tokens cannot be added to."""
 
 
@@ -62,29 +63,6 @@ def embedding_matrices(model: Any) -> list[torch.nn.Parameter]:
     return [embedding] if head is embedding else [embedding, head]
 
 
-def check_plain_head(model: Any) -> None:
-    """Refuses heads that do more than multiply by their matrix.
-
-    Grounding and decoding apply the head themselves, at answer positions only.
-
-    Raises:
-        VocabularyError: a bias, a scale or a soft cap on the logits.
-    """
-    config = model.config
-    head = model.get_output_embeddings()
-    if head is None:
-        raise VocabularyError(f"{type(model).__name__} has no language-model head")
-    if getattr(head, "bias", None) is not None:
-        raise VocabularyError(f"{type(model).__name__}: a head with a bias is not supported")
-    for name in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
-        value = getattr(config, name, None)
-        if value not in (None, 1, 1.0):
-            raise VocabularyError(
-                f"{type(model).__name__}: logits are transformed ({name} = {value});"
-                " only plain heads are supported"
-            )
-
-
 def extend_vocabulary(
     tokenizer: Any, model: Any, tokens: tuple[str, ...], seed: int = 0
 ) -> Vocabulary:
@@ -101,9 +79,11 @@ def extend_vocabulary(
         seed: of the library's draws for the rows' first content.
 
     Raises:
-        VocabularyError: a token exists already, or the head is not a plain one.
+        VocabularyError: a token exists already, or a model that `check_model` refuses.
     """
-    check_plain_head(model)
+    reason = why_not_plain(model)
+    if reason is not None:
+        raise VocabularyError(f"{type(model).__name__}: {reason}")
     known = tokenizer.get_vocab()
     clashes = [token for token in tokens if token in known]
     if clashes:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gti.data.dataset import IntArray
 from gti.data.semantic_ids import SemanticIds
+from gti.model.capabilities import check_model
 from gti.model.compute import autocast, computed_in
 from gti.model.head import log_probabilities
 from gti.model.vocabulary import Vocabulary
@@ -111,8 +112,10 @@ def beam_search(
         dtype: "bfloat16" computes in it; log-probabilities are float32 always.
 
     Raises:
+        ModelError: a model that is not computed with.
         SearchMemoryError: not even one user fits into memory.
     """
+    check_model(model)
     model, dtype = computed_in(model, dtype)
     users, levels = len(prompts), len(trie.children)
     leaves = np.full((users, beam), -1, dtype=np.int64)

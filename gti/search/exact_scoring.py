@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gti.data.dataset import IntArray
+from gti.model.capabilities import check_model
 from gti.model.compute import autocast, computed_in
 from gti.search.decoding import Beams, Trie, code_log_probabilities
 from gti.search.reading import knows_layers, read
@@ -157,8 +158,10 @@ def exact_search(
         nodes: prefixes that go through the model side by side.
 
     Raises:
+        ModelError: a model that is not computed with.
         SearchMemoryError: not even one user fits into memory.
     """
+    check_model(model)
     model, dtype = computed_in(model, dtype)
     users, levels = len(prompts), len(trie.children)
     leaves = np.full((users, beam), -1, dtype=np.int64)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gti.data.dataset import IntArray
+from gti.model.capabilities import check_model
 from gti.model.compute import autocast, computed_in
 from gti.search.decoding import Trie, code_log_probabilities
 from gti.search.exact_scoring import Edges
@@ -66,8 +67,10 @@ def target_nll(
             float64, and their sums float64 always.
 
     Raises:
+        ModelError: a model that is not computed with.
         SearchMemoryError: not even one prompt fits into memory.
     """
+    check_model(model)
     model, dtype = computed_in(model, dtype)
     device, alike = trie.children[0].device, not knows_layers(model)
     askers, leaves, place_of = _distinct(trie, targets)

@@ -1,8 +1,9 @@
 """Reads prompts with a model and then, step by step, tokens that stand behind them side by side.
 
-Two ways with one interface. `LibraryReading` calls the model as a whole, for any causal LM.
-`LayerReading` calls the parts of its layers, for layers of a known shape, and computes less. Same
-numbers, up to the order of floating-point sums.
+Three ways with one interface. `LayerReading` calls the parts of a model's layers, for layers of a
+known shape, and computes least. `LibraryReading` calls the model as a whole, where it heeds a mask
+over pairs of tokens. `PlainReading` gives each token a row of its own with all that stands before
+it, for any causal LM. Same numbers, up to the order of floating-point sums.
 """
 
 from typing import Any, Protocol
@@ -11,13 +12,26 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from gti.model.capabilities import hidden_dependence, trying
+from gti.model.capabilities import (
+    Tried,
+    difference,
+    free_length,
+    hidden_dependence,
+    largest_difference,
+    trial_ids,
+    try_once,
+    trying,
+)
 from gti.search.layer_reading import LayerReading
 
 KNOWN_LAYERS = ("LlamaDecoderLayer", "Qwen3DecoderLayer")
 """Norm, attention with rotary positions, residual; norm, MLP, residual."""
-TRIED: WeakKeyDictionary[torch.nn.Module, tuple[object, str | None]] = WeakKeyDictionary()
-"""Models that were tried → what they were made of then, and what came out."""
+TRIED: Tried = WeakKeyDictionary()
+"""What came out for `why_not_layerwise`."""
+BESIDE: Tried = WeakKeyDictionary()
+"""What came out for `why_not_side_by_side`."""
+ROW_TOKENS = 8192
+"""Tokens that `PlainReading` gives the model in one call, at most, unless one row has more."""
 
 
 class Reading(Protocol):
@@ -58,11 +72,7 @@ def why_not_layerwise(model: Any) -> str | None:
     kind = hidden_dependence(model.config)
     if kind is not None:
         return kind
-    weight = model.get_input_embeddings().weight
-    made_of = (sum(1 for _ in model.modules()), weight.dtype, weight.device)
-    if model not in TRIED or TRIED[model][0] != made_of:
-        TRIED[model] = (made_of, _try_both(model))
-    return TRIED[model][1]
+    return try_once(TRIED, model, lambda: _try_both(model))
 
 
 def _try_both(model: Any) -> str | None:
@@ -72,9 +82,9 @@ def _try_both(model: Any) -> str | None:
             error = _largest_error(model)
     except torch.OutOfMemoryError:
         raise
-    except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as refusal:
+    except Exception as refusal:  # its author's choice
         return f"its layers cannot be read one by one ({type(refusal).__name__})"
-    if error < torch.finfo(model.get_input_embeddings().weight.dtype).eps ** 0.5:
+    if error < largest_difference(model.get_input_embeddings().weight.dtype):
         return None
     return f"its layers, read one by one, give other states (they differ by {error:.1g})"
 
@@ -100,12 +110,45 @@ def _largest_error(model: Any) -> float:
         states = model.base_model(input_ids=rows, use_cache=False).last_hidden_state
         one, other = states[0, length - 1 :], states[1, length]
         plain.append(torch.stack([one[0], one[1], other, one[2]]))
-    expected = torch.stack(plain)
-    return float((found - expected).abs().max() / expected.abs().max())
+    return difference(found, torch.stack(plain))
+
+
+def why_not_side_by_side(model: Any) -> str | None:
+    """Why `LibraryReading` does not read with `model`; null where it gives the same states.
+
+    Convolutions, linear attention and state spaces pass on what stands before a token, whatever a
+    mask says; others take no mask over pairs of tokens.
+    """
+    return try_once(BESIDE, model, lambda: _try_beside(model))
+
+
+def _try_beside(model: Any) -> str | None:
+    """What differs between two tokens behind two beams and the same in rows of their own."""
+    ids = trial_ids(model, 2, 10)
+    prompts, first, second = ids[:, :6], ids[:, 6:8], ids[:, 8:]
+    seen = torch.eye(2, dtype=torch.bool, device=ids.device)
+    below = seen.repeat(1, 2)[None]
+    states = []
+    try:
+        with trying(model):
+            for reading in (LibraryReading(model, prompts), PlainReading(model, prompts)):
+                steps = [reading.hidden, reading.step(first, 0, seen[None])]
+                steps.append(reading.step(second, 1, below))
+                reading.drop(2)
+                steps.append(reading.step(second.flip(1), 1, below))
+                states.append(torch.cat(steps, dim=1))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as refusal:  # its author's choice
+        return f"it takes no mask over pairs of tokens ({type(refusal).__name__})"
+    error = difference(*states)
+    if error < largest_difference(model.get_input_embeddings().weight.dtype):
+        return None
+    return f"it heeds no mask over pairs of tokens (states differ by {error:.1g})"
 
 
 def read(model: Any, ids: Tensor, lengths: Tensor, room: int) -> Reading:
-    """Reads prompts in the faster of the two ways that `model` allows.
+    """Reads prompts in the fastest of the ways that `model` allows at their length.
 
     Args:
         model: a causal LM, in eval mode.
@@ -115,14 +158,16 @@ def read(model: Any, ids: Tensor, lengths: Tensor, room: int) -> Reading:
     """
     if knows_layers(model):
         return LayerReading(model, ids, lengths, room)
-    return LibraryReading(model, ids)
+    if ids.shape[1] + room <= free_length(model.config) and why_not_side_by_side(model) is None:
+        return LibraryReading(model, ids)
+    return PlainReading(model, ids)
 
 
 class LibraryReading:
     """Reading by calls of the whole model.
 
     Args:
-        model: any causal LM that heeds a mask over pairs of tokens.
+        model: a causal LM that heeds a mask over pairs of tokens (`why_not_side_by_side`).
         ids: [users, length] prompts of one length.
     """
 
@@ -150,3 +195,41 @@ class LibraryReading:
     def drop(self, count: int) -> None:
         """See `Reading`."""
         self.cache.crop(-count)
+
+
+class PlainReading:
+    """Reading of one sequence per token, from its first token on; nothing is kept.
+
+    Args:
+        model: any causal LM.
+        ids: [users, length] prompts of one length.
+    """
+
+    def __init__(self, model: Any, ids: Tensor) -> None:
+        self.model, self.ids = model, ids
+        self.behind = ids[:, :0]
+        self.hidden = self._last_states(ids)[:, None]
+
+    def step(self, tokens: Tensor, depth: int, seen: Tensor) -> Tensor:
+        """See `Reading`."""
+        users, count = tokens.shape
+        self.behind = torch.cat([self.behind, tokens], dim=1)
+        # Each sees as many tokens behind its prompt, itself the last: a row of them is left.
+        chosen = seen.expand(users, -1, -1).nonzero()[:, 2].view(users, count * (depth + 1))
+        tails = self.behind.gather(1, chosen).view(users, count, depth + 1)
+        prompts = self.ids[:, None].expand(-1, count, -1)
+        rows = torch.cat([prompts, tails], dim=2).flatten(0, 1)
+        return self._last_states(rows).view(users, count, -1)
+
+    def drop(self, count: int) -> None:
+        """See `Reading`."""
+        self.behind = self.behind[:, : self.behind.shape[1] - count]
+
+    def _last_states(self, rows: Tensor) -> Tensor:
+        """[rows, d] states of the last token of each of `rows` [rows, length]."""
+        size, found = max(1, ROW_TOKENS // rows.shape[1]), []
+        for start in range(0, len(rows), size):
+            piece = rows[start : start + size]
+            output = self.model.base_model(input_ids=piece, use_cache=False)
+            found.append(output.last_hidden_state[:, -1])
+        return torch.cat(found)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gti.data.dataset import IntArray
+from gti.model.capabilities import check_model
 from gti.model.compute import autocast, computed_in
 from gti.model.head import CHUNK_BYTES
 from gti.prompts.prompter import Example
@@ -33,8 +34,10 @@ def example_nll(
         [examples] NLL summed over the answer's tokens, and [examples] how many these are.
 
     Raises:
+        ModelError: a model that is not computed with.
         TrainingError: not even one example fits into memory.
     """
+    check_model(model)
     model, dtype = computed_in(model, dtype)
     device = model.get_input_embeddings().weight.device
     summed = np.zeros(len(examples))

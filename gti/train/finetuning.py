@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gti.data.dataset import IntArray
 from gti.data.streams import stream_key
+from gti.model.capabilities import check_model
 from gti.model.compute import Computing
 from gti.model.flops import ModelShape
 from gti.model.head import head_loss
@@ -21,10 +22,12 @@ from gti.train.batches import Batch, MicroBatcher, answer_states
 from gti.train.order import blocks_of, epochs
 from gti.train.resuming import KeepsNothing, StageKeeper, go_on
 from gti.train.shared_beginnings import PackedBatch, choose_sharing, packed_states
+from gti.train.shared_histories import drops
 from gti.train.training import (
     OptimizerSettings,
     Progress,
     StageReport,
+    TrainingError,
     adamw,
     check_finite,
     hidden_states,
@@ -191,7 +194,7 @@ def seeded_dropout(model: Any, seed: int, step: int) -> Iterator[Callable[[], ob
 
     Yields what seeds them anew: a second try of a step draws what it would have drawn as the first.
     """
-    if not any(isinstance(m, torch.nn.Dropout) and m.p > 0 for m in model.modules()):
+    if not drops(model):
         yield lambda: None
         return
     device = next(model.parameters()).device
@@ -254,10 +257,17 @@ def finetune(
 
     Raises:
         DivergedError: a loss or gradient that is not finite.
-        TrainingError: not even one example fits into memory.
+        ModelError: a model that is not computed with.
+        TrainingError: no weight trains, or not even one example fits into memory.
     """
+    check_model(model)
     shape = ModelShape.of(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise TrainingError(
+            f"{type(model).__name__}: nothing trains, as no weight requires a gradient; turn on"
+            " `requires_grad` of those that are to"
+        )
     optimizer = adamw(parameters, settings)
     matrix = embedding_matrices(model)[-1]
     device = matrix.device

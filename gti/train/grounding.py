@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn.functional import embedding
 
 from gti.data.dataset import IntArray
 from gti.method import GroundingPlan
+from gti.model.capabilities import check_model, why_not_looked_up
 from gti.model.compute import Computing
 from gti.model.flops import ModelShape
 from gti.model.head import head_loss, own_rows_loss
@@ -119,6 +121,7 @@ class OwnRows:
 
     Attributes:
         model: what computes, see `Computing`.
+        looks_up: whether rows may be given to the model in the place of tokens.
         matrices: embedding matrix and head of `model`, as they are.
         parameters: the rows of each, float32.
     """
@@ -126,6 +129,7 @@ class OwnRows:
     def __init__(
         self, model: Any, vocabulary: Vocabulary, dtype: str = "float32", copies: bool = True
     ) -> None:
+        self.looks_up = why_not_looked_up(model) is None
         model.requires_grad_(False)
         self.computing = Computing(model, dtype, copies=copies)
         self.model = self.computing.model
@@ -154,8 +158,20 @@ class OwnRows:
         """Summed NLL of the answers of `batch`."""
         if isinstance(batch, CutBatch):
             return self._cut_loss(batch)
-        hidden = hidden_states(self.model, inputs_embeds=self.inputs(batch.ids))
-        return self._head_loss(answer_states(hidden, batch), batch.labels)
+        return self._head_loss(answer_states(self._hidden(batch.ids), batch), batch.labels)
+
+    def _hidden(self, ids: Tensor) -> Tensor:
+        """[examples, longest, d] last hidden states; differentiable in the own rows alone."""
+        if self.looks_up:
+            return hidden_states(self.model, inputs_embeds=self.inputs(ids))
+        # The model looks its rows up itself, in a matrix that holds the own ones.
+        matrix, base = self.matrices[0], self.model.base_model
+        names = [name for name, weight in base.named_parameters() if weight is matrix]
+        rows = matrix.index_put((self.ids,), self.parameters[0].to(matrix.dtype))
+        inputs = {"input_ids": ids, "use_cache": False}
+        output = functional_call(base, {names[0]: rows}, (), inputs)
+        hidden: Tensor = output.last_hidden_state
+        return hidden
 
     def _head_loss(self, states: Tensor, labels: Tensor) -> Tensor:
         """Summed NLL of `labels` [targets], predicted from `states` [targets, d]."""
@@ -215,14 +231,16 @@ def ground(
 
     Raises:
         DivergedError: a loss or gradient that is not finite.
+        ModelError: a model that is not computed with.
         TrainingError: not even one example fits into memory.
     """
+    check_model(model)
     was_training = model.training
     trainable_before = [p for p in model.parameters() if p.requires_grad]
     model.eval()
     own = OwnRows(model, vocabulary, dtype, copies)
     keeper = keeper or KeepsNothing()
-    if can_pack(model):
+    if own.looks_up and can_pack(model):
         seen = [example for examples in batches for example in examples]
         matrices = (own.matrices[0], own.matrices[-1])
         splitter = Cutter(own.computing, matrices, own.ids, seen, prefix_bytes)

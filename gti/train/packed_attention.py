@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -16,7 +17,15 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from gti.data.dataset import IntArray
-from gti.model.capabilities import hidden_dependence
+from gti.model.capabilities import (
+    Tried,
+    difference,
+    hidden_dependence,
+    largest_difference,
+    trial_ids,
+    try_once,
+    trying,
+)
 
 ATTENTION = "gti_packed"
 """Name under which transformers finds `packed_attention`."""
@@ -24,6 +33,11 @@ SPREAD = 2.0
 """In a group the longest sequence has at most this many times the shortest's tokens, and two."""
 SHORT = 128
 """Keys up to which plain matrix products are faster on a CPU than the fused kernel's backward."""
+
+CHANGING_SCORES = ("softcap", "s_aux", "sliding_window", "position_bias", "head_mask")
+"""What a layer may ask of its attention that this one does not do."""
+TRIED: Tried = WeakKeyDictionary()
+"""What came out for `can_pack`."""
 
 LayerStates = tuple[Tensor, Tensor]
 """Keys and values of one layer, [tokens, kv heads, head dimension] each."""
@@ -165,7 +179,7 @@ def packed_attention(
     *,
     scaling: float,
     packed: Packed,
-    **_: Any,
+    **others: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls in the place of its own attention.
 
@@ -177,7 +191,14 @@ def packed_attention(
         attention_mask: null: transformers makes no mask for attention that it does not know.
         scaling: of the scores.
         packed: how the tokens attend.
+        others: what else the layer asks for.
+
+    Raises:
+        TypeError: the layer asks for something else beside that.
     """
+    asked = [name for name in CHANGING_SCORES if others.get(name) is not None]
+    if asked:
+        raise TypeError(f"packed attention has no {asked[0]}")
     query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))
     if packed.kept is not None:
         packed.kept.append((key, value))
@@ -310,16 +331,26 @@ def can_pack(model: Any) -> bool:
         or hidden_dependence(config) is not None
     ):
         return False
+    return try_once(TRIED, model, lambda: _try_both_ways(model)) is None
+
+
+def _try_both_ways(model: Any) -> str | None:
+    """What differs packed behind prefixes; null where nothing does."""
     try:
-        return _same_both_ways(model)
-    except (AttributeError, TypeError):  # its attention is not handed what it takes
-        return False
+        with trying(model):
+            error = _largest_error(model)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as refusal:  # its author's choice: its attention is not handed what it takes
+        return f"it does not run behind prefixes ({type(refusal).__name__})"
+    if error < largest_difference(model.get_input_embeddings().weight.dtype):
+        return None
+    return f"behind prefixes it gives other states (they differ by {error:.1g})"
 
 
-@torch.no_grad()
-def _same_both_ways(model: Any) -> bool:
-    matrix = model.get_input_embeddings().weight
-    ids = torch.arange(12, device=matrix.device).view(2, 6) % len(matrix)
+def _largest_error(model: Any) -> float:
+    """Largest difference between two sequences behind prefixes and whole, over the largest."""
+    matrix, ids = model.get_input_embeddings().weight, trial_ids(model, 2, 6)
     plain = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     embedded = model.get_input_embeddings()(ids)
     cuts, places = (2, 3), torch.arange(6, device=matrix.device)
@@ -335,5 +366,4 @@ def _same_both_ways(model: Any) -> bool:
         at = torch.cat([places[cuts[index] :] for index in rest.order])
         found = run_packed(model, tails, at, rest)
     expected = torch.cat([plain[index, cuts[index] :] for index in rest.order])
-    tolerance = 1e-3 if matrix.dtype in (torch.float32, torch.float64) else 5e-2
-    return bool((found - expected).abs().max() <= tolerance * expected.abs().max())
+    return difference(found, expected)

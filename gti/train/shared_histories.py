@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gti.data.dataset import IntArray
-from gti.model.capabilities import hidden_dependence, trying
+from gti.model.capabilities import difference, hidden_dependence, largest_difference, trying
 from gti.prompts.prompter import Example
 from gti.train.batches import Batch, micro_batches, plain_batches
 from gti.train.training import hidden_states
@@ -160,7 +160,7 @@ def _probe_error(model: Any) -> float:
         for tokens in ids
     ]
     plain: Tensor = torch.cat(alone)
-    return float((packed - plain).abs().max() / plain.abs().max())
+    return difference(packed, plain)
 
 
 def why_not_packed(model: Any) -> str | None:
@@ -177,10 +177,11 @@ def why_not_packed(model: Any) -> str | None:
     try:
         with trying(model):
             error = _probe_error(model)
-    except (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError) as refusal:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as refusal:  # its author's choice
         return f"the model refuses a mask over pairs of tokens ({type(refusal).__name__})"
-    bound = torch.finfo(model.get_input_embeddings().weight.dtype).eps ** 0.5
-    if error < bound:
+    if error < largest_difference(model.get_input_embeddings().weight.dtype):
         return None
     return f"the model heeds no mask over pairs of tokens (states differ by {error:.1g})"
 

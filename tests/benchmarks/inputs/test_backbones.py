@@ -183,6 +183,18 @@ def test_weights_that_lack_a_tensor_are_refused_not_made_up(folder: Path) -> Non
         load_backbone(str(folder))
 
 
+def test_an_adapter_is_refused_with_the_way_out(folder: Path) -> None:
+    peft = pytest.importorskip("peft")
+    adapter = folder / "adapter"
+    config = peft.LoraConfig(r=2, target_modules=["q_proj"], base_model_name_or_path=str(folder))
+    wrapped = peft.get_peft_model(load_backbone(str(folder)).model, config)
+    wrapped.save_pretrained(adapter)
+    for path in folder.glob("tokenizer*"):
+        (adapter / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(BackboneError, match=r"an adapter .*merge_and_unload"):
+        load_backbone(str(adapter))
+
+
 def test_remote_code_is_refused(folder: Path) -> None:
     (folder / "evil.py").write_text("raise SystemExit('ran')")
     config = json.loads((folder / "config.json").read_text())

@@ -9,7 +9,13 @@ from gti.plain import plain_search
 from gti.search import layer_reading, reading
 from gti.search.decoding import beam_search, build_trie
 from gti.search.exact_scoring import exact_search
-from gti.search.reading import LayerReading, LibraryReading, knows_layers, why_not_layerwise
+from gti.search.reading import (
+    LayerReading,
+    LibraryReading,
+    PlainReading,
+    knows_layers,
+    why_not_layerwise,
+)
 
 KINDS = ["tied", "untied", "qwen3"]
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
@@ -87,14 +93,17 @@ def test_a_common_lead_read_once_gives_the_same_states(make_bench, exact, monkey
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_ways_of_reading_give_the_same_states(make_bench, exact, kind):
+def test_all_ways_of_reading_give_the_same_states(make_bench, exact, monkeypatch, kind):
     model = exact(make_bench(kind).model)
     ids, sizes = drawn([6, 6])
     with torch.inference_mode():
         ways = [LayerReading(model, ids, sizes, 9), LibraryReading(model, ids)]
+        monkeypatch.setattr(reading, "ROW_TOKENS", 20)  # two rows at once
+        ways.append(PlainReading(model, ids))
         states = [(way.hidden, *two_levels(way, [6, 6])[3:]) for way in ways]
-    for ours, theirs in zip(*states, strict=True):
-        torch.testing.assert_close(ours, theirs, **CLOSE)
+    for layerwise, as_a_whole, alone in zip(*states, strict=True):
+        torch.testing.assert_close(layerwise, alone, **CLOSE)
+        torch.testing.assert_close(as_a_whole, alone, **CLOSE)
 
 
 def test_adapters_take_part(make_bench, exact):
