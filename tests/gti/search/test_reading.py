@@ -44,7 +44,7 @@ def two_levels(read, lengths):
     parent = torch.tensor([2, 0, 2, 1])
     own = torch.eye(3, dtype=torch.bool)
     upper = read.step(first, 0, own[None])
-    lost = torch.cat([torch.ones(2, 3), torch.eye(2)], dim=1).bool()
+    lost = torch.cat([own[:2], torch.eye(2, dtype=torch.bool)], dim=1)
     read.step(first[:, :2], 1, lost[None])
     read.drop(2)
     seen = torch.cat([own[parent], torch.eye(4, dtype=torch.bool)], dim=1)

@@ -39,7 +39,7 @@ def test_a_cell_run_twice_agrees_whatever_time_and_place(twins):
     def change(content):
         content["cost"]["sft"]["seconds"] += 5
         content["environment"]["machine"] = "another"
-        content["code"]["commit"] = "fff0000"
+        content["code"]["commit"] = "fff0000" + 33 * "0"
         content["warnings"] = ["new"]
 
     found = agreement(twins[0], edit(twins[1], change))
