@@ -34,8 +34,8 @@ def finished(tmp_path_factory, write_setting, gti_bench):
         path = write_setting(folder, passes="0.2", curve_points="1")
         head, _, rest = path.read_text(encoding="utf-8").partition("[semantic_ids]")
         table = (
-            '[semantic_ids]\nquantiser = "residual_kmeans"\nencoder = "all-MiniLM-L6-v2"\npca_dim = 0\n'
-            'levels = 2\ncodes = 8\nseed = "cell"\n\n[semantic_ids.draws]\n'
+            '[semantic_ids]\nquantiser = "residual_kmeans"\nencoder = "all-MiniLM-L6-v2"\n'
+            'pca_dim = 0\nlevels = 2\ncodes = 8\nseed = "cell"\n\n[semantic_ids.draws]\n'
             f'0 = "{pins[0]}"\n1 = "{pins[1]}"\n\n[backbone]'
         )
         path.write_text(head + table + rest.partition("[backbone]")[2], encoding="utf-8")
