@@ -1,5 +1,6 @@
 """Puts counts of better and tied items and targets' NLL, made elsewhere, into a ranks table."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from benchmarks.inputs.inputs import ReadData
 from gti.data.dataset import IntArray, Split
 from gti.data.queries import QuerySet
-from leaderboard.records.ranks import LOSSES, Ranks
+from leaderboard.records.ranks import LOSSES, PEERS, Ranks
 
 if TYPE_CHECKING:  # it loads torch, which tables of references do without
     from gti.search.likelihood import TargetNll
@@ -22,13 +23,15 @@ def as_ranks(
     num_tied: IntArray,
     wording: int = 0,
     losses: "TargetNll | None" = None,
+    peers: Sequence[IntArray] | None = None,
 ) -> Ranks:
     """The ranks table of users `rows` of the split; −1 in both counts: outside the beam.
 
     On the retrieval track `rows` are queries, and the counts those of all their relevant items.
-    `losses`: NLL of the same targets in the same order; null where none was measured.
+    `losses`: NLL of the same targets in the same order; `peers`: how many each has, how many of
+    them are better and tied; null where none was measured.
     """
-    counts = _counts(num_better, num_tied, losses)
+    counts = _counts(num_better, num_tied, losses, peers)
     if inputs.queries is not None:
         return _query_ranks(inputs, inputs.queries, rows, part, counts, wording)
     dataset, split = inputs.dataset, inputs.split
@@ -68,7 +71,12 @@ def seen_transitions(split: Split, num_items: int, rows: IntArray, part: str) ->
     return np.where(known, np.append(times, 0)[places], 0).astype(np.int32)
 
 
-def _counts(num_better: IntArray, num_tied: IntArray, losses: "TargetNll | None") -> dict[str, Any]:
+def _counts(
+    num_better: IntArray,
+    num_tied: IntArray,
+    losses: "TargetNll | None",
+    peers: Sequence[IntArray] | None,
+) -> dict[str, Any]:
     """Columns of what a model or reference makes of the targets."""
     in_beam = num_better >= 0
     return {
@@ -76,6 +84,7 @@ def _counts(num_better: IntArray, num_tied: IntArray, losses: "TargetNll | None"
         "num_better": np.where(in_beam, num_better, 0),
         "num_tied": np.where(in_beam, num_tied, 0),
         **({} if losses is None else {name: getattr(losses, name) for name in LOSSES}),
+        **({} if peers is None else dict(zip(PEERS, peers, strict=True))),
     }
 
 

@@ -14,11 +14,13 @@ from benchmarks.cell.tracks import track_of
 from benchmarks.inputs.inputs import Inputs
 from gti.data.dataset import IntArray
 from gti.data.streams import numpy_stream
+from gti.data.warm_cold_new import UNTRAINED
 from gti.model.vocabulary import Vocabulary
 from gti.plain import FAST, Forms
 from gti.prompts.prompter import Prompter
 from gti.search.decoding import build_trie
 from gti.search.likelihood import TargetNll
+from gti.search.peers import PeerRanks, Peers
 from gti.search.target_ranks import ItemRanks, rank_relevant
 from gti.train.resuming import Kept
 from leaderboard.metrics.metrics import metrics, relevance_of
@@ -32,8 +34,12 @@ USERS_PER_CALL = 64
 STEPS = 2**20
 """Of NLLs in records, to a nat."""
 
-Found = TypeVar("Found", ItemRanks, TargetNll)
-KINDS: dict[str, type[ItemRanks] | type[TargetNll]] = {"counts": ItemRanks, "losses": TargetNll}
+Found = TypeVar("Found", ItemRanks, TargetNll, PeerRanks)
+KINDS: dict[str, type[ItemRanks] | type[TargetNll] | type[PeerRanks]] = {
+    "counts": ItemRanks,
+    "losses": TargetNll,
+    "peers": PeerRanks,
+}
 """First part of the name of what was found → what it is."""
 
 
@@ -63,10 +69,16 @@ class Scorer:
         exact = setting.decoding.method == "exact"
         self.search = forms.exact_search if exact else forms.beam_search
         self.target_nll, self.scored_with = forms.target_nll, forms.scored_with
+        self.exact_search = forms.exact_search
         self.setting, self.inputs, self.prompter = setting, inputs, prompter
         self.dtype = dtype or setting.backbone.dtype
         self.track = track_of(setting, inputs, prompter)
         self.trie = build_trie(inputs.semantic_ids, vocabulary, device)
+        kinds = None if inputs.queries is None else inputs.queries.kinds
+        self.peers = None
+        """The items that no query is trained on, where items are of kinds."""
+        if kinds is not None:
+            self.peers = Peers(kinds, UNTRAINED, inputs.semantic_ids, vocabulary, device)
         self.max_tokens = MAX_TOKENS[device.type]
         self.cut_to: int | None = None  # tokens per batch, once memory ran out
         count = len(self.track.sizes("validation"))
@@ -168,6 +180,25 @@ class Scorer:
         self._note(prompts, found.cut_to)
         return found
 
+    def among_peers(self, model: Any, rows: IntArray, wording: int = 0) -> PeerRanks:
+        """Places of the relevant items of the test queries `rows` among their peers.
+
+        Only where items are of kinds; in the order of `counts`.
+        """
+        assert self.peers is not None
+        prompts = self.track.prompts("test", rows, wording)
+        relevant = self.track.relevant("test", rows)
+        found = self.peers.rank(
+            self.exact_search,
+            model,
+            prompts,
+            relevant,
+            max_tokens=self.max_tokens,
+            dtype=self.dtype,
+        )
+        self._note(prompts, found.cut_to)
+        return found
+
     def _note(self, prompts: list[IntArray], cut_to: int | None) -> None:
         """Counts what was read, and keeps to smaller batches once memory ran out."""
         if cut_to is not None:
@@ -204,7 +235,10 @@ class Scorer:
     def ranks(
         self, model: Any, part: str, progress: Callable[[int, int], None] | None = None
     ) -> tuple[Ranks, ItemRanks]:
-        """Ranks of all that `part` asks, wording by wording, and what the beams were like."""
+        """Ranks of all that `part` asks, wording by wording, and what the beams were like.
+
+        Of the test split also among the targets' peers, where some items are trained on no query.
+        """
         model = self.scored_with(model, self.dtype)
         wordings = range(self.setting.evaluation.wordings)
         parts = [self._ranks(model, part, wording, progress) for wording in wordings]
@@ -235,7 +269,18 @@ class Scorer:
             if progress is not None:
                 progress(done, count * self.setting.evaluation.wordings)
         losses = self.losses(model, part, wording)
-        ranks = as_ranks(self.inputs, np.arange(count), part, better, tied, wording, losses)
+        among: list[IntArray] | None = None
+        if self.peers is not None and part == "test":
+            among = list(np.zeros((3, targets.sum()), dtype=np.int64))
+            for rows, places in self._calls(part):
+                find_peers = partial(self.among_peers, model, rows, wording)
+                own = self._once(f"peers/{part}/{wording}/{rows[0]}", find_peers)
+                for column, values in zip(
+                    among, (own.peers, own.peers_better, own.peers_tied), strict=True
+                ):
+                    column[places] = values
+        asked = (self.inputs, np.arange(count), part)
+        ranks = as_ranks(*asked, better, tied, wording, losses, among)
         return ranks, ItemRanks(better, tied, used, mass)
 
     def losses(self, model: Any, part: str, wording: int = 0) -> TargetNll:

@@ -21,6 +21,7 @@ from leaderboard.records.trial import (
     TRIAL_SCHEMA_VERSION,
     TrialName,
     held_out_nll,
+    judged,
     trial_path,
     write_trial,
 )
@@ -65,7 +66,9 @@ def save_trial(
     path = trial_path(results, setting.name, spec.card.key, name, spec.seed)
     cutoffs, beam = setting.evaluation.cutoffs, setting.decoding.beam
     found = None if ranks is None else metrics(ranks, cutoffs, beam, relevance_of(setting))
-    reached = None if found is None else found[SCORES["sft"]]
+    reached = None
+    if ranks is not None:
+        reached = metrics(judged(ranks, setting), (), beam, relevance_of(setting))[SCORES["sft"]]
     if treatment is not None:
         reached = held_out_nll(Treatment.model_validate(treatment))
     content = {

@@ -15,6 +15,7 @@ A is given in nominal FLOPs, (4 N + 6 V d) a token of a pair: before SFT it buys
 beside and after it other training of as many nominal FLOPs.
 """
 
+import math
 from collections.abc import Mapping
 
 from benchmarks.cell.budget import sft_passes
@@ -65,11 +66,27 @@ def training_pass(setting: Setting, work: Workload) -> tuple[float, float]:
 def scoring(setting: Setting, work: Workload) -> tuple[float, float]:
     """Tokens and positions of scoring both parts.
 
-    Behind a prompt come the beams, or all prefixes where scoring is exact.
+    Behind a prompt come the beams, or all prefixes where scoring is exact; behind those of test
+    queries for items that are trained on no query once more all prefixes of the item's kind.
     """
     prompts, rows, _ = _asked(setting, work)
     beams, wordings = rows * _beams(setting, work), setting.evaluation.wordings
-    return (prompts + beams) * wordings, (rows + beams) * wordings
+    peers = rows / 2 * _peer_prefixes(setting, work)
+    return (prompts + beams + peers) * wordings, (rows + beams + peers) * wordings
+
+
+def _peer_prefixes(setting: Setting, work: Workload) -> float:
+    """Prefixes that a test query's target has peers under, at most and on average over queries."""
+    rule = setting.queries.warm_cold_new if setting.queries is not None else None
+    if rule is None:
+        return 0.0
+    spec, kinds = setting.semantic_ids, [share * work.num_items for share in rule.shares[1:]]
+    depths = range(1, spec.levels)
+    return math.fsum(
+        size / work.num_items * min(size, float(spec.codes) ** depth)
+        for size in kinds
+        for depth in depths
+    )
 
 
 def _beams(setting: Setting, work: Workload) -> int:

@@ -23,7 +23,7 @@ encoder is not at hand it is left out, and that is said.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,7 @@ from benchmarks.inputs.inputs import ReadData
 from benchmarks.inputs.semantic_ids import item_embeddings
 from gti.data.dataset import HELD_OUT, IntArray
 from gti.data.queries import Query, QuerySet, TextIndex, words_of
+from gti.data.warm_cold_new import UNTRAINED
 from leaderboard.records.setting import Setting
 from leaderboard.records.specs import NO_ENCODER
 
@@ -147,12 +148,44 @@ def query_counts(
     queries: QuerySet, part: str, score: Callable[[Query], Scores]
 ) -> tuple[IntArray, IntArray]:
     """Better and tied items of every relevant item of the queries of `part`, one after another."""
-    better, tied = [], []
+    counts = [_counts(scores, query.relevant) for query, scores in _scored(queries, part, score)]
+    better, tied = np.concatenate(counts, axis=1)
+    return better, tied
+
+
+def peer_counts(
+    queries: QuerySet, part: str, score: Callable[[Query], Scores]
+) -> tuple[IntArray, IntArray, IntArray] | None:
+    """Peers of every relevant item of the queries of `part`, and how many are better and tied.
+
+    As `gti.search.peers` counts them; null where items are of no kinds.
+    """
+    if queries.kinds is None:
+        return None
+    kinds, found = np.array(queries.kinds), []
+    for query, scores in _scored(queries, part, score):
+        for item in query.relevant:
+            if kinds[item] not in UNTRAINED:
+                found.append([0, 0, 0])
+                continue
+            own = np.flatnonzero(kinds == kinds[item])
+            better, tied = _counts(scores[own], np.searchsorted(own, [item]))
+            found.append([len(own) - 1, better[0], tied[0]])
+    peers, better, tied = np.array(found, dtype=np.int64).T
+    return peers, better, tied
+
+
+def _scored(
+    queries: QuerySet, part: str, score: Callable[[Query], Scores]
+) -> Iterator[tuple[Query, Scores]]:
+    """The queries of `part` with the scores of all items."""
     for query in queries.of(part):
-        scores = score(query)
-        ordered = np.sort(scores)
-        own = scores[query.relevant]
-        upper = np.searchsorted(ordered, own, side="right")
-        better.append(len(ordered) - upper)
-        tied.append(upper - np.searchsorted(ordered, own, side="left") - 1)
-    return np.concatenate(better), np.concatenate(tied)
+        yield query, score(query)
+
+
+def _counts(scores: Scores, targets: IntArray) -> IntArray:
+    """[2, targets] items that score above each, and others at its score."""
+    ordered, own = np.sort(scores), scores[targets]
+    upper = np.searchsorted(ordered, own, side="right")
+    tied = upper - np.searchsorted(ordered, own, side="left") - 1
+    return np.stack([len(ordered) - upper, tied])

@@ -13,7 +13,13 @@ from benchmarks.inputs.inputs import ReadData
 from benchmarks.machine.assets import AssetError
 from benchmarks.machine.events import Say
 from benchmarks.references.next_item import REFERENCES, Reference
-from benchmarks.references.queries import QueryReference, Scores, query_counts, query_references
+from benchmarks.references.queries import (
+    QueryReference,
+    Scores,
+    peer_counts,
+    query_counts,
+    query_references,
+)
 from benchmarks.run.plan import cell_state
 from benchmarks.run.runner import RunError
 from benchmarks.run.same_inputs import data_hashes, other_inputs
@@ -105,4 +111,6 @@ def _query_ranks(score: Callable[[Query], Scores], inputs: ReadData, part: str) 
     """The ranks of all queries of `part`."""
     assert inputs.queries is not None  # such a reference is only listed for queries
     rows = np.arange(len(inputs.queries.of(part)))
-    return as_ranks(inputs, rows, part, *query_counts(inputs.queries, part, score))
+    counts = query_counts(inputs.queries, part, score)
+    peers = peer_counts(inputs.queries, part, score) if part == "test" else None
+    return as_ranks(inputs, rows, part, *counts, peers=peers)

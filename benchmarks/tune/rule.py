@@ -27,7 +27,7 @@ from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path
 from leaderboard.records.setting import MethodParameters, Setting
 from leaderboard.records.specs import TuningSpec
-from leaderboard.records.trial import SCORES, Trial, TrialName, read_trial, trial_path
+from leaderboard.records.trial import SCORES, Trial, TrialName, judged, read_trial, trial_path
 
 GROUNDED = "gti"
 """The method whose grounding rate is that of all: the others are its controls."""
@@ -225,7 +225,7 @@ def lead_of(better: Trial, other: Trial, results: Path) -> Lead:
     for trial in (other, better):
         name = TrialName(stage=trial.stage, number=trial.number)
         path = trial_path(results, trial.setting.name, trial.method.key, name, trial.seed)
-        ranks = read_ranks(ranks_path(path))
+        ranks = judged(read_ranks(ranks_path(path)), trial.setting)
         values.append(per_user(ranks, SCORES["sft"], relevance_of(trial.setting))[1])
     differences = values[0] - values[1]
     count = len(differences)

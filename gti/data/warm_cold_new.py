@@ -47,6 +47,8 @@ from gti.data.queries import (
 
 KINDS = ("warm", "cold", "new")
 UNTITLED = "untitled"
+UNTRAINED = ("cold", "new")
+"""Kinds of items that no query is trained on: `gti.search.peers` ranks them among their own."""
 
 
 def item_kinds(

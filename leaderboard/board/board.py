@@ -202,7 +202,7 @@ def build(
     for cell in sorted(cells, key=lambda cell: cell.record.seed):
         by_method.setdefault(cell.record.method.key, []).append(cell)
     reader = ScoresReader() if reader is None else reader
-    scores = read_scores(cells, metric, slice_name, reader)
+    scores = read_scores(cells, metric, () if slice_name is None else (slice_name,), reader)
     order = best_first(by_method, metric, slice_name)
     methods = [key for key in order if by_method[key][0].record.kind == "cell"]
     part = frozenset(() if slice_name is None else (slice_name,))

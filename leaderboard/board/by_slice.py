@@ -13,7 +13,7 @@ from leaderboard.board.checks import Checks
 from leaderboard.board.differences import differences_from_base
 from leaderboard.board.family import family_of
 from leaderboard.board.method_rows import Difference, score_of
-from leaderboard.board.user_scores import ScoresReader, read_scores, restricted
+from leaderboard.board.user_scores import ScoresReader, read_scores
 from leaderboard.metrics.slices import extent_of_slice
 from leaderboard.records.cells import Cell
 from leaderboard.statistics.crossed import Estimate
@@ -48,8 +48,7 @@ def scores_by_slice(
         cells: those it was built of.
         reader: what read them.
     """
-    everyone = read_scores(cells, board.metric, reader=reader)
-    if everyone is None:
+    if read_scores(cells, board.metric, reader=reader) is None:
         return ()
     first = cells[0]
     members = reader.members(first)
@@ -58,7 +57,11 @@ def scores_by_slice(
     known = Checks(cells), board.family.decided
     found = []
     for name in sorted((name for name in members if members[name].any()), key=_place):
-        part = restricted(everyone, members, board.setting, name)
+        known_here = [cell.record.slices.get(name, {}).get(board.metric) for cell in cells]
+        if all(value is None for value in known_here):
+            continue
+        part = read_scores(cells, board.metric, (name,), reader)
+        assert part is not None  # as of all users
         family = family_of(cells, part, frozenset((name,)), reader, known)
         found.append(
             SliceScores(

@@ -18,7 +18,6 @@ from leaderboard.board.user_scores import (
     UserScores,
     null_because,
     read_scores,
-    union,
 )
 from leaderboard.metrics.metrics import is_loss
 from leaderboard.records.cells import Cell, LeaderboardError
@@ -122,14 +121,15 @@ def _found(
     if scores is None:
         return None
     if contrast.on:
-        setting = cells[0].record.setting
         try:
-            scores = union(scores, reader.members(cells[0]), setting, contrast.on)
+            scores = read_scores(cells, scores.metric, contrast.on, reader)
         except LeaderboardError as error:
             raise LeaderboardError(
                 f"primary contrast {contrast.a} − {contrast.b}: {error}; a setting with another"
                 " primary.contrasts.on is another setting"
             ) from error
+        if scores is None:
+            return None
     matrix = paired(scores, contrast.a, contrast.b)
     if matrix is None:
         return None

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from leaderboard.metrics.metrics import (
+    WHOLE,
     families_of,
     is_defined,
     is_loss,
     means_by_place,
+    metric_names,
     parse_metric,
     per_user,
     relevance_of,
@@ -39,7 +41,7 @@ class UserScores:
         metric: its name.
         users: [U] sorted ids (of queries on the retrieval track), the same for all cells of a
             setting.
-        values: per method, seed → [U] float64.
+        values: per method, seed → [U] float64; NaN for users that have none, the same ones in all.
     """
 
     metric: str
@@ -50,14 +52,29 @@ class UserScores:
         """[S, U] values of `method` at `seeds`."""
         return np.stack([self.values[method][seed] for seed in seeds])
 
+    @property
+    def measured(self) -> "UserScores":
+        """Those of the users that have a value."""
+        every = [values for by_seed in self.values.values() for values in by_seed.values()]
+        known = ~np.isnan(every[0]) if every else np.ones(len(self.users), dtype=np.bool_)
+        return self if known.all() else self.where(known)
+
+    def where(self, inside: npt.NDArray[np.bool_]) -> "UserScores":
+        """Those of the users for whom `inside` [U] is true."""
+        values = {
+            method: {seed: each[inside] for seed, each in by_seed.items()}
+            for method, by_seed in self.values.items()
+        }
+        return UserScores(self.metric, self.users[inside], values)
+
 
 def read_scores(
     cells: Sequence[Cell],
     metric: str,
-    slice_name: str | None = None,
+    part: Sequence[str] = (),
     reader: "ScoresReader | None" = None,
 ) -> UserScores | None:
-    """The per-user values of `metric` by the ranks of `cells` (one setting).
+    """The values of `metric` of those users that have one, by the ranks of `cells` (one setting).
 
     None where the metric is null for a cell (`null_because` says why). Losses are of methods
     alone: the rows of a reference have none.
@@ -65,12 +82,12 @@ def read_scores(
     Args:
         cells: of one setting.
         metric: its name.
-        slice_name: keep only the users of this slice; None: all.
+        part: slices whose users alone count, together; none: all users.
         reader: what it has read is not read again; None: a new one.
 
     Raises:
         LeaderboardError: two cells scored different targets, the metric is no cutoff of the
-            setting, or the slice has no users.
+            setting, or there is no such slice, or no user with the metric in them.
     """
     setting = cells[0].record.setting
     if not is_scored(setting, metric):
@@ -84,14 +101,14 @@ def read_scores(
         return None
     reader = ScoresReader() if reader is None else reader
     everyone = reader.scores(scored, metric)
-    if slice_name is None:
-        return everyone
-    return restricted(everyone, reader.members(cells[0]), setting, slice_name)
+    if not part:
+        return everyone.measured
+    return _restricted(everyone, reader.members(cells[0]), setting, part)
 
 
 def _has(record: Record, metric: str) -> bool:
     """Whether `metric` of the record is not null."""
-    if is_loss(metric):
+    if metric in WHOLE:
         return record.metrics["test"].get(metric) is not None
     return is_defined(metric, beam_of(record))
 
@@ -100,15 +117,17 @@ def null_because(metric: str) -> str:
     """Why a metric that a setting is scored at is null."""
     if is_loss(metric):
         return "a record of a method has none, and those of references never do"
+    if metric in WHOLE:
+        return "a record has none"
     return "its cutoff lies beyond the beam"
 
 
 def is_scored(setting: Setting, metric: str) -> bool:
     """Whether `setting` has the metric called `metric`."""
+    if metric in WHOLE:
+        return metric in metric_names((), relevance_of(setting))
     family, cutoff = parse_metric(metric)
-    return is_loss(metric) or (
-        cutoff in setting.evaluation.cutoffs and family in families_of(relevance_of(setting))
-    )
+    return cutoff in setting.evaluation.cutoffs and family in families_of(relevance_of(setting))
 
 
 class ScoresReader:
@@ -225,20 +244,13 @@ def members_of(cell: Cell, users: npt.NDArray[np.str_]) -> Members:
     return members_by_slice(ranks, users, relevance_of(cell.record.setting))
 
 
-def restricted(
-    scores: UserScores, members: Members, setting: Setting, slice_name: str
-) -> UserScores:
-    """`scores` of the users in one slice alone; see `union`."""
-    return union(scores, members, setting, (slice_name,))
-
-
-def union(
+def _restricted(
     scores: UserScores, members: Members, setting: Setting, names: Sequence[str]
 ) -> UserScores:
-    """`scores` of the users that lie in at least one of some slices.
+    """`scores` of the users that lie in at least one of some slices and have a value.
 
     Args:
-        scores: of all users.
+        scores: of all users, also those that have none.
         members: which of them lie in which slice.
         setting: theirs.
         names: the slices, one or more.
@@ -255,12 +267,10 @@ def union(
                 f"slice {name!r} of setting {setting.name} is empty; those with"
                 f" {setting.asks} are {filled}"
             )
-    inside = np.any([members[name] for name in names], axis=0)
-    return UserScores(
-        scores.metric,
-        scores.users[inside],
-        {
-            method: {seed: values[inside] for seed, values in by_seed.items()}
-            for method, by_seed in scores.values.items()
-        },
-    )
+    found = scores.where(np.any([members[name] for name in names], axis=0)).measured
+    if not len(found.users):
+        raise LeaderboardError(
+            f"setting {setting.name} has no {scores.metric} in {', '.join(names)}: no target there"
+            " was ranked among its peers"
+        )
+    return found

@@ -36,10 +36,12 @@ class Relevance:
 
     Args:
         gains: what an item of grade 1, 2, … is worth in NDCG.
+        peers: whether items are of kinds, so that targets are also ranked among their own.
         good: the least grade that is good.
     """
 
     gains: tuple[float, ...]
+    peers: bool = False
     good: int = 2
 
 

@@ -26,6 +26,13 @@ from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import LOSSES, Ranks
 from leaderboard.records.setting import Setting
 
+PEER_AUC = "peer_auc"
+"""Share of a target's peers that stand below it, tied ones counted half: by chance .5. Of test
+queries for items that no query was trained on (`gti.search.peers`); others have none."""
+
+WHOLE = (*LOSSES, PEER_AUC)
+"""Metrics without a cutoff."""
+
 MAIN_METRIC = "ndcg@10"
 """Of rank metrics the one that tables show first; a setting with primary contrasts names its own
 outcome."""
@@ -38,7 +45,10 @@ ALL_FAMILIES = tuple(dict.fromkeys((*FAMILIES, *GRADED_FAMILIES)))
 
 def relevance_of(setting: Setting) -> Relevance | None:
     """How relevance is graded in `setting`; null on the next-item track."""
-    return None if setting.queries is None else Relevance(setting.queries.gains)
+    queries = setting.queries
+    if queries is None:
+        return None
+    return Relevance(queries.gains, peers=queries.warm_cold_new is not None)
 
 
 def families_of(relevance: Relevance | None) -> tuple[str, ...]:
@@ -52,17 +62,17 @@ def is_loss(metric: str) -> bool:
 
 
 def parse_metric(name: str) -> tuple[str, int]:
-    """Splits `ndcg@10` into ("ndcg", 10); losses have no cutoff: ("trie_nll", 0).
+    """Splits `ndcg@10` into ("ndcg", 10); those of `WHOLE` have no cutoff: ("trie_nll", 0).
 
     Raises:
-        ValueError: neither a loss nor FAMILY@K with a known family and a positive K.
+        ValueError: neither of `WHOLE` nor FAMILY@K with a known family and a positive K.
     """
-    if is_loss(name):
+    if name in WHOLE:
         return name, 0
     family, _, cutoff = name.partition("@")
     if family not in ALL_FAMILIES or not cutoff.isdecimal() or int(cutoff) < 1:
         raise ValueError(
-            f"unknown metric {name!r}; metrics are {', '.join(LOSSES)}, and"
+            f"unknown metric {name!r}; metrics are {', '.join(WHOLE)}, and"
             f" {', '.join(ALL_FAMILIES)} at a cutoff: {MAIN_METRIC}"
         )
     return family, int(cutoff)
@@ -76,8 +86,8 @@ def row_values(ranks: Ranks, metric: str) -> Floats:
     """
     family, cutoff = parse_metric(metric)
     check_grades(ranks)
-    if is_loss(metric):
-        return losses_of(ranks, metric)
+    if metric in WHOLE:
+        return whole_values(ranks, metric)
     return expected_worth(ranks, family, cutoff)
 
 
@@ -87,8 +97,9 @@ def mean(values: Floats) -> float | None:
 
 
 def metric_names(cutoffs: Sequence[int], relevance: Relevance | None = None) -> list[str]:
-    """The names of all metrics: the losses, and the others at `cutoffs`."""
-    return [*LOSSES, *rank_metric_names(cutoffs, relevance)]
+    """The names of all metrics: those without a cutoff, and the others at `cutoffs`."""
+    peers = relevance is not None and relevance.peers
+    return [*(WHOLE if peers else LOSSES), *rank_metric_names(cutoffs, relevance)]
 
 
 def rank_metric_names(cutoffs: Sequence[int], relevance: Relevance | None = None) -> list[str]:
@@ -100,10 +111,11 @@ def is_defined(metric: str, beam: int | None) -> bool:
     """Whether a beam of `beam` items shows `metric`; None means that all items were ranked.
 
     Losses need no beam but a model: the rows of a reference, which has no beam either, have none.
+    Among its peers every target has a place.
     """
     if is_loss(metric):
         return beam is not None
-    return beam is None or parse_metric(metric)[1] <= beam
+    return beam is None or metric == PEER_AUC or parse_metric(metric)[1] <= beam
 
 
 def metrics(
@@ -117,26 +129,33 @@ def metrics(
         beam: width of the beam that ranked the items; null `@k` for k > beam. None: no beam.
         relevance: how the retrieval track grades; None: next-item recommendation.
     """
-    return {**_losses(ranks, relevance), **_rank_metrics(ranks, cutoffs, beam, relevance)}
+    return {**_whole(ranks, relevance), **_rank_metrics(ranks, cutoffs, beam, relevance)}
 
 
-def losses_of(ranks: Ranks, metric: str) -> Floats:
-    """[n] the loss called `metric` of each row; NaN where none was measured."""
+def whole_values(ranks: Ranks, metric: str) -> Floats:
+    """[n] the metric of `WHOLE` called `metric` of each row; NaN where it has none."""
+    if metric == PEER_AUC:
+        above = ranks.peers_better + ranks.peers_tied / 2
+        shares: Floats = 1 - above / np.where(ranks.peers > 0, ranks.peers, np.nan)
+        return shares
     values: Floats = getattr(ranks, metric)
     return values
 
 
-def _losses(ranks: Ranks, relevance: Relevance | None) -> Metrics:
-    """Means of the losses over all rows, or over all queries and wordings; null where unmeasured.
+def _whole(ranks: Ranks, relevance: Relevance | None) -> Metrics:
+    """Means of the metrics without a cutoff over all rows, or over all queries and wordings.
 
-    A query's loss is the mean over its good items.
+    A query's value is the mean over its good items. Losses are null where they were not measured;
+    `peer_auc`, of the queries that have it, is left out there.
     """
-    if not ranks.has_nll:
-        return dict.fromkeys(LOSSES)
-    if relevance is None:
-        return {name: mean(losses_of(ranks, name)) for name in LOSSES}
-    groups = Groups(ranks, relevance)
-    return {name: mean(groups.means_of_good(losses_of(ranks, name))) for name in LOSSES}
+    measured = [*(LOSSES if ranks.has_nll else ()), *([PEER_AUC] if ranks.has_peers else [])]
+    found: Metrics = dict.fromkeys(LOSSES)
+    groups = Groups(ranks, relevance) if relevance is not None and measured else None
+    for name in measured:
+        values = whole_values(ranks, name)
+        values = values if groups is None else groups.means_of_good(values)
+        found[name] = mean(values[~np.isnan(values)])
+    return found
 
 
 def _rank_metrics(
@@ -190,7 +209,7 @@ def per_user(
     """The mean of `metric` over each user's rows, or over each query's wordings.
 
     Returns:
-        users: [U] sorted ids; values: [U] float64.
+        users: [U] sorted ids; values: [U] float64, NaN for a query that has no such value.
     """
     if relevance is None:
         names, values = ranks.user, row_values(ranks, metric)
@@ -198,8 +217,8 @@ def per_user(
         groups = Groups(ranks, relevance)
         names = groups.names
         values = (
-            groups.means_of_good(losses_of(ranks, metric))
-            if is_loss(metric)
+            groups.means_of_good(whole_values(ranks, metric))
+            if metric in WHOLE
             else groups.values(*parse_metric(metric))
         )
     users, places = np.unique(names, return_inverse=True)
@@ -282,7 +301,7 @@ def slices(
             "rows": float(mask.sum()),
             "from": float(values.min()) if len(values) else None,
             "to": float(values.max()) if len(values) else None,
-            **_losses(ranks.where(mask), relevance),
+            **_whole(ranks.where(mask), relevance),
             **(
                 _rank_metrics(ranks.where(mask), cutoffs, beam, relevance)
                 if whole is None

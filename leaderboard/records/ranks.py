@@ -44,6 +44,10 @@ SCHEMA = pa.schema(
 """Columns of the file. `num_better` and `num_tied` may be null, together, row by row; `nll` and
 `trie_nll` are null, together, in all rows of a reference and in none of a cell."""
 
+PEERS = ("peers", "peers_better", "peers_tied")
+WITH_PEERS = pa.schema([*SCHEMA, *(pa.field(name, pa.int32()) for name in PEERS)])
+"""Columns of the file where items are of kinds; those of peers are null, together, row by row."""
+
 COUNTS = (
     "wording",
     "grade",
@@ -52,9 +56,10 @@ COUNTS = (
     "target_popularity",
     "history_length",
     "transitions",
+    *PEERS,
 )
 LOSSES = ("nll", "trie_nll")
-NULLABLE = (("num_better", "num_tied"), LOSSES)
+NULLABLE = (("num_better", "num_tied"), LOSSES, PEERS)
 TextColumn = Literal["split", "user", "item"]
 TEXTS: tuple[TextColumn, ...] = ("split", "user", "item")
 
@@ -145,10 +150,15 @@ class Ranks:
         nll: [n] float64, NLL of the target's Semantic ID in nats, under the full vocabulary
             (`gti.search.likelihood`); default NaN: not measured, as for references.
         trie_nll: [n] float64, the same, normalised over what the trie allows; default NaN.
+        peers: [n] int32, other items of the target's kind (`gti.search.peers`); default 0: it was
+            not ranked among them.
+        peers_better: [n] int32, peers ranked strictly above the target.
+        peers_tied: [n] int32, peers with exactly the target's score.
 
     Raises:
-        RanksError: arrays of unlike length, an unknown split, a negative count, a repeated row, an
-            NLL that is negative, infinite, or there for some rows alone.
+        RanksError: arrays of unlike length, an unknown split, a negative count, more peers beside
+            and above a target than there are, a repeated row, an NLL that is negative, infinite,
+            or there for some rows alone.
     """
 
     split: npt.NDArray[np.str_]
@@ -164,6 +174,9 @@ class Ranks:
     transitions: npt.NDArray[np.int32] = dataclasses.field(default_factory=_not_given)
     nll: npt.NDArray[np.float64] = dataclasses.field(default_factory=_not_given)
     trie_nll: npt.NDArray[np.float64] = dataclasses.field(default_factory=_not_given)
+    peers: npt.NDArray[np.int32] = dataclasses.field(default_factory=_not_given)
+    peers_better: npt.NDArray[np.int32] = dataclasses.field(default_factory=_not_given)
+    peers_tied: npt.NDArray[np.int32] = dataclasses.field(default_factory=_not_given)
 
     def __post_init__(self) -> None:
         """Converts each array to its type and checks the table."""
@@ -189,6 +202,11 @@ class Ranks:
     def has_nll(self) -> bool:
         """Whether the targets' NLL was measured."""
         return bool(len(self)) and not np.isnan(self.nll).any()
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether some targets were ranked among their peers."""
+        return bool((self.peers > 0).any())
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Ranks":
         """The rows at which `mask` [n] is true, in their order."""
@@ -231,6 +249,7 @@ _DTYPES: dict[str, Any] = {
     "transitions": np.int32,
     "nll": np.float64,
     "trie_nll": np.float64,
+    **dict.fromkeys(PEERS, np.int32),
 }
 
 
@@ -260,6 +279,10 @@ def _problems(ranks: Ranks) -> Iterator[str]:
     outside = ~ranks.in_beam & ((ranks.num_better != 0) | (ranks.num_tied != 0))
     for row in np.flatnonzero(outside)[:1]:
         yield f"row {row}: a target outside the beam has counts; expected null"
+    crowded = ranks.peers_better.astype(np.int64) + ranks.peers_tied > ranks.peers
+    for row in np.flatnonzero(crowded)[:1]:
+        found = f"{ranks.peers_better[row]} better and {ranks.peers_tied[row]} tied"
+        yield f"row {row}: {found} peers of {ranks.peers[row]}; expected no more than there are"
     unknown = [np.isnan(getattr(ranks, name)) for name in LOSSES]
     if (unknown[0] != unknown[1]).any() or (unknown[0].any() and not unknown[0].all()):
         row = int(np.flatnonzero(unknown[0] | unknown[1])[0])
@@ -287,16 +310,19 @@ def concatenate(parts: Sequence[Ranks]) -> Ranks:
 def ranks_bytes(ranks: Ranks) -> bytes:
     """`ranks` as the bytes of a parquet file."""
     columns = []
-    for field in SCHEMA:
+    schema = WITH_PEERS if ranks.peers.any() else SCHEMA
+    for field in schema:
         values = getattr(ranks, field.name)
         mask = ~ranks.in_beam if field.name in NULLABLE[0] else None
+        if field.name in PEERS:
+            mask = ranks.peers == 0
         if field.name in LOSSES:
             mask = np.isnan(values)
         values = values.tolist() if pa.types.is_string(field.type) else values
         columns.append(pa.array(values, type=field.type, mask=mask))
     buffer = io.BytesIO()
     pq.write_table(
-        pa.Table.from_arrays(columns, schema=SCHEMA),
+        pa.Table.from_arrays(columns, schema=schema),
         buffer,
         version="2.6",
         compression="zstd",
@@ -304,7 +330,7 @@ def ranks_bytes(ranks: Ranks) -> bytes:
         row_group_size=1_000_000,
         write_statistics=False,
         store_schema=False,
-        use_dictionary=[name for name in SCHEMA.names if name not in LOSSES],
+        use_dictionary=[name for name in schema.names if name not in LOSSES],
         column_encoding=dict.fromkeys(LOSSES, "BYTE_STREAM_SPLIT"),
     )
     return buffer.getvalue()
@@ -343,7 +369,7 @@ def read_ranks(path: Path) -> Ranks:
     _check_texts(path, table)
     in_beam = table.column("num_better").is_valid().to_numpy(zero_copy_only=False)
     columns: dict[str, Any] = {"in_beam": in_beam}
-    for field in SCHEMA:
+    for field in _schema_of(table):
         column = table.column(field.name)
         if pa.types.is_string(field.type):
             columns[field.name] = _texts(column)
@@ -359,7 +385,7 @@ def read_ranks(path: Path) -> Ranks:
 def _check_size(path: Path, about: pq.FileMetaData) -> None:
     """Refuses a file that says itself that it is beyond the bounds, before it is unpacked."""
     unpacked = sum(about.row_group(n).total_byte_size for n in range(about.num_row_groups))
-    if about.num_rows > MOST_ROWS or about.num_columns > len(SCHEMA) or unpacked > MOST_BYTES:
+    if about.num_rows > MOST_ROWS or about.num_columns > len(WITH_PEERS) or unpacked > MOST_BYTES:
         raise RanksError(
             f"{path}: {about.num_rows:,} rows of {about.num_columns} columns, {unpacked:,} bytes"
             f" unpacked; read are up to {MOST_ROWS:,} rows and {MOST_BYTES:,} bytes"
@@ -391,11 +417,17 @@ def _texts(column: pa.ChunkedArray) -> Coded | npt.NDArray[np.str_]:
     return Coded(np.asarray(names, dtype=np.str_), whole.indices.to_numpy().astype(np.int64))
 
 
+def _schema_of(table: pa.Table) -> pa.Schema:
+    """The columns that `table` should have, by how many it has."""
+    return WITH_PEERS if table.num_columns > len(SCHEMA) else SCHEMA
+
+
 def _check_schema(path: Path, table: pa.Table) -> None:
-    """Refuses a table whose columns, types or nulls are not those of `SCHEMA`."""
-    if table.column_names != SCHEMA.names:
-        raise RanksError(f"{path}: found columns {table.column_names}, expected {SCHEMA.names}")
-    for field in SCHEMA:
+    """Refuses a table whose columns, types or nulls are not those of `SCHEMA` or `WITH_PEERS`."""
+    schema = _schema_of(table)
+    if table.column_names != schema.names:
+        raise RanksError(f"{path}: found columns {table.column_names}, expected {schema.names}")
+    for field in schema:
         column = table.column(field.name)
         found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if found != field.type:
@@ -406,8 +438,11 @@ def _check_schema(path: Path, table: pa.Table) -> None:
             raise RanksError(
                 f"{path}, column {field.name}: {column.null_count} null, expected none"
             )
-    better, tied = (table.column(name).is_valid().to_numpy() for name in ("num_better", "num_tied"))
-    for row in np.flatnonzero(better != tied)[:1]:
-        raise RanksError(
-            f"{path}, row {row}: only one of num_better and num_tied is null; expected both or none"
-        )
+    for names in NULLABLE:
+        if names == LOSSES or names[0] not in schema.names:  # losses: where they are read
+            continue
+        known = np.stack([table.column(name).is_valid().to_numpy() for name in names])
+        for row in np.flatnonzero(known.any(axis=0) != known.all(axis=0))[:1]:
+            raise RanksError(
+                f"{path}, row {row}: only some of {', '.join(names)} are null; expected all or none"
+            )

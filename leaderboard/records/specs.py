@@ -400,7 +400,9 @@ class EvaluationSpec(Frozen):
 
 Outcome = Annotated[
     str,
-    Field(pattern=r"^(nll|trie_nll|(recall|ndcg|mrr|precision_good|precision_any)@[1-9][0-9]*)$"),
+    Field(
+        pattern=r"^(nll|trie_nll|peer_auc|(recall|ndcg|mrr|precision_good|precision_any)@[1-9][0-9]*)$"
+    ),
 ]
 
 

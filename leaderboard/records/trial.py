@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from leaderboard.records.canonical import (
@@ -30,6 +31,7 @@ from leaderboard.records.parts import (
     Metrics,
     Treatment,
 )
+from leaderboard.records.ranks import Ranks
 from leaderboard.records.record import (
     MethodCard,
     RecordError,
@@ -45,6 +47,8 @@ Stage = Literal["grounding", "sft"]
 SCORES: Mapping[Stage, str] = {"grounding": "held_out_nll", "sft": "trie_nll"}
 """What a stage's trials are scored by; less is better. `held_out_nll`: mean over both directions of
 the NLL per answer token of pairs that are held out of grounding."""
+TRAINED = "warm-"
+"""How the ids of queries for items that are trained on begin, where items are of kinds."""
 
 
 class TrialName(Frozen):
@@ -69,7 +73,7 @@ class Trial(Frozen):
         stage: whose rate was tried.
         number: the rate's place in the setting's list, from 1.
         metric: that of `SCORES`.
-        score: by `metric`, over all of validation or all measured pairs; null where it diverged.
+        score: by `metric`, over the rows `judged` or all measured pairs; null where it diverged.
         diverged: why there is no score; null where there is one.
         treatment: of stage "grounding", what the stage did; else null.
         metrics: of validation, at the setting's cutoffs; null without ranks.
@@ -125,6 +129,17 @@ def held_out_nll(treatment: Treatment) -> float | None:
     """Mean over both directions of the held-out pairs' NLL; null where one was not measured."""
     found = {each.direction: each.true for each in treatment.pairs if each.share == "held_out"}
     return math.fsum(found.values()) / 2 if len(found) == 2 else None
+
+
+def judged(ranks: Ranks, setting: Setting) -> Ranks:
+    """Of a trial's validation `ranks` those that its SFT rate is judged by: all of them.
+
+    Where items are of kinds, those of items that are trained on: of the others a loss is lowest
+    where a model has learned nothing and takes every item for as likely.
+    """
+    if setting.queries is None or setting.queries.warm_cold_new is None:
+        return ranks
+    return ranks.where(np.char.startswith(ranks.user, TRAINED))
 
 
 def trial_path(results: Path, setting: str, method: str, name: TrialName, seed: int) -> Path:

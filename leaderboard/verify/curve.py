@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from leaderboard.metrics.metrics import is_loss, metric_names, relevance_of
+from leaderboard.metrics.metrics import PEER_AUC, is_loss, metric_names, relevance_of
 from leaderboard.records.parts import CurvePoint
 from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
@@ -56,7 +56,8 @@ def check_curve(report: Report, record: Record) -> None:
 
 def _check_metrics(report: Report, place: str, record: Record, point: CurvePoint) -> None:
     """The setting's metrics, each a share but for the losses (`leaderboard.verify.likelihood`)."""
-    names = set(metric_names(record.setting.evaluation.cutoffs, relevance_of(record.setting)))
+    known = metric_names(record.setting.evaluation.cutoffs, relevance_of(record.setting))
+    names = {*known} - {PEER_AUC}  # which is of the test split alone
     for name in sorted(point.metrics.keys() ^ names):
         found = "a figure" if name in point.metrics else "nothing"
         report.error(f"{place}.{name}", found, "the metrics at evaluation.cutoffs, no others")

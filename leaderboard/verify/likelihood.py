@@ -108,6 +108,8 @@ def check_losses(report: Report, record: Record, ranks: Ranks, catalogue: Catalo
         _check_rows(report, "nll", ranks.nll, least, slack, f"at least {why}")
         left = 1 - np.expm1(least) * np.exp(-np.maximum(ranks.nll, least))
         _check_rows(report, "trie_nll", ranks.trie_nll, -np.log(left), slack, f"at least {why}")
+        among = catalogue.least_nll(ranks.peers_better.astype(np.int64) + ranks.peers_tied + 1)
+        _check_rows(report, "nll", ranks.nll, among, slack, "at least by peers_better")
     if relevance_of(record.setting) is not None:  # else a prompt has one target
         _check_order(report, ranks, slack)
     _check_association(report, record, ranks)

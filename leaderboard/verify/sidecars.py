@@ -10,6 +10,7 @@ from leaderboard.records.cells import beam_of
 from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import SPLITS, TEXTS, Ranks, combined, read_ranks
 from leaderboard.records.record import Record, RecordError, ranks_path
+from leaderboard.records.trial import TRAINED
 from leaderboard.verify.findings import Report
 from leaderboard.verify.inputs import check_beam_used
 
@@ -29,6 +30,7 @@ def check_ranks(report: Report, record: Record, path: Path) -> Ranks | None:
     users = {split: num_users(part) for split, part in parts.items()}
     _check_wordings(report, ranks, record)
     check_beam_used(report, record, parts["test"])
+    _check_peers(report, record, parts)
     for split in SPLITS:
         report.equal(f"num_users.{split}", record.num_users.get(split), users[split])  # type: ignore[call-overload]
     try:
@@ -54,6 +56,32 @@ def check_ranks(report: Report, record: Record, path: Path) -> Ranks | None:
     for place in sorted(figures.keys() | stored.keys()):
         check_figures(report, place, stored.get(place), figures.get(place))
     return ranks
+
+
+def _check_peers(report: Report, record: Record, parts: dict[str, Ranks]) -> None:
+    """Test queries for items that no query was trained on have peers, and no others have.
+
+    A reference ranks all items by one score: above a target stand no more peers than items.
+    """
+    relevance, test = relevance_of(record.setting), parts["test"]
+    for split, rows in parts.items():
+        if relevance is None or not relevance.peers or split != "test":
+            wrong = rows.peers > 0
+        else:
+            trained = np.char.startswith(rows.user, TRAINED)
+            wrong = ((rows.peers > 0) == trained) & (rows.grade >= relevance.good)
+        for row in np.flatnonzero(wrong)[:1]:
+            place = f"files.ranks ({split}, {rows.user[row]}, peers)"
+            wanted = "peers, of test queries for items that no query was trained on alone"
+            report.error(place, int(rows.peers[row]), wanted)
+    if record.accounting is not None:
+        for row in np.flatnonzero(test.peers >= record.accounting.num_items)[:1]:
+            most = record.accounting.num_items - 1
+            report.error(f"files.ranks (row {row}, peers)", int(test.peers[row]), f"at most {most}")
+    if record.kind == "reference":
+        for row in np.flatnonzero(test.in_beam & (test.peers_better > test.num_better))[:1]:
+            place = f"files.ranks (row {row}, peers_better)"
+            report.error(place, int(test.peers_better[row]), f"at most {test.num_better[row]}")
 
 
 def check_sha256(report: Report, field: str, sidecar: Path, named: str | None) -> None:

@@ -10,7 +10,7 @@ from leaderboard.records.canonical import canonical_json
 from leaderboard.records.ranks import TEXTS, Ranks, combined
 from leaderboard.verify.copies import RowSample, sample_rows
 
-COUNTS = ("grade", "target_popularity", "history_length", "transitions")
+COUNTS = ("grade", "target_popularity", "history_length", "transitions", "peers")
 """Columns that the data decide, beside `TEXTS`."""
 
 

@@ -19,6 +19,7 @@ from leaderboard.records.trial import (
     TRIAL_SCHEMA_VERSION,
     Trial,
     held_out_nll,
+    judged,
     parse_trial,
     setting_of_trials,
 )
@@ -161,14 +162,16 @@ def _check_score(report: Report, trial: Trial, path: Path) -> Ranks | None:
     check_sha256(report, "ranks", sidecar, trial.ranks)
     try:
         ranks = read_ranks(sidecar)
-        figures = metrics(ranks, trial.cutoffs, trial.beam, relevance_of(trial.setting))
+        relevance, by = relevance_of(trial.setting), judged(ranks, trial.setting)
+        figures = metrics(ranks, trial.cutoffs, trial.beam, relevance)
+        score = metrics(by, (), trial.beam, relevance)[SCORES["sft"]]
     except RecordError as error:
         report.error("ranks", str(error), "ranks that this protocol scores")
         return None
     splits = sorted(set(ranks.coded("split").names[ranks.coded("split").used].tolist()))
     report.equal("ranks (splits)", splits, ["validation"])
     report.equal("num_users", trial.num_users, num_users(ranks))
-    report.equal("score", trial.score, figures[SCORES["sft"]])
+    report.equal("score", trial.score, score)
     check_figures(report, "metrics", trial.metrics, figures)
     return ranks
 

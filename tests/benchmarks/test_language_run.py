@@ -83,6 +83,31 @@ def test_every_kind_of_query_is_a_slice_of_the_board(finished, gti_bench):
     assert "7 records checked, 0 errors" in gti_bench("verify", results).stdout
 
 
+def test_cold_and_new_items_are_ranked_among_their_own_kind(finished, gti_bench):
+    setting, results, _ = finished
+    kinds = load_inputs(find_setting(str(setting)).setting, 0, offline=True).queries.kinds
+    for name in (*METHODS, "popularity", "bm25"):
+        ranks = read_ranks(ranks_path(cell(results, name)))
+        assert not ranks.of_split("validation").has_peers
+        for user, peers in zip(ranks.user.tolist(), ranks.peers.tolist(), strict=True):
+            kind = user.partition("-")[0]
+            assert peers in (0, 0 if kind == "warm" else kinds.count(kind) - 1)
+        found = read_record(cell(results, name))
+        assert 0 < found.metrics["test"]["peer_auc"] < 1
+        assert "peer_auc" not in found.slices["queries:warm-title"]
+    popularity = read_record(cell(results, "popularity")).slices["queries:new-title"]
+    assert popularity["peer_auc"] == 0.5  # no new item is in any training query
+    asked = ("language", "--results", results, "--metric", "peer_auc")
+    shown = gti_bench("table", *asked, "--slice", "queries:new-title")
+    assert shown.returncode == 0, shown.stderr
+    shown = gti_bench("table", *asked, "--slice", "queries:warm-title")
+    assert shown.returncode == 2
+    assert "no target there was ranked among its peers" in shown.stderr
+    for command in ("table", "contrasts"):
+        done = gti_bench(command, *asked)
+        assert done.returncode == 0, done.stderr
+
+
 def test_without_an_encoder_dense_is_left_out_and_that_is_said(finished):
     _, results, done = finished
     assert not cell(results, "dense").exists()

@@ -1,6 +1,7 @@
 """Drawn ranks: whom a setting asks for what, and how near to the top a method puts it."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from leaderboard.metrics.metrics import metrics, num_users, raw_recall, relevanc
 from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import Coded, Ranks
 from leaderboard.records.setting import Setting
+from leaderboard.records.trial import TRAINED
 
 SPLITS = ("test", "validation")
 RELEVANT = 3
@@ -44,12 +46,21 @@ def _ids(generator: np.random.Generator, count: int, length: int) -> NDArray[np.
 
 def targets_of(setting: Setting, users: int, items: int) -> Targets:
     """What so many users, or queries, of a setting's dataset are asked for, of so many items."""
-    return _targets(setting.dataset.name, setting.asks, users, items)
+    return _targets(setting.dataset.name, setting.asks, has_kinds(setting), users, items)
+
+
+def has_kinds(setting: Setting) -> bool:
+    """Whether items are of kinds, some of which are ranked among their own."""
+    relevance = relevance_of(setting)
+    return relevance is not None and relevance.peers
 
 
 @functools.lru_cache(maxsize=4)
-def _targets(dataset: str, asks: str, users: int, items: int) -> Targets:
-    """Some items are popular, the last in no training. A query has `RELEVANT` rows, two good."""
+def _targets(dataset: str, asks: str, kinds: bool, users: int, items: int) -> Targets:
+    """Some items are popular, the last in no training. A query has `RELEVANT` rows, two good.
+
+    With `kinds` a third of the queries is for items of each.
+    """
     generator = np.random.default_rng(list(dataset.encode()))
     names, of = _ids(generator, users, 14), _ids(generator, items, 10)
     popularity = np.maximum(2.4 * items / np.arange(1, items + 1) - 2, 0).astype(np.int32)
@@ -58,7 +69,8 @@ def _targets(dataset: str, asks: str, users: int, items: int) -> Targets:
     user = np.tile(np.arange(users), 2)
     grade, history = np.ones(2 * users), np.minimum(2 + generator.geometric(0.1, 2 * users), 50)
     if asks == "queries":
-        names = np.char.add(np.where(np.arange(users) % 2, "category/", "item/"), names)
+        ways = ["warm-title/", "cold-title/", "new-title/"] if kinds else ["item/", "category/"]
+        names = np.char.add(np.array(ways)[np.arange(users) % len(ways)], names)
         user, grade = np.repeat(user, RELEVANT), np.tile([2, 2, 1], 2 * users)
         chosen = ((chosen[:, None] + np.arange(RELEVANT)) % items).ravel()
         history = np.zeros(len(user))
@@ -111,11 +123,27 @@ def ranks_of(
         tied = np.where(validation, below - least - 1, tied)
     ranked = inside | (not only_beam)
     counts = {"num_better": better * ranked, "num_tied": tied * ranked}
+    if has_kinds(setting):
+        counts |= _peers(asked.columns, better, len(asked.of_items))
     losses: dict[str, Any] = {}
     if only_beam:
         above = np.where(ranked, better + tied, beam)
         losses = _losses(generator, asked.columns["user"], above)
     return Ranks(**asked.columns, **counts, **losses, in_beam=ranked)
+
+
+def _peers(
+    columns: Mapping[str, Any], better: NDArray[np.int64], items: int
+) -> dict[str, NDArray[np.int64]]:
+    """A fifth of the items stands beside each target of test queries for items never trained on.
+
+    As large a share of them is better as of all items.
+    """
+    user, split = columns["user"], columns["split"]
+    trained = np.char.startswith(user.names, TRAINED)[user.numbers]
+    peers = np.where(trained | (split.numbers == 1), 0, items // 5)
+    above = peers * better // items
+    return {"peers": peers, "peers_better": above, "peers_tied": np.zeros_like(above)}
 
 
 def _losses(

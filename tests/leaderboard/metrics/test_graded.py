@@ -78,10 +78,35 @@ def test_the_loss_of_a_query_is_the_mean_over_its_good_items() -> None:
     assert found["trie_nll"] == pytest.approx((1.5 + 3 + 9) / 3)
     names, values = m.per_user(ranks, "nll", THREE)
     assert (names.tolist(), values.tolist()) == (["a", "b"], [2.5, 7.5])
+
     (sliced,) = m.slices(
         ranks_of(rows[:3], nll=[1, 2, 4], trie_nll=[1, 2, 3]), (2,), 2, THREE
     ).values()
     assert (sliced["nll"], sliced["trie_nll"]) == (2.5, 2.0)
+
+
+def test_peer_auc_is_the_share_of_peers_below_and_of_queries_that_have_peers() -> None:
+    rows: list[MethodRow] = [("cold/1", 2, (0, 0)), ("cold/1", 1, (1, 0)), ("warm/1", 2, (0, 0))]
+    rows += [("new/1", 2, (3, 0)), ("new/1", 2, None)]
+    peers = {
+        "peers": [4, 4, 0, 10, 10],
+        "peers_better": [1, 4, 0, 0, 7],
+        "peers_tied": [1, 0, 0, 0, 2],
+    }
+    ranks = ranks_of(rows, **peers)
+    kinds = Relevance((1.0, 3.0), peers=True)
+    cold, new = 1 - 1.5 / 4, (1 + (1 - 8 / 10)) / 2  # a maybe item does not count
+    assert m.metrics(ranks, (2,), None, kinds)["peer_auc"] == pytest.approx((cold + new) / 2)
+    by_slice = m.slices(ranks, (2,), None, kinds)
+    assert by_slice["queries:cold"]["peer_auc"] == pytest.approx(cold)
+    assert by_slice["queries:new"]["peer_auc"] == pytest.approx(new)
+    assert "peer_auc" not in by_slice["queries:warm"]
+    names, values = m.per_user(ranks, "peer_auc", kinds)
+    assert names.tolist() == ["cold/1", "new/1", "warm/1"]
+    assert values.tolist() == pytest.approx([cold, new, math.nan], nan_ok=True)
+    assert "peer_auc" not in m.metrics(ranks_of(rows), (2,), None, kinds)
+    assert "peer_auc" in m.metric_names((2,), kinds)
+    assert "peer_auc" not in m.metric_names((2,), THREE)
 
 
 def test_hand_computed_with_ties() -> None:

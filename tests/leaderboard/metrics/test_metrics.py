@@ -208,7 +208,7 @@ def test_losses_are_metrics_without_a_cutoff() -> None:
     assert m.parse_metric("trie_nll") == ("trie_nll", 0)
     assert m.metric_names((10,))[:2] == ["nll", "trie_nll"]
     assert [name for name in m.metric_names((1, 10)) if m.is_loss(name)] == ["nll", "trie_nll"]
-    with pytest.raises(ValueError, match="metrics are nll, trie_nll, and recall, "):
+    with pytest.raises(ValueError, match="metrics are nll, trie_nll, peer_auc, and recall, "):
         m.parse_metric("nll@10")
 
 

@@ -71,6 +71,23 @@ def test_losses_are_read_back_to_the_last_digit_and_null_where_unmeasured(tmp_pa
     assert pq.read_table(tmp_path / "y.parquet").column("nll").to_pylist() == [None] * 3
 
 
+def test_peers_are_columns_where_some_target_has_them(tmp_path: Path) -> None:
+    counts = {"peers": [9, 0, 4], "peers_better": [8, 0, 0], "peers_tied": [1, 0, 2]}
+    write_ranks(tmp_path / "x.parquet", small(**counts))
+    again = read_ranks(tmp_path / "x.parquet")
+    assert again.has_peers
+    assert {name: getattr(again, name).tolist() for name in counts} == counts
+    table = pq.read_table(tmp_path / "x.parquet")
+    assert table.column("peers_tied").to_pylist() == [1, None, 2]
+    place = table.column_names.index("peers_better")
+    half = table.set_column(place, "peers_better", pa.array([None, None, 0], pa.int32()))
+    with pytest.raises(RanksError, match="row 0: only some of peers, peers_better, peers_tied are"):
+        read_ranks(rewritten(tmp_path / "x.parquet", half))
+    write_ranks(tmp_path / "y.parquet", small())
+    assert not read_ranks(tmp_path / "y.parquet").has_peers
+    assert "peers" not in pq.read_table(tmp_path / "y.parquet").column_names
+
+
 def test_equal_content_gives_equal_bytes(tmp_path: Path) -> None:
     first = write_ranks(tmp_path / "x.parquet", small())
     second = write_ranks(tmp_path / "y.parquet", read_ranks(tmp_path / "x.parquet"))
@@ -103,6 +120,11 @@ def test_splits_are_taken_apart_and_put_together() -> None:
         ({"num_better": [0.5, 0, 0]}, "column num_better holds values that do not fit int32"),
         ({"user": ["1", "1", "1"], "item": ["a", "a", "c"]}, "row 1 repeats split test, user 1"),
         ({"num_better": [[1], [0], [0]]}, "expected one dimension"),
+        (
+            {"peers": [0, 2, 0], "peers_better": [0, 2, 0], "peers_tied": [0, 1, 0]},
+            "row 1: 2 better",
+        ),
+        ({"peers_better": [1, 0, 0]}, "row 0: 1 better and 0 tied peers of 0"),
         ({"transitions": [0, -1, 0]}, "row 1, column transitions: found -1"),
         (LOSSES | {"nll": [1, np.nan, 2]}, "row 1: nll or trie_nll is missing where others are"),
         ({"nll": [1, 2, 3]}, "row 0: nll or trie_nll is missing"),
@@ -147,7 +169,7 @@ def test_wrong_columns_types_and_nulls_are_named(tmp_path: Path) -> None:
         read_ranks(rewritten(path, holes))
     place = table.column_names.index("num_tied")
     half = table.set_column(place, "num_tied", pa.array([None, None, 0], pa.int32()))
-    with pytest.raises(RanksError, match="row 0: only one of num_better and num_tied is null"):
+    with pytest.raises(RanksError, match="row 0: only some of num_better, num_tied are null"):
         read_ranks(rewritten(path, half))
     place = table.column_names.index("nll")
     some = table.set_column(place, "nll", pa.array([1.0, None, None], pa.float64()))
