@@ -101,7 +101,7 @@ class RunProgress:
         eta = self.eta()
         left = "" if eta is None else f", about {duration(eta)} to go"
         cells = ", ".join(
-            f"{cell.label} {cell.stage} {cell.share:.0%}" for cell in self.running.values()
+            f"{cell.label} {cell.share:.0%} ({cell.stage})" for cell in self.running.values()
         )
         return f"{self.finished}/{self.total} cells{left}" + (f"; {cells}" if cells else "")
 
