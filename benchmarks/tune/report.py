@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from benchmarks.tune.method_tables import toml_number
 from benchmarks.tune.rule import Lead, SftRates, Tried, mean_of_all, tuning_of
+from leaderboard.board.treatment import LEAST_FOUND
 from leaderboard.records.setting import Setting
 from leaderboard.render.numbers import NOTHING, score, signed
 from leaderboard.render.table import Column, Table
@@ -38,8 +39,21 @@ def grounding_lines(setting: Setting, tried: Tried) -> list[str]:
     return [
         *told,
         f"Grounding rate for all methods: {rate}.",
+        *_out(tried),
         *_edge(tried.best, tried.rates, "grounding"),
     ]
+
+
+def _out(tried: Tried) -> list[str]:
+    """A line on the rates that were out because they do not ground, if any."""
+    out = [toml_number(tried.rates[n - 1]) for n in tried.numbers if n not in tried.able]
+    if not out:
+        return []
+    told = (
+        f"Out, whatever its NLL: {', '.join(out)}. Cold items are found by words of their titles at"
+        f" less than {LEAST_FOUND:g} times chance there."
+    )
+    return [textwrap.fill(told, WIDTH)]
 
 
 def sft_lines(setting: Setting, tried: Sequence[Tried], found: SftRates) -> list[str]:

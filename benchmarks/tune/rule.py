@@ -2,7 +2,8 @@
 
 1. The *grounding rate*, of `gti` alone: each of `tuning.grounding_rates` grounds rows at the
    `tuning.seeds`, two or one, without SFT, and is scored by the NLL per answer token of pairs that
-   are held out of grounding, as a mean over directions and seeds. The lowest is the setting's.
+   are held out of grounding, as a mean over directions and seeds. The lowest is the setting's;
+   where items are of kinds, among the rates that ground at all (`grounds`), if any does.
 2. The *SFT rate*, of every method that is tuned: each of the five `tuning.sft_rates`, a whole run
    at each seed, scored by `trie_nll` over all of validation. The rate whose mean over methods and
    seeds is lowest is the shared one. Where `sft.rates` is "own", a method's best rate is its own if
@@ -22,6 +23,7 @@ import numpy as np
 from benchmarks.cell.identity import axes_of
 from benchmarks.tune.trial import PlannedTrial, plan_trial
 from gti.method import Method
+from leaderboard.board.treatment import LEAST_FOUND
 from leaderboard.metrics.metrics import per_user, relevance_of
 from leaderboard.records.ranks import read_ranks
 from leaderboard.records.record import ranks_path
@@ -166,14 +168,30 @@ class Tried:
         return math.fsum(found) / len(found) if len(found) == len(scores) else None
 
     @property
+    def able(self) -> list[int]:
+        """Numbers of the rates that ground at every seed; all where none does, or none grounds."""
+        found = [n for n in self.numbers if all(grounds(self.trials[n, s]) for s in self.seeds)]
+        return found or list(self.numbers)
+
+    @property
     def best(self) -> int | None:
-        """The number of the rate of lowest mean score; null where all diverged."""
-        return lowest(self.numbers, self.mean)
+        """The number of the able rate of lowest mean score; null where all diverged."""
+        return lowest(self.able, self.mean)
 
     @property
     def diverged(self) -> int:
         """How many trials have no score."""
         return sum(trial.score is None for trial in self.trials.values())
+
+
+def grounds(trial: Trial) -> bool:
+    """Whether cold items, whose titles were shown, are found by words of them as grounding must be.
+
+    That is at `LEAST_FOUND` times chance before SFT. A low rate has a low NLL of held-out pairs and
+    may have taught hardly anything of those shown. True where the trial does not measure it.
+    """
+    found = None if trial.treatment is None else trial.treatment.found.get("cold")
+    return found is None or found.recall >= LEAST_FOUND * found.chance
 
 
 def lowest(numbers: Sequence[int], score: Callable[[int], float | None]) -> int | None:

@@ -28,7 +28,12 @@ ITEMS = 500
 
 
 def grounding_trial(
-    results: Path, setting: Setting, number: int, seed: int, nll: tuple[float, float] | None
+    results: Path,
+    setting: Setting,
+    number: int,
+    seed: int,
+    nll: tuple[float, float] | None,
+    cold: float | None = None,
 ) -> Path:
     """Writes a trial of the grounding rate, of `gti`; returns its path.
 
@@ -38,6 +43,7 @@ def grounding_trial(
         number: of the rate.
         seed: of the trial.
         nll: of held-out pairs, text → Semantic ID and Semantic ID → text; null: it diverged.
+        cold: recall@10 of cold items, where chance is .01; null: items are of no kinds.
     """
     tuning = setting.tuning
     assert tuning is not None  # there is nothing to try without one
@@ -50,7 +56,10 @@ def grounding_trial(
         for direction, value in zip(directions, nll or (), strict=False)
         for share, true in (("seen", value - 0.5), ("held_out", value))
     ]  # fmt: skip
-    treatment = None if nll is None else {"pairs": pairs, "found": {}}
+    found: dict[str, Any] = {}
+    if cold is not None:
+        found["cold"] = {"asked": 50, "recall": cold, "recall_shown": None, "chance": 0.01}
+    treatment = None if nll is None else {"pairs": pairs, "found": found}
     score = None if nll is None else sum(nll) / 2
     name = TrialName(stage="grounding", number=number)
     return _write(results, setting, "gti", parameters, name, seed, score, treatment=treatment)

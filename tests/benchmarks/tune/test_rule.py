@@ -138,6 +138,20 @@ def test_equal_scores_go_to_the_lower_rate_and_an_edge_is_said(setting, tmp_path
     assert "is the lowest that was tried" in "\n".join(grounding_lines(setting, tried))
 
 
+def test_a_rate_that_grounds_too_little_is_out_unless_all_are(setting, tmp_path):
+    for number, cold in enumerate([(0.04, 0.20), (0.05, 0.06), (0.5, 0.5)], start=1):
+        for seed, found in zip(SEEDS, cold, strict=True):
+            grounding_trial(tmp_path, setting, number, seed, (number, number), found)
+    (tried,) = read_tried(GROUNDING, plan_grounding(setting, tmp_path))
+    assert (tried.able, tried.best) == ([2, 3], 2)
+    said = " ".join("\n".join(grounding_lines(setting, tried)).split())
+    assert "Out, whatever its NLL: 1e-3. Cold items are found by words of their titles at" in said
+    for number in (1, 2, 3):
+        grounding_trial(tmp_path, setting, number, SEEDS[0], (number, number), 0.0)
+    (tried,) = read_tried(GROUNDING, plan_grounding(setting, tmp_path))
+    assert (tried.able, tried.best) == ([1, 2, 3], 1)
+
+
 def test_a_stage_in_which_all_diverged_has_no_rate(setting, tmp_path):
     tried = grounded(setting, tmp_path, [(None, None)] * 3)
     assert tried.best is None
