@@ -20,9 +20,10 @@ from gti.data.semantic_ids import SemanticIds
 
 Group = Literal["core", "initialization", "control"]
 Spending = Literal["before", "beside", "after"]
-TrainsOn = Literal["texts", "retrieval", "codes"]
+TrainsOn = Literal["texts", "retrieval", "codes", "states"]
 """What the stage before SFT sees: pairs of item text and Semantic ID · the retrieval stream R, the
-same that SFT trains on · Semantic IDs alone."""
+same that SFT trains on · Semantic IDs alone · pairs, from which the rows learn the hidden states
+that the model has behind the text."""
 FirstRows = Literal["mean", "words", "drawn", "library"]
 """What first rows can be checked to be: all equal, as `gti.initializers.mean_rows` gives them ·
 made of the words of each code's items, as `description` makes them · drawn one by one, hence all

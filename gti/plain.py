@@ -24,7 +24,8 @@ from gti.prompts.prompter import Example
 from gti.search.decoding import Beams, Trie, beam_search
 from gti.search.exact_scoring import exact_search
 from gti.search.likelihood import TargetNll, target_nll
-from gti.train.batches import Batch, MicroBatcher
+from gti.train.batches import Batch, MicroBatcher, plain_batches
+from gti.train.distillation import TaughtBatch, taught_batches
 from gti.train.example_nll import example_nll
 from gti.train.finetuning import Step, finetune
 from gti.train.grounding import ground
@@ -71,8 +72,20 @@ def plain_head_loss(hidden: Tensor, matrix: Tensor, labels: Tensor) -> Tensor:
 
 def plain_loss(model: Any, batch: Batch) -> Tensor:
     """Summed NLL of the answers of `batch`, from the logits of every position, padding included."""
+    if isinstance(batch, TaughtBatch):
+        return _plain_states_loss(model, batch)
     logits = model(input_ids=batch.ids, use_cache=False).logits
     return _summed_nll(logits, labels_at_all_positions(batch))
+
+
+def _plain_states_loss(model: Any, batch: TaughtBatch) -> Tensor:
+    """What the states of `batch` lack of its teachers', one target at a time."""
+    found = []
+    for each in (batch, batch.teacher):
+        states = model(input_ids=each.ids, output_hidden_states=True).hidden_states[-1]
+        found.append([states[r, p] for r, p in zip(each.rows, each.positions, strict=True)])
+    lacking = [(own - taught.detach()) ** 2 for own, taught in zip(*found, strict=True)]
+    return torch.stack([each.sum() / len(each) for each in lacking]).sum()
 
 
 def plain_ground(
@@ -109,7 +122,9 @@ def plain_ground(
     new = vocabulary.new_ids.to(device)
     mask = torch.zeros(len(matrices[0]), 1, device=device)
     mask[new] = 1.0
-    optimizer, runner = adamw(matrices, settings), MicroBatcher(max_tokens, device)
+    taught = any(example.teacher is not None for examples in batches for example in examples)
+    cut = taught_batches if taught else plain_batches
+    optimizer, runner = adamw(matrices, settings), MicroBatcher(max_tokens, device, cut)
     movable = len(new) * sum(matrix.shape[1] for matrix in matrices)
     report = StageReport(trainable_parameters=movable)
     touched = torch.zeros(len(new), dtype=torch.bool, device=device)

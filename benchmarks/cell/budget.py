@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gti.model.flops import ModelShape, Trains
 from gti.prompts.prompter import Example
+from gti.train.example_flops import nominal_flops
 from leaderboard.records.specs import ExtraSpec, SftSpec
 
 
@@ -30,7 +31,7 @@ def flops_of(
     shape: ModelShape, batches: Sequence[Sequence[Example]], trains: Trains = "all"
 ) -> float:
     """Nominal FLOPs of training on `batches` (the plain form: every position meets the head)."""
-    return shape.flops([len(example.ids) for batch in batches for example in batch], trains)
+    return nominal_flops(shape, [example for batch in batches for example in batch], trains)
 
 
 def sft_passes(sft: SftSpec, num_examples: int) -> float:

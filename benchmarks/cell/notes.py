@@ -62,7 +62,7 @@ def shown_of(method: Method) -> dict[str, tuple[str, ...]]:
     """
     plan = method.grounding()
     titles: tuple[str, ...] = ()
-    if plan is not None and plan.on == "texts":
+    if plan is not None and plan.on in ("texts", "states"):
         titles = (("wrong" if plan.shuffled else "right") + " pairs",)
     if plan is not None and plan.on == "codes":
         titles = ("Semantic IDs without text",)

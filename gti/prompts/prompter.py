@@ -5,7 +5,7 @@ starts from exactly the tokens that training saw.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,14 @@ from gti.model.vocabulary import Vocabulary
 from gti.prompts.chat_form import ChatForm, ChatFormError, chat_form
 from gti.prompts.item_words import ItemWords
 from gti.prompts.user_texts import UserTexts
-from gti.prompts.wordings import CHAT, PLAIN, SEQUENCE_LEAD_IN, SEQUENCE_SEPARATOR, Task
+from gti.prompts.wordings import (
+    CHAT,
+    GROUNDING_TASKS,
+    PLAIN,
+    SEQUENCE_LEAD_IN,
+    SEQUENCE_SEPARATOR,
+    Task,
+)
 
 Style = Literal["sequence", "chat", "plain"]
 MAX_TITLES = 10
@@ -39,12 +46,16 @@ class Example:
         task: which task it belongs to.
         block: number of the block of a history that the prompt was cut from; prompts of one block
             begin alike and follow one another in training. Null where nothing is shared.
+        teacher: [its length] int64 the same with a text in the place of the Semantic ID. Where it
+            is given, what is learned at the targets is the hidden state that predicts them there,
+            in the place of the tokens themselves; they stand as far from its end as from this end.
     """
 
     ids: IntArray
     targets: IntArray
     task: str
     block: int | None = None
+    teacher: IntArray | None = None
 
     def __len__(self) -> int:
         """Number of tokens."""
@@ -258,6 +269,27 @@ class Prompter:
                 f"{whose + ', ' if whose else ''}{what}: {needed} tokens do not fit into the"
                 f" model's context of {self.context}; lower {cause} in the setting"
             )
+
+    def states_examples(self, item: int) -> list[Example]:
+        """Semantic ID → texts of `item`, each with a teacher that reads the title in its place.
+
+        None for an item without a title.
+
+        Raises:
+            PromptError: one does not fit into the model's context.
+        """
+        found = []
+        for name in GROUNDING_TASKS["sid_to_text"]:
+            if not (self.can_ask("sid_to_title", item) and self.can_ask(name, item)):
+                continue
+            own, spec = self.example(name, item), self.tasks[name]
+            answer = own.ids[own.answer_start :]
+            told = replace(spec, wordings=(spec.wordings[0].replace("{sid}", "{title}"),))
+            prompt = self._prompt_ids(self._fill(told, 0, item, item, self._shown(None)))
+            teacher = np.array([*prompt, *answer], dtype=np.int64)
+            self._check(len(teacher), f"the title of item {item}", "", "max_text_tokens")
+            found.append(replace(own, task="sid_to_state", teacher=teacher))
+        return found
 
     def codes_example(self, item: int) -> Example:
         """The Semantic ID of `item` without any text: each code is asked for after those before it.

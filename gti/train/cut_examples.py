@@ -18,6 +18,7 @@ from gti.model.flops import ModelShape
 from gti.prompts.prompter import Example
 from gti.train.batches import Batch, micro_batches
 from gti.train.constant_prefixes import ConstantPrefixes, Prefix, Run
+from gti.train.distillation import TaughtBatch
 from gti.train.packed_attention import NOTHING, Packed, pack
 
 
@@ -88,6 +89,9 @@ class CutBatch(Batch):
 
 def batch_flops(batch: Batch, shape: ModelShape) -> float:
     """FLOPs really spent on training rows on `batch`, what was run for it included."""
+    if isinstance(batch, TaughtBatch):
+        own = shape.flops(batch.lengths, "rows", head_positions=0)
+        return own + shape.flops(batch.teacher.lengths, "nothing", head_positions=0)
     if not isinstance(batch, CutBatch):
         return shape.spent_flops(batch.lengths, batch.num_targets, "rows")
     spent = shape.spent_flops([], batch.num_targets, "rows")

@@ -30,6 +30,7 @@ from gti.prompts.prompter import Example, Prompter
 from gti.prompts.wordings import GROUNDING_TASKS
 from gti.train.batches import Batch, MicroBatcher, answer_states
 from gti.train.cut_examples import CutBatch, Cutter, batch_flops
+from gti.train.distillation import TaughtBatch, states_loss, taught_batches
 from gti.train.packed_attention import can_pack, packed_attending, run_packed
 from gti.train.resuming import KeepsNothing, StageKeeper, go_on
 from gti.train.training import (
@@ -84,8 +85,8 @@ def grounding_examples(
     """All that `plan` asks for, once each.
 
     Of pairs up to six tasks per item, as its texts allow; of Semantic IDs alone one example per
-    item; of the retrieval stream every example, under a task of its own, so that what SFT trains
-    on is counted apart.
+    item; for hidden states up to three, Semantic ID → text; of the retrieval stream every example,
+    under a task of its own, so that what SFT trains on is counted apart.
 
     Args:
         prompter: builds the examples.
@@ -99,6 +100,8 @@ def grounding_examples(
     shown = shown_items(prompter, items)
     if plan.on == "codes":
         return [prompter.codes_example(item) for item in shown.tolist()]
+    if plan.on == "states":
+        return [each for item in shown.tolist() for each in prompter.states_examples(item)]
     directions = {"text_to_sid": plan.text_to_sid, "sid_to_text": plan.sid_to_text}
     tasks = [task for name, on in directions.items() if on for task in GROUNDING_TASKS[name]]
     coded = coded_items(plan, shown, shuffle)
@@ -155,9 +158,13 @@ class OwnRows:
         return embedded.index_put(places, self.parameters[0][index[places]].to(embedded.dtype))
 
     def loss(self, batch: Batch) -> Tensor:
-        """Summed NLL of the answers of `batch`."""
+        """Summed NLL of the answers of `batch`, or what its states lack of the teachers'."""
         if isinstance(batch, CutBatch):
             return self._cut_loss(batch)
+        if isinstance(batch, TaughtBatch):
+            with torch.no_grad():
+                taught = answer_states(self._hidden(batch.teacher.ids), batch.teacher)
+            return states_loss(answer_states(self._hidden(batch.ids), batch), taught)
         return self._head_loss(answer_states(self._hidden(batch.ids), batch), batch.labels)
 
     def _hidden(self, ids: Tensor) -> Tensor:
@@ -240,7 +247,10 @@ def ground(
     model.eval()
     own = OwnRows(model, vocabulary, dtype, copies)
     keeper = keeper or KeepsNothing()
-    if own.looks_up and can_pack(model):
+    if any(example.teacher is not None for examples in batches for example in examples):
+        runner = MicroBatcher(max_tokens, own.ids.device, taught_batches)
+        report = _train(own, batches, settings, runner, progress, keeper)
+    elif own.looks_up and can_pack(model):
         seen = [example for examples in batches for example in examples]
         matrices = (own.matrices[0], own.matrices[-1])
         splitter = Cutter(own.computing, matrices, own.ids, seen, prefix_bytes)

@@ -8,6 +8,7 @@ import numpy as np
 
 from gti.model.flops import ModelShape, Trains
 from gti.prompts.prompter import Example
+from gti.train.example_flops import nominal_flops
 
 
 def epochs(
@@ -68,7 +69,7 @@ def take_budget(
             if spent >= budget:
                 break
             batch.append(examples[index])
-            spent += shape.flops([len(examples[index].ids)], trains)
+            spent += nominal_flops(shape, [examples[index]], trains)
         if batch:
             batches.append(batch)
         if spent >= budget:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gti.model.flops import ModelShape, Trains
 from gti.prompts.prompter import Example
+from gti.train.example_flops import nominal_flops
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with (steps done, steps in all, loss of the step)."""
@@ -96,7 +97,7 @@ class StageReport:
         targets = sum(example.num_targets for example in examples)
         self.steps += 1
         self.tokens += sum(lengths)
-        self.nominal_flops += shape.flops(lengths, trains)
+        self.nominal_flops += nominal_flops(shape, examples, trains)
         if spent is None:
             spent = shape.spent_flops(lengths, targets, trains)
             spent -= shape.spent_flops(shared, 0, trains)

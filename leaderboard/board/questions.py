@@ -14,6 +14,8 @@ QUESTIONS = (
     "Must the pairs be the right ones?",
     "Does it take texts to train the rows first?",
     "Would the texts do without training?",
+    "Does it matter where grounding starts?",
+    "Is next-token prediction the way to put texts into rows?",
     "Does it take both directions?",
     "Does freezing matter?",
     "Does it add to alignment tasks?",

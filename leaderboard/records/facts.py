@@ -50,7 +50,8 @@ class MethodFacts(Frozen):
             one, or left by the library; null where nothing is claimed.
         stages: training stages before SFT, in their order.
         directions: of the pairs that these train on; "retrieval" or "codes" where they train on
-            the retrieval stream R, or on Semantic IDs alone, instead.
+            the retrieval stream R, or on Semantic IDs alone, instead; "states" where pairs teach
+            hidden states in the place of tokens.
         order: on figures and in legends lower ones stand first, equal ones by name.
         look: null where the method has none of its own.
         contrasts: pairs, the method in each.
@@ -58,7 +59,7 @@ class MethodFacts(Frozen):
 
     first_rows: FirstRows | None
     stages: tuple[Literal["grounding", "grounding_free"], ...]
-    directions: tuple[Literal["text_to_sid", "sid_to_text", "retrieval", "codes"], ...]
+    directions: tuple[Literal["text_to_sid", "sid_to_text", "retrieval", "codes", "states"], ...]
     order: int
     look: Look | None
     contrasts: tuple[Contrast, ...]

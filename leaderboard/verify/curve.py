@@ -14,6 +14,7 @@ TASKS = {
     "sid_to_text": {"sid_to_title", "sid_to_detail", "sid_to_both"},
     "retrieval": {"retrieval_before_sft", "query_before_sft"},
     "codes": {"prefix_to_code"},
+    "states": {"sid_to_state"},
 }
 """Direction → tasks of the stages before SFT."""
 

@@ -13,6 +13,7 @@ PLANS = {
     "gti": GroundingPlan(),
     "gti_text_to_sid": GroundingPlan(sid_to_text=False),
     "gti_sid_to_text": GroundingPlan(text_to_sid=False),
+    "gti_from_codebook": GroundingPlan(),
     "gti_from_description": GroundingPlan(),
     "gti_shuffled": GroundingPlan(shuffled=True),
     "gti_two_phase": GroundingPlan(frozen_share=0.5),
@@ -20,6 +21,7 @@ PLANS = {
     "gti_lc_rec": GroundingPlan(),
     "mean_rows_first": GroundingPlan(on="retrieval"),
     "sid_only": GroundingPlan(on="codes"),
+    "token_distillation": GroundingPlan(text_to_sid=False, on="states"),
 }
 PAIRED = [key for key, plan in PLANS.items() if plan.on == "texts"]
 SPENDS = {
@@ -28,6 +30,7 @@ SPENDS = {
     "lc_rec": {"beside": 1.0},
     "mean_matched": {"after": 1.0},
 }
+STARTS = {"gti_from_description": "description", "gti_from_codebook": "codebook"}
 INITIALIZATIONS = {
     "codebook", "description", "description_raw", "gaussian", "hf_default", "keywords",
     "keywords_raw", "noisy_mean", "random_matched",
@@ -48,18 +51,19 @@ def test_every_group_lists_its_methods_and_all_lists_all():
     assert chosen["initializations"] == INITIALIZATIONS
     assert chosen["controls"] == {*PLANS, "mean_matched"} - {"gti"}
     assert chosen["all"] == set(methods()) == set().union(*chosen.values())
-    assert len(chosen["all"]) == 23
+    assert len(chosen["all"]) == 25
 
 
-@pytest.mark.parametrize("key", sorted({*PLANS, "mean_matched"} - {"gti_from_description"}))
+@pytest.mark.parametrize("key", sorted({*PLANS, "mean_matched"} - STARTS.keys()))
 def test_controls_start_from_the_mean(key, make_start):
     given = make_start()
     assert torch.equal(methods()[key].initialize(given), methods()["mean"].initialize(given))
 
 
-def test_gti_from_description_starts_from_its_rows(make_start):
-    rows = methods()["gti_from_description"].initialize(make_start())
-    assert torch.equal(rows, methods()["description"].initialize(make_start()))
+@pytest.mark.parametrize(("key", "start"), STARTS.items())
+def test_gti_from_something_starts_from_its_rows(make_start, key, start):
+    rows = methods()[key].initialize(make_start())
+    assert torch.equal(rows, methods()[start].initialize(make_start()))
 
 
 class Pairs:

@@ -11,7 +11,7 @@ from baselines.registry import methods
 from gti.method import MethodError
 from gti.model.diagnostics import diagnose, rsa
 
-DRAWN = {"random", "random_matched", "gaussian", "codebook", "noisy_mean"}
+DRAWN = {"random", "random_matched", "gaussian", "codebook", "gti_from_codebook", "noisy_mean"}
 """Methods whose rows depend on the seed."""
 
 

@@ -26,6 +26,7 @@ SUBSET = (
     "codebook",
     "mean_rows_first",
     "sid_only",
+    "token_distillation",
     "noisy_mean",
 )
 """One method per way through a cell; the rest differ from these in their first rows alone."""
@@ -89,7 +90,7 @@ def check(records):
     stages = {key: [proof.stage for proof in record.proofs] for key, record in records.items()}
     assert stages["gti_two_phase"] == ["grounding", "grounding_free", "sft"]
     assert stages["mean_two_phase"] == ["grounding_free", "sft"]
-    for key in ("gti_lc_rec", "gti_shuffled", "mean_rows_first", "sid_only"):
+    for key in ("gti_lc_rec", "gti_shuffled", "mean_rows_first", "sid_only", "token_distillation"):
         assert stages[key] == ["grounding", "sft"]
     for key in ("mean_matched", "codebook", "noisy_mean"):
         assert stages[key] == ["sft"]

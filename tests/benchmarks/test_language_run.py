@@ -145,6 +145,7 @@ def test_what_was_shown_is_known_of_every_method():
         asks_cold = bool({"before", "beside"} & set(method.spends)) and key != "mean_rows_first"
         assert bool(found["cold"]) == asks_cold, key
     assert shown_of(methods()["sid_only"])["cold"] == ("Semantic IDs without text",)
+    assert shown_of(methods()["token_distillation"])["cold"] == ("right pairs",)
 
 
 def test_popularity_is_that_of_training_queries_and_new_items_have_none(finished):

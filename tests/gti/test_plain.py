@@ -99,7 +99,9 @@ def test_grounding_takes_the_same_steps(make_bench, kind, on, monkeypatch):
     assert [getattr(reports[0], name) for name in same] == [
         getattr(reports[1], name) for name in same
     ]
-    assert reports[1].actual_flops == reports[1].nominal_flops > reports[0].actual_flops
+    assert reports[1].actual_flops == reports[1].nominal_flops
+    # Imitating states has no head to save, and its prompts are not cut.
+    assert (reports[0].actual_flops < reports[1].nominal_flops) == (on != "states")
     assert all(p.requires_grad for p in plain.model.parameters())
 
 

@@ -18,6 +18,7 @@ STAGES = {
     "mean_two_phase": (("grounding_free",), ("text_to_sid", "sid_to_text")),
     "mean_rows_first": (("grounding",), ("retrieval",)),
     "sid_only": (("grounding",), ("codes",)),
+    "token_distillation": (("grounding",), ("states",)),
 }
 
 

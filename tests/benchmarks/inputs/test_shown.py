@@ -16,7 +16,12 @@ from gti.method import GroundingPlan
 from gti.prompts.alignment import alignment_stream
 from gti.train.grounding import grounding_examples
 
-PLANS = (GroundingPlan(), GroundingPlan(shuffled=True), GroundingPlan(on="codes"))
+PLANS = (
+    GroundingPlan(),
+    GroundingPlan(shuffled=True),
+    GroundingPlan(on="codes"),
+    GroundingPlan(on="states"),
+)
 
 
 @pytest.fixture
