@@ -71,6 +71,13 @@ def run(
             " then end, and say what is left. SIGTERM ends a run in the same way."
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        Parameter(
+            help="One part of the cells, as 2/4, or slurm in a task of an array: for machines that"
+            " share no results directory."
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> int:
     """Run the missing cells of a setting, seed by seed, and print the board.
@@ -90,6 +97,7 @@ def run(
         replace=replace,
         debug=debug,
         stop_after=None if stop_after is None else parse_duration(stop_after),
+        shard=shard,
     )
     return run_setting(setting, methods, seeds, options, say, expect=cell_seconds)
 

@@ -22,6 +22,7 @@ class RunOptions:
         replace: run anew what lies there with another hash.
         debug: full traces, of the workers too.
         stop_after: seconds after which `run` ends; null: when all is done.
+        shard: part of the cells that `run` does, as `benchmarks.run.shard` reads it; null: all.
         checkpoint_seconds: from one checkpoint of a cell to the next; null: as by default.
     """
 
@@ -33,6 +34,7 @@ class RunOptions:
     replace: bool = False
     debug: bool = False
     stop_after: float | None = None
+    shard: str | None = None
     checkpoint_seconds: float | None = None
 
     def resolved(self) -> "RunOptions":

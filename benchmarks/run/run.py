@@ -21,6 +21,7 @@ from benchmarks.run.same_inputs import (
     version_note,
     with_inputs_compared,
 )
+from benchmarks.run.shard import parse_shard
 from benchmarks.run.stopping import Stop, StopError
 from benchmarks.run.write_references import write_references
 from gti.hints import did_you_mean
@@ -96,6 +97,10 @@ def run_setting(
         )
     file = find_setting(setting)
     cells = planned_cells(file, methods, seeds, options)
+    shard = parse_shard(options.shard)
+    if shard is not None:
+        every, cells = len(cells), shard.of(cells)
+        say(f"part {shard.number} of {shard.count}: {len(cells)} of {every} cells")
     null_score = no_main_score(file.setting)
     if null_score is not None:
         say(f"note: {null_score}")
