@@ -116,19 +116,19 @@ def plan_cells(
 
 
 def longest_first(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
-    """`cells`, seed by seed as they are, a seed's long ones first: fewer workers idle at the end.
+    """`cells`, seed by seed as they are, a seed's long ones first: fewer workers idle at the end."""
+    places = {seed: place for place, seed in enumerate(dict.fromkeys(c.seed for c in cells))}
+    return sorted(cells, key=lambda cell: (places[cell.seed], *length_key(cell)))
+
+
+def length_key(cell: PlannedCell) -> tuple[float, float]:
+    """Sorts long cells before short ones.
 
     What spends the extra budget in steps of SFT, beside or after it, takes longer than what spends
     it before, where most train rows alone; both take longer than what has none.
     """
-    places = {seed: place for place, seed in enumerate(dict.fromkeys(c.seed for c in cells))}
-
-    def key(cell: PlannedCell) -> tuple[int, float, float]:
-        spends = cell.card.spends
-        in_sft = spends.get("beside", 0.0) + spends.get("after", 0.0)
-        return places[cell.seed], -in_sft, -spends.get("before", 0.0)
-
-    return sorted(cells, key=key)
+    spends = cell.card.spends
+    return -spends.get("beside", 0.0) - spends.get("after", 0.0), -spends.get("before", 0.0)
 
 
 def past_seconds(setting: Setting, results: Sequence[Path], device: str) -> float | None:

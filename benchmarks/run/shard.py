@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.run.options import CommandError
-from benchmarks.run.plan import PlannedCell, longest_first
+from benchmarks.run.plan import PlannedCell, length_key
 
 SLURM = "slurm"
 """In the place of numbers: the part that SLURM's variables name."""
@@ -26,9 +26,9 @@ class Shard:
     count: int
 
     def of(self, cells: Sequence[PlannedCell]) -> list[PlannedCell]:
-        """The cells of this part, dealt out to and fro, so that each has long and short ones."""
+        """The cells of this part, dealt out to and fro by length, so that all take as long."""
         own = []
-        for place, cell in enumerate(longest_first(cells)):
+        for place, cell in enumerate(sorted(cells, key=length_key)):
             turn, part = divmod(place, self.count)
             if (self.count - 1 - part if turn % 2 else part) == self.number - 1:
                 own.append(cell)
