@@ -116,7 +116,7 @@ def plan_cells(
 
 
 def longest_first(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
-    """`cells`, seed by seed as they are, a seed's long ones first: fewer workers idle at the end."""
+    """`cells`, seed by seed as they are, a seed's long ones first: so fewer workers end idle."""
     places = {seed: place for place, seed in enumerate(dict.fromkeys(c.seed for c in cells))}
     return sorted(cells, key=lambda cell: (places[cell.seed], *length_key(cell)))
 
