@@ -64,8 +64,8 @@ def sft_lines(setting: Setting, tried: Sequence[Tried], found: SftRates) -> list
     at = f"seed {seeds[0]}" if len(seeds) == 1 else f"mean of seeds {seeds[0]} and {seeds[1]}"
     users = next((t.num_users for each in tried for t in each.trials.values() if t.num_users), 0)
     lines = [
-        f"\n{setting.name} · the SFT rate: validation trie_nll over all {users:,}"
-        f" {setting.asks} at the last step, {at}; lower is better",
+        f"\n{setting.name} · the SFT rate: validation trie_nll over {_judged_by(setting, users)}"
+        f" at the last step, {at}; lower is better",
         "Full budget; test data is not scored. All methods try the same rates.",
         "",
         terminal(_rates_table(tried), "  "),
@@ -85,6 +85,13 @@ def sft_lines(setting: Setting, tried: Sequence[Tried], found: SftRates) -> list
         *_diverged(tried),
     ]
     return lines + [textwrap.fill(line, WIDTH) for line in closing]
+
+
+def _judged_by(setting: Setting, users: int) -> str:
+    """Whose loss decides: of all, or of those that ask for items that are trained on."""
+    if setting.queries is None or setting.queries.warm_cold_new is None:
+        return f"all {users:,} {setting.asks}"
+    return f"those of {users:,} queries that ask for items which are trained on"
 
 
 def _score(value: float | None) -> str:

@@ -151,6 +151,10 @@ def check_finite(value: float, what: str, settings: OptimizerSettings, step: int
         )
 
 
+CLIP_EPSILON = 1e-6
+"""Torch's, in the factor that clips."""
+
+
 def step_optimizer(
     optimizer: torch.optim.Optimizer, settings: OptimizerSettings, step: int, steps: int
 ) -> None:
@@ -163,8 +167,12 @@ def step_optimizer(
         group["lr"] = settings.learning_rate * rate(settings, step, steps)
     if settings.clip_norm is not None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
         check_finite(float(norm), "the gradient's norm", settings, step)
+        # Shorter gradients would be multiplied by 1, a twentieth of a step of a small batch.
+        if settings.clip_norm / (norm + CLIP_EPSILON) < 1:
+            torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_norm, norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
