@@ -1,1 +1,1 @@
-"""How items are ranked: beam search along the trie, exact scores, target ranks, targets' NLL."""
+"""How items are ranked: beam search along the trie, exact scores, places, targets' NLL."""

@@ -10,8 +10,13 @@ from leaderboard.records.canonical import canonical_json
 from leaderboard.records.ranks import TEXTS, Ranks, combined
 from leaderboard.verify.copies import RowSample, sample_rows
 
-COUNTS = ("grade", "target_popularity", "history_length", "transitions", "peers")
-"""Columns that the data decide, beside `TEXTS`."""
+COUNTS = ("grade", "target_popularity", "history_length", "transitions")
+"""Columns that the data decide, beside `TEXTS`; where there are some, `peers` too."""
+
+
+def _counts(ranks: Ranks) -> tuple[str, ...]:
+    """The columns that `ranks` has of them."""
+    return (*COUNTS, "peers") if ranks.has_peers else COUNTS
 
 
 class TargetsHash:
@@ -45,9 +50,11 @@ class TargetsHash:
         columns: list[npt.NDArray[Any]] = []
         for column in texts:
             columns += [column.names, column.numbers]
-        columns += [getattr(first, name) for name in COUNTS]
-        pairs = zip(columns, self._columns, strict=False)
-        if not self._columns or not all(np.array_equal(new, old) for new, old in pairs):
+        columns += [getattr(first, name) for name in _counts(first)]
+        same = len(columns) == len(self._columns) and all(
+            map(np.array_equal, columns, self._columns)
+        )
+        if not same:
             self._columns = columns
             self._hash, self._order = _hash_and_order(first)
         return self._hash
@@ -67,7 +74,7 @@ def _hash_and_order(first: Ranks) -> tuple[str, npt.NDArray[np.integer[Any]]]:
         digest.update(canonical_json(column.names.tolist()))
         columns.append(column.numbers)
     order = np.argsort(combined(*columns), kind="stable")
-    columns += [getattr(first, name) for name in COUNTS]
+    columns += [getattr(first, name) for name in _counts(first)]
     for values in columns:
         digest.update(values[order].astype("<i8").tobytes())
     return digest.hexdigest(), order
