@@ -37,9 +37,10 @@ def test_before_is_the_backbones_own_and_after_that_of_the_grown_model(
     context, start = own.config.max_position_embeddings, words.bos_token_id
     measure_retention(TrainedCell(prepared=cell, model=cell.model, manifest={}))
     found = Retention.model_validate(cell.ledger.retention)
-    assert found.before == pytest.approx(by_loop(own, words, context, start), rel=1e-5)
+    # In float32, window by window here and packed there: 1.3e-5 was seen on one processor.
+    assert found.before == pytest.approx(by_loop(own, words, context, start), rel=1e-4)
     grown = by_loop(cell.model, words, context, start)
-    assert found.after == pytest.approx(grown, rel=1e-5)
+    assert found.after == pytest.approx(grown, rel=1e-4)
     assert found.after > found.before  # new rows take a part of each token's probability
     assert found.pages == hashlib.sha256(PLAIN_ENGLISH.read_bytes()).hexdigest()
     assert found.characters == len(PLAIN_ENGLISH.read_text(encoding="utf-8")) > 5000
