@@ -5,7 +5,8 @@
    are held out of grounding, as a mean over directions and seeds. The lowest is the setting's;
    where items are of kinds, among the rates that ground at all (`grounds`), if any does.
 2. The *SFT rate*, of every method that is tuned: each of the five `tuning.sft_rates`, a whole run
-   at each seed, scored by `trie_nll` over all of validation. The rate whose mean over methods and
+   at each seed, scored by `trie_nll` over validation (of queries where items are of kinds, over
+   those for items that are trained on). The rate whose mean over methods and
    seeds is lowest is the shared one. Where `sft.rates` is "own", a method's best rate is its own if
    it leads the shared one by two standard errors, paired over users, at both seeds. Methods with a
    `parent` have that one's rates, and are not tuned there.
