@@ -11,8 +11,8 @@ class TokenDistillation(Gti):
     learn to make the last hidden states behind it equal (Dobler et al. found this better than
     next-token prediction by the rows alone). Start, items, texts, rates and compute are GTI's, the
     forward pass of the teacher paid for. Codes are shared by items, words are not; and nothing asks
-    for a Semantic ID, so that rows of an untied head stay where they started. The grounding rate was
-    found for GTI's objective, not for this one.
+    for a Semantic ID, so that rows of an untied head stay where they started. The grounding rate
+    was found for GTI's objective, not for this one.
     """
 
     key = "token_distillation"
