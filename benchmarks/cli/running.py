@@ -3,7 +3,7 @@
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -22,7 +22,7 @@ from benchmarks.cli.types import (
     Workers,
     say,
 )
-from benchmarks.run.options import RunOptions
+from benchmarks.run.options import OnCluster, RunOptions
 
 
 def plan(
@@ -34,12 +34,16 @@ def plan(
     device: Device = "auto",
     results: Results = RESULTS,
     offline: Offline = False,
+    on: Annotated[
+        str | None,
+        Parameter(help="Machines that are not here, as 8xh100,64xcpu: what it takes on them."),
+    ] = None,
 ) -> int:
     """Show the cells of a run, which are done, and what the rest will cost; run nothing."""
     from benchmarks.estimate.plan import plan_lines
 
     options = RunOptions(results=results, workers=workers, device=device, offline=offline)
-    for line in plan_lines(setting, methods, seeds, options):
+    for line in plan_lines(setting, methods, seeds, options, on):
         say(line)
     return 0
 
@@ -78,6 +82,21 @@ def run(
             " share no results directory."
         ),
     ] = None,
+    engine: Annotated[
+        Literal["local", "ray"], Parameter(help="Cells as processes here, or on a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str, Parameter(help="Of the Ray cluster, as HOST:PORT; default: the one running here.")
+    ] = "auto",
+    gpus_per_cell: Annotated[
+        float, Parameter(help="On a Ray cluster: share of a GPU that a cell takes.")
+    ] = 1.0,
+    shared: Annotated[
+        Path | None,
+        Parameter(
+            help="On a Ray cluster: a folder that all nodes see, where checkpoints outlive a node."
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> int:
     """Run the missing cells of a setting, seed by seed, and print the board.
@@ -98,8 +117,18 @@ def run(
         debug=debug,
         stop_after=None if stop_after is None else parse_duration(stop_after),
         shard=shard,
+        cluster=(
+            OnCluster(address=address, gpus_per_cell=gpus_per_cell, shared=shared)
+            if engine == "ray"
+            else None
+        ),
     )
-    return run_setting(setting, methods, seeds, options, say, expect=cell_seconds)
+    where: dict[str, Any] = {}
+    if engine == "ray":
+        from benchmarks.cluster.engine import ray_cluster
+
+        where = {"reach": ray_cluster}
+    return run_setting(setting, methods, seeds, options, say, expect=cell_seconds, **where)
 
 
 def tune(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.datasets import CARDS
 from benchmarks.estimate.flops import cell_flops
+from benchmarks.estimate.pool import parse_pool, pool_lines
 from benchmarks.estimate.time import (
     UTILISATION,
     encoding_flops,
@@ -26,7 +27,7 @@ from benchmarks.inputs.semantic_ids import draws_of, semantic_ids_here
 from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.machine.utilisation import device_flops
 from benchmarks.run.options import RunOptions
-from benchmarks.run.plan import PlannedCell
+from benchmarks.run.plan import PlannedCell, past_seconds
 from benchmarks.run.run import check_for_cells, planned_cells
 from benchmarks.run.same_inputs import (
     OtherInputsError,
@@ -48,7 +49,9 @@ STATES = {
 }
 
 
-def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOptions) -> list[str]:
+def plan_lines(
+    setting: str, methods: str, seeds: str | None, options: RunOptions, on: str | None = None
+) -> list[str]:
     """The cells with their states, and what the missing ones will cost here.
 
     Args:
@@ -56,7 +59,9 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
         methods: keys and groups, comma-separated.
         seeds: as for `parse_seeds`.
         options: as for `run`; offline asks no hub even for the config of a model that is not here.
+        on: devices that are not here, as `benchmarks.estimate.pool` reads them; null: this machine.
     """
+    pool = None if on is None else parse_pool(on)
     file, results = find_setting(setting), options.results
     check_feasible(file.setting)
     cells = planned_cells(file, methods, seeds, options)
@@ -81,6 +86,15 @@ def plan_lines(setting: str, methods: str, seeds: str | None, options: RunOption
     if work is None or size is None:
         what = "the data" if work is None else "the backbone's config"
         return [*lines, f"cost      not known without {what}"]
+    if pool is not None:
+        import torch
+
+        from gti.model.devices import computed_dtype
+
+        found = past_seconds(file.setting, [results, COMMITTED_RESULTS], "cpu")
+        dtype, _ = computed_dtype(torch.device("cpu"), file.setting.backbone.dtype)
+        asked = (file.setting, todo, work, size, pool)
+        return [*lines, *pool_lines(*asked, core_dtype=dtype, core_seconds=found)]
     spends = [cell.card.spends for cell in todo or cells]
     each = estimate(file.setting, work, kind, [results, COMMITTED_RESULTS], size, spends)
     rounds = -(-len(todo) // side_by_side)

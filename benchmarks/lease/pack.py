@@ -1,27 +1,18 @@
 """At home: what a GPU machine without network needs for some settings, in pieces to copy there."""
 
-import os
 import subprocess
-import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.datasets import CARDS as DATASETS
-from benchmarks.datasets.card import DATA_VARIABLE
-from benchmarks.inputs.backbones import CARDS as BACKBONES
 from benchmarks.inputs.catalogue import find_setting, setting_names, setting_path
 from benchmarks.lease.pieces import MEBIBYTE, LeaseError, add_archive, begin_pieces
-from benchmarks.machine.cache import cache_root
 from benchmarks.machine.environment import describe_code
 from benchmarks.machine.places import COMMITTED_RESULTS, PACKAGE, ROOT
-from benchmarks.machine.stages import StageClock
+from benchmarks.run.files_read import check_movable, files_read
 from benchmarks.run.options import RunOptions
-from benchmarks.run.run import planned_cells, prepare_inputs
+from benchmarks.run.run import planned_cells
 from leaderboard.records.setting import Setting
 
 RUNNER = "lease.pyz"
@@ -107,74 +98,14 @@ def pack(wanted: Wanted, to: Path) -> int:
 
 
 def _inputs_of(name: str, setting: Setting, wanted: Wanted) -> dict[str, Path]:
-    """What of cache and data the setting's cells read: path in the archive → place.
-
-    All is made ready for the cells, as `gti-bench run` does it, and then once more: what that opens
-    is packed.
-    """
-    check_movable(setting)
+    """What of cache and data the setting's cells read: path in the archive → place."""
     options = RunOptions(results=Path("results"), offline=True)
+    check_movable(setting)
     cells = planned_cells(find_setting(name), wanted.methods, wanted.seeds, options)
     try:
-        prepare_inputs(setting, cells, None, StageClock("data"), offline=True)
+        return files_read(setting, cells)
     except (RuntimeError, ValueError) as error:
         raise LeaseError(f"{error}; `gti-bench prepare {name}` comes first") from error
-    with _opened() as paths:
-        prepare_inputs(setting, cells, None, StageClock("data"), offline=True)
-    found: dict[str, Path] = {}
-    # Whole entries, since not all readers open their files by way of Python.
-    roots = {"cache": (cache_root(), 2), "data": (_data(), 1)}
-    for path in paths:
-        for kind, (root, depth) in roots.items():
-            if root is not None and path.is_relative_to(root):
-                entry = Path(*path.relative_to(root).parts[:depth])
-                found[f"{kind}/{entry.as_posix()}"] = root / entry
-    return found
-
-
-def _data() -> Path | None:
-    """The folder of data that cannot be fetched."""
-    named = os.environ.get(DATA_VARIABLE)
-    return Path(named).absolute() if named else None
-
-
-def check_movable(setting: Setting) -> None:
-    """Refuses a setting that names a folder of this machine.
-
-    Raises:
-        LeaseError: names it, and where it should lie.
-    """
-    dataset, backbone, data = setting.dataset.name, setting.backbone.name, _data()
-    bare = Path(dataset).name == dataset and data is not None and (data / dataset).is_dir()
-    if dataset not in DATASETS and not bare:
-        raise LeaseError(
-            f"setting {setting.name}: dataset {dataset!r} is a folder of this machine alone; put"
-            f" it into ${DATA_VARIABLE}, and let the setting name it by the folder's bare name"
-        )
-    if backbone not in BACKBONES and not backbone.startswith("hub:"):
-        raise LeaseError(
-            f"setting {setting.name}: backbone {backbone!r} is a folder of this machine alone;"
-            " take one of `gti-bench list backbones`, or hub:OWNER/NAME@REVISION"
-        )
-
-
-_NOTED: list[set[Path]] = []
-"""While `_opened` is entered: what has been opened since."""
-
-
-def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and _NOTED and isinstance(arguments[0], str | bytes | os.PathLike):
-        _NOTED[-1].add(Path(os.fsdecode(arguments[0])).absolute())
-
-
-@contextmanager
-def _opened() -> Iterator[set[Path]]:
-    """The files that Python opens in the block."""
-    if not _NOTED:
-        sys.addaudithook(_note)  # for as long as the process lives
-    _NOTED.append(set())
-    yield _NOTED[-1]
-    _NOTED[-1] = set()
 
 
 def _clone(place: Path) -> None:

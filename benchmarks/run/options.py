@@ -10,6 +10,31 @@ class CommandError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OnCluster:
+    """How `run` uses a Ray cluster.
+
+    Attributes:
+        address: where it is; "auto": the one that runs on this machine.
+        gpus_per_cell: share of a GPU that a cell takes.
+        shared: a folder that all nodes see, for checkpoints; null: a cell that is lost starts anew.
+
+    Raises:
+        CommandError: no such share.
+    """
+
+    address: str = "auto"
+    gpus_per_cell: float = 1.0
+    shared: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the share."""
+        if not 0 < self.gpus_per_cell <= 1:
+            raise CommandError(
+                f"--gpus-per-cell must be above 0 and at most 1, found {self.gpus_per_cell}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What `plan`, `run`, `tune`, `references` and `rerun` are told beside which cells.
 
@@ -24,6 +49,7 @@ class RunOptions:
         stop_after: seconds after which `run` ends; null: when all is done.
         shard: part of the cells that `run` does, as `benchmarks.run.shard` reads it; null: all.
         checkpoint_seconds: from one checkpoint of a cell to the next; null: as by default.
+        cluster: where cells run; null: on this machine.
     """
 
     results: Path
@@ -36,6 +62,7 @@ class RunOptions:
     stop_after: float | None = None
     shard: str | None = None
     checkpoint_seconds: float | None = None
+    cluster: OnCluster | None = None
 
     def resolved(self) -> "RunOptions":
         """The same with what "auto" and null mean here: the kind of device, how many workers.

@@ -47,6 +47,11 @@ class PlannedCell:
         """What people call it."""
         return f"{self.card.key} seed {self.seed}"
 
+    @property
+    def hash(self) -> str:
+        """Of setting, method and seed: what its record says it is."""
+        return cell_hash(self.setting.hash, self.card.hash, self.seed)
+
     def job(self, options: RunOptions) -> Job:
         """What a worker is asked to do."""
         return Job(
@@ -64,8 +69,7 @@ class PlannedCell:
 
     def state_now(self, *, plain: bool) -> State:
         """The state of what lies in its place by now; `plain` as for `cell_state`."""
-        own = cell_hash(self.setting.hash, self.card.hash, self.seed)
-        return cell_state(self.path, own, plain=plain)
+        return cell_state(self.path, self.hash, plain=plain)
 
     def headline(self) -> str:
         """What to say once its record is written."""

@@ -11,6 +11,7 @@ from benchmarks.inputs.semantic_ids import draws_of, load_semantic_ids
 from benchmarks.machine.events import Say
 from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.machine.stages import StageClock
+from benchmarks.run.engine import Reach, Site
 from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell, longest_first, past_seconds, plan_cells
 from benchmarks.run.runner import Outcome, check_results_writable, check_states, run_cells, tidy
@@ -23,6 +24,7 @@ from benchmarks.run.same_inputs import (
 )
 from benchmarks.run.shard import parse_shard
 from benchmarks.run.stopping import Stop, StopError
+from benchmarks.run.worker import this_machine
 from benchmarks.run.write_references import write_references
 from gti.hints import did_you_mean
 from leaderboard.records.setting import Setting, SettingError, SettingFile
@@ -78,6 +80,7 @@ def run_setting(
     say: Say,
     *,
     expect: Expect | None = None,
+    reach: Reach = this_machine,
 ) -> int:
     """Runs what is missing and prints the board; returns the exit code.
 
@@ -88,6 +91,7 @@ def run_setting(
         options: where, on what and how.
         say: prints a line.
         expect: asked where the run has a time and no such cell was run on such a machine.
+        reach: where cells run.
     """
     results = options.results
     if options.plain and results.resolve() == COMMITTED_RESULTS.resolve():
@@ -105,7 +109,7 @@ def run_setting(
     if null_score is not None:
         say(f"note: {null_score}")
     with Stop(options.stop_after) as stop:
-        outcome = _run_until(file, cells, options, stop, expect, say)
+        outcome = _run_until(file, cells, options, stop, expect, reach, say)
         if outcome.left:
             say(_left_line(outcome.left, options.stop_after, stop))
         elif stop.reason == "signal":
@@ -126,6 +130,7 @@ def _run_until(
     options: RunOptions,
     stop: Stop,
     expect: Expect | None,
+    reach: Reach,
     say: Say,
 ) -> Outcome:
     """Runs those of `cells` that are missing until all are done or `stop` says so."""
@@ -142,14 +147,15 @@ def _run_until(
         tidy(cells)
         if not todo:
             return Outcome([], [])
-        options = options.resolved()
-        data = prepare_inputs(file.setting, todo, data, clock, offline=options.offline)
-        # Once more, now that Semantic IDs that no hash pins have been made.
-        todo = _to_run(file, cells, data, options)
-        clock.enter("references")
-        write_references(file.setting, data, options.results, say, offline=options.offline)
-        prior = _expected(file.setting, data, options, expect)
-        return _run_missing(file, todo, options, clock.close(), prior, stop, say)
+        with reach(options, say) as site:
+            options = site.options
+            data = prepare_inputs(file.setting, todo, data, clock, offline=options.offline)
+            # Once more, now that Semantic IDs that no hash pins have been made.
+            todo = _to_run(file, cells, data, options)
+            clock.enter("references")
+            write_references(file.setting, data, options.results, say, offline=options.offline)
+            prior = _expected(file.setting, data, options, expect)
+            return _run_missing(file, todo, site, clock.close(), prior, stop, say)
     except StopError:
         return Outcome([], todo)
 
@@ -232,7 +238,7 @@ def prepare_inputs(
 def _run_missing(
     file: SettingFile,
     todo: Sequence[PlannedCell],
-    options: RunOptions,
+    site: Site,
     once: Mapping[str, float],
     prior: float | None,
     stop: Stop,
@@ -243,14 +249,15 @@ def _run_missing(
     Args:
         file: the setting.
         todo: what to run.
-        options: with device and workers resolved.
+        site: where.
         once: how long what was done for all of them took.
         prior: expected seconds of a cell; null if unknown.
         stop: what ends the run early.
         say: prints a line.
     """
+    options, engine = site.options, site.engine(file.setting, todo, prior)
     results, device = options.results, options.device
-    side_by_side = min(options.num_workers, len(todo))
+    side_by_side = min(engine.places, len(todo))
     say(
         f"{file.setting.name}: {len(todo)} cells to run, {side_by_side} at a time on {device};"
         f" records go to {relative(results)}" + (" (plain forms: slow)" if options.plain else "")
@@ -264,6 +271,7 @@ def _run_missing(
         once=once,
         stop=stop,
         shared=True,
+        engine=engine,
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs the missing cells of a plan side by side, one process per cell."""
+"""Runs the missing cells of a plan side by side, wherever an engine runs them."""
 
 import os
 import queue
@@ -10,11 +10,12 @@ from pathlib import Path
 from benchmarks.cell.leftovers import checkpoint_folder, leftovers, remove_leftovers
 from benchmarks.machine.stages import stage_table
 from benchmarks.run.claims import Claim, holder
+from benchmarks.run.engine import Engine, Events, Work
 from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell
 from benchmarks.run.progress import Display, Running, RunProgress
 from benchmarks.run.stopping import Stop
-from benchmarks.run.worker import Events, Worker
+from benchmarks.run.worker import LocalEngine
 from leaderboard.records.canonical import write_atomically
 from leaderboard.render.numbers import duration
 
@@ -106,6 +107,7 @@ def run_cells(
     once: Mapping[str, float] | None = None,
     stop: Stop | None = None,
     shared: bool = False,
+    engine: Engine | None = None,
 ) -> Outcome:
     """Runs `cells`, so many at a time as `options` say; a failed cell does not stop the others.
 
@@ -118,8 +120,10 @@ def run_cells(
         stop: what ends the run early; null: nothing.
         shared: other runs may work on the same cells: each is claimed, and those that others
             claimed are waited for at the end.
+        engine: where they run; null: in processes of this machine.
     """
-    run = _Run(cells, options, stop or Stop(), prior, shared=shared)
+    engine = engine or LocalEngine(options)
+    run = _Run(cells, options, engine, stop or Stop(), prior, shared=shared)
     try:
         with run.stop.orderly(), Display(run.progress) as display:
             run.work(display, after_seed)
@@ -135,27 +139,27 @@ class _Run:
     """Cells on their way, each in one of these: waiting, held by others, running, ended.
 
     Args:
-        cells, options, stop, prior, shared: as for `run_cells`.
+        cells, options, engine, stop, prior, shared: as for `run_cells`.
     """
 
     def __init__(
         self,
         cells: Sequence[PlannedCell],
         options: RunOptions,
+        engine: Engine,
         stop: Stop,
         prior: float | None,
         *,
         shared: bool,
     ) -> None:
-        self.options, self.stop, self.shared = options, stop, shared
-        self.workers, self.gpus = options.num_workers, options.gpus
+        self.options, self.engine, self.stop, self.shared = options, engine, stop, shared
         self.events: Events = queue.Queue()
         self.waiting = list(cells)
         self.held: list[PlannedCell] = []
-        self.running: dict[int, Worker] = {}
+        self.running: dict[int, Work] = {}
         self.unfinished: list[PlannedCell] = []
         self.failures: list[Failure] = []
-        self.progress = RunProgress(len(cells), self.workers, prior)
+        self.progress = RunProgress(len(cells), engine.places, prior)
         # Where a record is missing, what lies there by now is another run's.
         self.stamps = {c.path: None if c.state == "missing" else _stamp(c) for c in cells}
         self.started = 0
@@ -165,7 +169,7 @@ class _Run:
     @property
     def left(self) -> list[PlannedCell]:
         """What is neither done nor failed."""
-        running = [worker.cell for worker in self.running.values()]
+        running = [work.cell for work in self.running.values()]
         return [*self.unfinished, *running, *self.waiting, *self.held]
 
     def work(self, display: Display, after_seed: Callable[[], str] | None) -> None:
@@ -182,24 +186,25 @@ class _Run:
 
     def end(self, display: Display) -> None:
         """Asks what still runs to end, and books what ends well after all."""
-        for worker in self.running.values():
-            worker.terminate()
+        for work in self.running.values():
+            work.terminate()
         until = time.monotonic() + GRACE_SECONDS
         while self.running and time.monotonic() < until:
             self._take_event(display)
 
     def kill(self) -> None:
         """Ends what still runs."""
-        for worker in self.running.values():
-            worker.kill()
+        for work in self.running.values():
+            work.kill()
 
     def _start(self, display: Display) -> None:
         """Starts what may start, as many side by side as asked for."""
         if self.held and time.monotonic() - self.looked > LOOK_SECONDS:
             self.waiting, self.held = self.waiting + self.held, []
             self.looked = time.monotonic()
+        places = self.progress.workers = self.engine.places
         for cell in tuple(self.waiting):
-            if len(self.running) >= self.workers:
+            if len(self.running) >= places:
                 return
             resumed = checkpoint_folder(cell.path).is_dir()
             if not self.stop.allows(self.progress.expected, resumed=resumed):
@@ -220,13 +225,11 @@ class _Run:
             display.say(f"waiting for {len(self.held)} cells that another run works on ({who})")
 
     def _launch(self, cell: PlannedCell, claim: Claim | None) -> None:
-        """Starts a worker, on the GPU that serves the fewest."""
-        busy = [worker.gpu for worker in self.running.values()]
-        gpu = min(self.gpus, key=busy.count, default=None)
-        # Never one twice: events of a worker that was killed may still come.
+        """Starts a cell."""
+        # Never one number twice: events of work that was killed may still come.
         self.started += 1
-        number, job = self.started, cell.job(self.options)
-        self.running[number] = Worker(number, cell, job, self.events, gpu=gpu, claim=claim)
+        number, beside = self.started, self.running.values()
+        self.running[number] = self.engine.launch(number, cell, self.events, claim, beside)
         self.progress.running[number] = Running(cell.label)
 
     def _leave_to_other(self, cell: PlannedCell, display: Display) -> None:
@@ -245,22 +248,22 @@ class _Run:
 
     def _keep_claims(self, display: Display) -> None:
         """Renews the claims; a cell whose claim was taken over is the other run's."""
-        for number, worker in tuple(self.running.items()):
-            if worker.claim is not None and not worker.claim.beat():
-                worker.kill()
+        for number, work in tuple(self.running.items()):
+            if work.claim is not None and not work.claim.beat():
+                work.kill()
                 del self.running[number], self.progress.running[number]
-                self.held.append(worker.cell)
-                display.say(f"{worker.cell.label:<20} taken over by {holder(worker.cell.path)}")
+                self.held.append(work.cell)
+                display.say(f"{work.cell.label:<20} taken over by {holder(work.cell.path)}")
 
-    def _take_event(self, display: Display) -> Worker | None:
-        """Waits a moment for an event; returns the worker that has ended, if one has."""
+    def _take_event(self, display: Display) -> Work | None:
+        """Waits a moment for an event; returns the work that has ended, if any has."""
         ended = None
         try:
             number, event = self.events.get(timeout=0.25)
         except queue.Empty:
             display.refresh()
             return None
-        if number in self.running:  # not of a worker that was killed
+        if number in self.running:  # not of work that was killed
             if event is None:
                 ended = self.running.pop(number)
                 self._book(ended, display)
@@ -273,26 +276,26 @@ class _Run:
         display.refresh()
         return ended
 
-    def _book(self, worker: Worker, display: Display) -> None:
-        """Books a worker that has ended."""
-        worker.release()
-        state = self.progress.running.pop(worker.number)
-        took, cell = time.monotonic() - state.began, worker.cell
+    def _book(self, work: Work, display: Display) -> None:
+        """Books work that has ended."""
+        work.release()
+        state = self.progress.running.pop(work.number)
+        took, cell = time.monotonic() - state.began, work.cell
         written = _stamp(cell) not in (None, self.stamps[cell.path])
         # One that was asked to end may have been about to.
-        if written and (worker.process.returncode == 0 or self.stop.due):
+        if written and (work.went_well or self.stop.due):
             self.progress.seconds.append(took)
             self.progress.stages.append(state.clock.close())
             display.say(
                 f"{cell.label:<20} {cell.headline()}  {duration(took)}"
                 f"  [{self.progress.finished}/{self.progress.total}]"
             )
-        elif self.stop.due and worker.outcome is None:
+        elif self.stop.due and work.outcome is None:
             self.unfinished.append(cell)
         else:
             self.progress.failed += 1
-            self.failures.append(Failure(cell, worker.message()))
-            display.say(f"{cell.label:<20} FAILED: {worker.message()}")
+            self.failures.append(Failure(cell, work.message()))
+            display.say(f"{cell.label:<20} FAILED: {work.message()}")
 
 
 def _stamp(cell: PlannedCell) -> tuple[int, int] | None:

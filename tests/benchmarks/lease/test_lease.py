@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from benchmarks.inputs.catalogue import find_setting
-from benchmarks.lease.pack import Wanted, check_movable, pack
+from benchmarks.lease.pack import Wanted, pack
 from benchmarks.lease.pieces import MEBIBYTE, LeaseError, join_pieces
+from benchmarks.run.files_read import check_movable
+from benchmarks.run.options import CommandError
 from leaderboard.verify.verify import verify
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -208,10 +210,10 @@ def test_data_and_backbones_in_folders_of_this_machine_are_refused(
     monkeypatch.setenv("GTI_BENCH_DATA", str(setting.parent / "data"))
     movable = find_setting(str(setting)).setting
     check_movable(movable)
-    with pytest.raises(LeaseError, match=r"dataset 'lcrec:.*' is a folder of this machine alone"):
+    with pytest.raises(CommandError, match=r"dataset 'lcrec:.*' is a folder of this machine alone"):
         check_movable(find_setting(str(write_setting(tmp_path))).setting)
     backbone = movable.backbone.model_copy(update={"name": str(tmp_path)})
-    with pytest.raises(LeaseError, match=r"backbone '.*' is a folder of this machine alone"):
+    with pytest.raises(CommandError, match=r"backbone '.*' is a folder of this machine alone"):
         check_movable(movable.model_copy(update={"backbone": backbone}))
 
 

@@ -1,0 +1,259 @@
+"""Connects to a Ray cluster, and looks at its nodes before anything is sent to them."""
+
+import ipaddress
+import os
+import signal
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.cluster import node as node_module
+from benchmarks.cluster.about import own_code
+from benchmarks.cluster.node import Order, ask_node, code_words, run_order
+from benchmarks.machine.events import Say
+from benchmarks.run.options import CommandError, OnCluster
+
+AUTH = "RAY_AUTH_MODE"
+"""Ray's variable: with "token" a cluster serves those alone who know its token."""
+CONNECT_SECONDS = 10.0
+"""What an address has to answer."""
+ASK_SECONDS = 120.0
+"""What a node has to say what is installed on it: torch is imported once."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster whose nodes have the code that is here.
+
+    Attributes:
+        options: how it was asked for.
+        code: the driver's, for nodes that join later.
+        unfit: nodes that have shown that they cannot run cells.
+    """
+
+    options: OnCluster
+    code: Mapping[str, Any]
+    unfit: set[str] = field(default_factory=set)
+
+    def places(self, device: str) -> int:
+        """How many cells its nodes hold at a time, on this kind of device."""
+        import ray
+
+        found = 0
+        for node in ray.nodes():
+            if node["Alive"] and node["NodeID"] not in self.unfit:
+                has = node["Resources"]
+                cpus, gpus = has.get("CPU", 0.0), has.get("GPU", 0.0)
+                gpu_places = int(gpus / self.options.gpus_per_cell)
+                found += min(int(cpus), gpu_places) if device == "cuda" else int(cpus)
+        return found
+
+    def start(self, order: Order, parcel: Any, ends: Any, number: int) -> Any:
+        """Starts the task of a cell; returns what its events and files come from, one by one."""
+        import ray
+
+        needs: dict[str, Any] = {"num_cpus": 1}
+        if order.job.device == "cuda":
+            needs["num_gpus"] = self.options.gpus_per_cell
+        if self.unfit:
+            needs["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self.unfit))})"}
+        task = ray.remote(max_retries=0, num_returns="streaming", **needs)(_work)
+        return task.remote(order, parcel, ends, number)
+
+    def start_ends(self) -> Any:
+        """An actor beside the driver that nodes wait on, to hear that a cell is to end."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(Ends)
+        return actor.remote()
+
+
+class Ends:
+    """Which cells are to end."""
+
+    def __init__(self) -> None:
+        import asyncio
+
+        self.due: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def end(self, number: int) -> None:
+        """The cell of this number is to end."""
+        self.due[number].set()
+
+    async def wait(self, number: int) -> None:
+        """Returns once the cell of this number is to end."""
+        await self.due[number].wait()
+
+
+def _work(order: Order, parcel: Any, ends: Any, number: int) -> Iterator[bytes]:
+    """The task of a cell; it first names its node."""
+    import ray
+
+    yield str(ray.get_runtime_context().get_node_id()).encode()
+
+    def wait_for_end() -> None:
+        ray.get(ends.wait.remote(number))
+
+    yield from run_order(order, parcel, ray.get, wait_for_end)
+
+
+@contextmanager
+def connected(options: OnCluster, say: Say) -> Iterator[Cluster]:
+    """The cluster at the address of `options`, while the block lasts.
+
+    Raises:
+        CommandError: Ray is not installed here, there is no cluster, it is open to others on a
+            network, or a node lacks the package or has another version of it.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise CommandError(
+            "--engine ray needs Ray: pip install 'gti-bench[ray]', here and on all nodes"
+        ) from None
+    _check_address(options.address)
+    former = signal.getsignal(signal.SIGTERM)
+    try:
+        # Its own log of what workers print is not ours: cells tell what they do by events.
+        ray.init(address=options.address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise CommandError(_absent_words(options.address, why)) from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, former)  # Ray has put its own in place of the run's
+    try:
+        code = own_code()
+        _check_nodes(code, say)
+        yield Cluster(options, code)
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Refuses an address that is none, where Ray asks for no token, or where nothing answers.
+
+    Ray itself would try for minutes.
+    """
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise CommandError(f"--address takes HOST:PORT or auto, found {address!r}")
+    if not _is_here(host) and os.environ.get(AUTH) != "token":
+        raise CommandError(_open_words(f"--address {address}"))
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise CommandError(_absent_words(address, str(error))) from None
+
+
+def _absent_words(address: str, why: str) -> str:
+    return (
+        f"no Ray cluster at {address}: {why}; `ray start --head` starts one, and"
+        " `ray start --address=HOST:PORT` on other nodes joins it"
+    )
+
+
+def _open_words(what: str) -> str:
+    return (
+        f"{what}: whoever reaches a Ray cluster without a token runs code on it, and on those that"
+        f" connect to it; start all nodes with {AUTH}=token and one token"
+        f" (`ray get-auth-token --generate`), and set {AUTH}=token here"
+    )
+
+
+def _is_here(host: str) -> bool:
+    """Whether `host` is an address of this machine."""
+    try:
+        address = ipaddress.ip_address(socket.gethostbyname(host))
+    except (OSError, ValueError):
+        return False
+    if address.is_loopback:
+        return True
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))  # only an own address can be bound
+        except OSError:
+            return False
+    return True
+
+
+def _check_nodes(code: Mapping[str, Any], say: Say) -> None:
+    """Asks each node what is installed there; says in what they differ, and refuses other code."""
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    names = [f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" for node in nodes]
+    away = [name for name, node in zip(names, nodes, strict=True) if not _is_here(_ip(node))]
+    if away and os.environ.get(AUTH) != "token":
+        raise CommandError(_open_words(f"node {away[0]} is another machine"))
+    told = _told_by(nodes)
+    for name, answer in zip(names, told, strict=True):
+        if "error" in answer:
+            raise CommandError(
+                f"node {name} cannot run gti-bench: {answer['error']}; install it there as here"
+            )
+        if answer["code"] != dict(code):
+            raise CommandError(
+                f"node {name} has {code_words(answer['code'])}, here is {code_words(code)}; install"
+                " the same on all nodes"
+            )
+    for line in differences(names, [answer["environment"] for answer in told]):
+        say(f"note: {line}")
+
+
+def last_line(error: Exception) -> str:
+    """What went wrong, below the trace that Ray puts before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _ip(node: Mapping[str, Any]) -> str:
+    return str(node["NodeManagerAddress"])
+
+
+def _told_by(nodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What each node says of itself, or {"error": why it cannot}."""
+    import ray
+    from ray.exceptions import RayError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    # By value, since the package may be missing there.
+    ray.cloudpickle.register_pickle_by_value(node_module)
+    try:
+        tasks = [
+            ray.remote(
+                num_cpus=0,
+                max_retries=0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+            )(ask_node).remote()
+            for node in nodes
+        ]
+    finally:
+        ray.cloudpickle.unregister_pickle_by_value(node_module)
+    told: list[dict[str, Any]] = []
+    for task in tasks:
+        try:
+            told.append(ray.get(task, timeout=ASK_SECONDS))
+        except RayError as error:
+            told.append({"error": last_line(error)})
+    return told
+
+
+def differences(names: Sequence[str], found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each thing in which environments differ: records of them are not of one kind."""
+    lines = []
+    for thing in sorted({thing for each in found for thing in each}):
+        have: dict[str, list[str]] = {}
+        for name, each in zip(names, found, strict=True):
+            have.setdefault(str(each.get(thing, "missing")), []).append(name)
+        if len(have) > 1:
+            words = "; ".join(f"{value} on {', '.join(who)}" for value, who in have.items())
+            lines.append(f"nodes differ in {thing}: {words}")
+    return lines

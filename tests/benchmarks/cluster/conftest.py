@@ -1,0 +1,161 @@
+"""A real Ray cluster on this machine, each of its nodes with a cache of its own."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray")
+ROOT = Path(__file__).resolve().parents[3]
+RAY = Path(sys.executable).with_name("ray")
+START_SECONDS = 120.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def processes_with(variable: str) -> dict[int, str]:
+    """Number → command of each process in whose environment `variable` (as A=B) stands."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal() and int(folder.name) != os.getpid():
+            try:
+                if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(folder.name)] = command.decode(errors="replace")
+            except OSError:
+                continue  # it has ended
+    return found
+
+
+class RayNode:
+    """A node of a cluster: what `ray start` starts, with a cache of its own.
+
+    Args:
+        folder: for its cache.
+        arguments: for `ray start`.
+        variables: of its environment, beside the tests' own.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+        self.cache = folder / "cache"
+        self.mark = f"GTI_BENCH_CACHE={variables.get('GTI_BENCH_CACHE', self.cache)}"
+        environment = {
+            **os.environ,
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_DISABLE_IMPORT_WARNING": "1",
+            "GTI_BENCH_CACHE": str(self.cache),
+            **variables,
+        }
+        environment.pop("GTI_BENCH_DATA", None)
+        command = [str(RAY), "start", "--num-cpus=1", "--disable-usage-stats", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def cells(self) -> list[int]:
+        """The processes in which it runs cells."""
+        found = processes_with(self.mark).items()
+        return [number for number, command in found if "benchmarks.cell.worker" in command]
+
+    def kill(self) -> None:
+        """Ends all of it at once, as a power cut would."""
+        while found := processes_with(self.mark):
+            for number in found:
+                try:
+                    os.kill(number, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            time.sleep(0.05)
+
+
+class RayNodes:
+    """A cluster, its head on this machine, to which nodes can be added."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.nodes = folder, list[RayNode]()
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.add("--head", f"--port={self.port}", "--include-dashboard=false")
+
+    def add(self, *arguments: str, **variables: str) -> RayNode:
+        """Another node of one core."""
+        own = arguments or (f"--address={self.address}",)
+        folder = self.folder / f"node-{len(self.nodes)}"
+        self.nodes.append(RayNode(folder, *own, **variables))
+        return self.nodes[-1]
+
+    def end(self) -> None:
+        for node in reversed(self.nodes):
+            node.kill()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Callable[[int], RayNodes]]:
+    """`cluster(3)`: a cluster of so many nodes."""
+    made: list[RayNodes] = []
+
+    def start(count: int) -> RayNodes:
+        made.append(RayNodes(tmp_path / "cluster"))
+        for _ in range(count - 1):
+            made[-1].add()
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.end()
+
+
+@pytest.fixture(scope="session")
+def setting(tmp_path_factory: pytest.TempPathFactory, write_setting: Callable[..., Path]) -> Path:
+    """The tiny setting, its data named as on another machine."""
+    folder = tmp_path_factory.mktemp("setting")
+    path = write_setting(folder, passes="0.5", validation_users="4")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(f"lcrec:{folder / 'data' / 'tiny'}", "tiny"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def run(setting: Path) -> Callable[..., "subprocess.Popen[str]"]:
+    """`run(results, *arguments)`: `gti-bench run` of the setting, started."""
+
+    def start(results: Path, *arguments: object) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "benchmarks.cli.app", "run", setting]
+        command += ["--results", results, "--offline", *arguments]
+        return subprocess.Popen(
+            [str(part) for part in command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "GTI_BENCH_DATA": str(setting.parent / "data"),
+                "RAY_AUTH_MODE": "disabled",
+                "COLUMNS": "120",
+            },
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, run: Callable[..., "subprocess.Popen[str]"]
+) -> Path:
+    """Results of a run on this machine."""
+    results = tmp_path_factory.mktemp("undisturbed") / "results"
+    told, _ = run(results, "--methods", "mean,gti,lc_rec", "--seeds", "0,1").communicate()
+    assert len(list(results.glob("tiny/*/seed-1.json"))) >= 3, told
+    shutil.rmtree(results / "tiny" / "popularity", ignore_errors=True)
+    return results
