@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from benchmarks.cluster import node as node_module
@@ -54,14 +55,12 @@ class Cluster:
 
     def start(self, order: Order, parcel: Any, ends: Any, number: int) -> Any:
         """Starts the task of a cell; returns what its events and files come from, one by one."""
-        import ray
-
         needs: dict[str, Any] = {"num_cpus": 1}
         if order.job.device == "cuda":
             needs["num_gpus"] = self.options.gpus_per_cell
         if self.unfit:
             needs["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self.unfit))})"}
-        task = ray.remote(max_retries=0, num_returns="streaming", **needs)(_work)
+        task = _task().options(max_retries=0, num_returns="streaming", **needs)
         return task.remote(order, parcel, ends, number)
 
     def start_ends(self) -> Any:
@@ -101,6 +100,14 @@ def _work(order: Order, parcel: Any, ends: Any, number: int) -> Iterator[bytes]:
         ray.get(ends.wait.remote(number))
 
     yield from run_order(order, parcel, ray.get, wait_for_end)
+
+
+@cache
+def _task() -> Any:
+    """`_work` for Ray, which sends it to the cluster once."""
+    import ray
+
+    return ray.remote(_work)
 
 
 @contextmanager
@@ -195,6 +202,9 @@ def _check_nodes(code: Mapping[str, Any], say: Say) -> None:
         raise CommandError(_open_words(f"node {away[0]} is another machine"))
     told = _told_by(nodes)
     for name, answer in zip(names, told, strict=True):
+        if "silent" in answer:
+            say(f"note: node {name} does not answer ({answer['silent']}); Ray will leave it out")
+            continue
         if "error" in answer:
             raise CommandError(
                 f"node {name} cannot run gti-bench: {answer['error']}; install it there as here"
@@ -204,7 +214,12 @@ def _check_nodes(code: Mapping[str, Any], say: Say) -> None:
                 f"node {name} has {code_words(answer['code'])}, here is {code_words(code)}; install"
                 " the same on all nodes"
             )
-    for line in differences(names, [answer["environment"] for answer in told]):
+    have = {
+        name: answer["environment"]
+        for name, answer in zip(names, told, strict=True)
+        if "silent" not in answer
+    }
+    for line in differences(have):
         say(f"note: {line}")
 
 
@@ -219,9 +234,9 @@ def _ip(node: Mapping[str, Any]) -> str:
 
 
 def _told_by(nodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What each node says of itself, or {"error": why it cannot}."""
+    """What each node says of itself, {"error": why it cannot}, or {"silent": what happened}."""
     import ray
-    from ray.exceptions import RayError
+    from ray.exceptions import RayError, RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     # By value, since the package may be missing there.
@@ -241,17 +256,22 @@ def _told_by(nodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for task in tasks:
         try:
             told.append(ray.get(task, timeout=ASK_SECONDS))
-        except RayError as error:
+        except RayTaskError as error:
             told.append({"error": last_line(error)})
+        except RayError as error:
+            told.append({"silent": type(error).__name__})
     return told
 
 
-def differences(names: Sequence[str], found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each thing in which environments differ: records of them are not of one kind."""
+def differences(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each thing in which the environments of nodes differ, by the nodes' names.
+
+    Records of such nodes are not of one kind of machine.
+    """
     lines = []
-    for thing in sorted({thing for each in found for thing in each}):
+    for thing in sorted({thing for each in found.values() for thing in each}):
         have: dict[str, list[str]] = {}
-        for name, each in zip(names, found, strict=True):
+        for name, each in found.items():
             have.setdefault(str(each.get(thing, "missing")), []).append(name)
         if len(have) > 1:
             words = "; ".join(f"{value} on {', '.join(who)}" for value, who in have.items())

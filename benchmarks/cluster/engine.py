@@ -150,7 +150,7 @@ class RemoteCell(Work):
 
     def message(self) -> str:
         """Why it failed."""
-        return "no message" if self.outcome is None else str(self.outcome["message"])
+        return "no record came" if self.outcome is None else str(self.outcome["message"])
 
     def terminate(self) -> None:
         """Asks the node to end the cell; a checkpoint outlives it in the shared folder alone."""

@@ -88,9 +88,11 @@ def _run(
 ) -> Iterator[bytes]:
     events: Events = queue.Queue()
     process = CellProcess(0, job, events, variables)
+    asked = threading.Event()
 
     def watch() -> None:
         wait_for_end()
+        asked.set()
         process.terminate()
 
     threading.Thread(target=watch, daemon=True).start()
@@ -104,7 +106,7 @@ def _run(
         process.close()
     if process.code == 0:
         yield from _files(job)
-    elif not failed:
+    elif not failed and not asked.is_set():
         kind = KILLED if process.code is not None and process.code < 0 else "failed"
         yield _failed(process.message(), kind)
 

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from benchmarks.datasets.card import DATA_VARIABLE
 from benchmarks.machine.cache import CacheError, cache_root, explained, publish_file
-from benchmarks.run.files_read import CACHE
+from benchmarks.run.files_read import CACHE, DATA
 from leaderboard.records.canonical import digest_of, file_sha256
 
 BROUGHT = "brought"
@@ -83,9 +83,9 @@ def unpack(parcel: Parcel, get: Callable[[Any], bytes]) -> dict[str, str]:
         lock = FileLock(cache_root() / f"{parcel.sha256[:32]}.lock")
     with lock:
         for file in parcel.files:
-            root, *parts = PurePosixPath(file.path).parts
-            if not parts or ".." in parts:
-                raise CacheError(f"{file.path} is no path of an input")
+            root, *parts = PurePosixPath(file.path).parts or ("",)
+            if root not in (CACHE, DATA) or not parts or ".." in parts:
+                raise CacheError(f"{file.path!r} is no path of an input")
             destination = (cache_root() if root == CACHE else brought).joinpath(*parts)
             if destination.is_file() and file_sha256(destination) == file.sha256:
                 continue

@@ -128,7 +128,7 @@ class CellProcess:
 
     def __init__(self, number: int, job: Job, events: Events, variables: Mapping[str, str]) -> None:
         self.number = number
-        environment = one_thread_environment() | variables
+        environment = {**one_thread_environment(), **variables}
         path = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = str(ROOT) if not path else f"{ROOT}{os.pathsep}{path}"
         self.process = subprocess.Popen(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("ray")
 ROOT = Path(__file__).resolve().parents[3]
 RAY = Path(sys.executable).with_name("ray")
 START_SECONDS = 120.0
@@ -102,6 +101,7 @@ class RayNodes:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Callable[[int], RayNodes]]:
     """`cluster(3)`: a cluster of so many nodes."""
+    pytest.importorskip("ray", reason="tox -e cluster runs these")
     made: list[RayNodes] = []
 
     def start(count: int) -> RayNodes:
