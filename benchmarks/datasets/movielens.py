@@ -1,17 +1,13 @@
 """Loader for MovieLens as GroupLens publishes it: `ratings` and `movies` as `.dat` or as `.csv`.
 
 `.dat` (1M, 10M): fields are separated by `::`; 1M's texts are latin-1, later ones UTF-8. `.csv`
-(20M, 25M, 32M, latest): with a header, quoted where a field holds a comma, UTF-8. 1M is also read
-from its zip. Every rating counts as an interaction, whatever its value; films that nobody rated
-stay items.
+(20M, 25M, 32M, latest): with a header, quoted where a field holds a comma, UTF-8. Every rating
+counts as an interaction, whatever its value; films that nobody rated stay items.
 """
 
 import csv
-import hashlib
 import io
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +17,6 @@ from benchmarks.datasets.recbole_atomic import natural_title
 from benchmarks.datasets.stored import file_hashes, stored_or_made
 from gti.data.dataset import DataError, Dataset, Provenance
 
-ARCHIVE = "ml-1m.zip"
 _RATINGS, _MOVIES = "ratings.dat", "movies.dat"
 _CSV_RATINGS, _CSV_MOVIES = "ratings.csv", "movies.csv"
 _CSV_HEADERS = {
@@ -132,88 +127,8 @@ def _csv_rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str]
         ) from error
 
 
-def movielens_files(folder: Path) -> bool:
-    """Whether `folder` holds the zip, or both files, or a folder `ml-1m` with both."""
-    return (folder / ARCHIVE).is_file() or _unpacked(folder) is not None
-
-
-def load_movielens(folder: Path, name: str, source: str, licence: str) -> Dataset:
-    r"""Reads 1M's two files, or `ml-1m.zip` without unpacking it.
-
-    Args:
-        folder: as for `movielens_files`.
-        name: what the dataset is to be called.
-        source: for the provenance.
-        licence: for the provenance.
-
-    Returns:
-        Items in the order of `movies.dat`, users in that of `ratings.dat`, histories by timestamp;
-        equal timestamps by sha256 of "<user>\t<item>".
-
-    Raises:
-        DataError: a file is missing, malformed or truncated; names file, line, expected, found.
-    """
-    content = _contents(folder)
-    (movies, films), (ratings, rated) = content[_MOVIES], content[_RATINGS]
-    texts = dict(_movies(movies, _latin_rows(movies, films, _FILM_NAMES)))
-    log = Log.of(_ratings(ratings, _latin_rows(ratings, rated, _RATING_NAMES)), texts)
-    _check_films(ratings, movies, log, texts)
-    provenance = Provenance(
-        source=source,
-        licence=licence,
-        files={file: hashlib.sha256(data).hexdigest() for file, (_, data) in content.items()},
-        counts=log.counts,
-    )
-    return to_dataset(ordered(log), name, lambda _: texts, provenance)
-
-
-def _unpacked(folder: Path) -> Path | None:
-    for place in (folder, folder / "ml-1m"):
-        if all((place / file).is_file() for file in (_RATINGS, _MOVIES)):
-            return place
-    return None
-
-
-def _contents(folder: Path) -> dict[str, tuple[str, bytes]]:
-    """File name → its place as messages name it, and its bytes."""
-    place = _unpacked(folder)
-    if place is not None:
-        return {
-            file: (str(place / file), (place / file).read_bytes()) for file in (_RATINGS, _MOVIES)
-        }
-    path = folder / ARCHIVE
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {
-                file: (f"{path}, {file}", archive.read(f"ml-1m/{file}"))
-                for file in (_RATINGS, _MOVIES)
-            }
-    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(
-            f"{path}: expected a zip file with ml-1m/{_RATINGS} and ml-1m/{_MOVIES}, but it cannot"
-            f" be read ({error}); it may be truncated: fetch it again"
-        ) from error
-
-
 _RATING_NAMES = ("UserID", "MovieID", "Rating", "Timestamp")
 _FILM_NAMES = ("MovieID", "Title", "Genres")
-
-
-def _latin_rows(
-    place: str, content: bytes, names: tuple[str, ...]
-) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each row of 1M."""
-    if not content.isascii():
-        try:
-            content.decode("utf-8")
-        except UnicodeDecodeError:
-            pass
-        else:
-            raise DataError(
-                f"{place}: expected latin-1, as GroupLens publishes it, found UTF-8; use the"
-                " original file"
-            )
-    yield from _dat_rows(place, content.decode("latin-1"), names)
 
 
 def _dat_rows(place: str, text: str, names: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:

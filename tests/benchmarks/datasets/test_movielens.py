@@ -1,15 +1,12 @@
-"""Tests of the MovieLens-1M loader on small files of its shape, plain and zipped."""
+"""Tests of MovieLens loaders on small files of their shape, and on 1M where it is at hand."""
 
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks.datasets.movielens import (
-    load_movielens,
-    load_movielens_folder,
-    movielens_files,
-)
+from benchmarks.datasets.load import load_dataset
+from benchmarks.datasets.movielens import load_movielens_folder
 from gti.data.dataset import DataError, Dataset
 
 MOVIES = """1::Toy Story (1995)::Animation|Children's|Comedy
@@ -26,17 +23,11 @@ def write(folder: Path, ratings: bytes = RATINGS, movies: bytes = MOVIES) -> Pat
     return folder
 
 
-def write_zip(folder: Path) -> Path:
-    with zipfile.ZipFile(folder / "ml-1m.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("ml-1m/ratings.dat", RATINGS)
-        archive.writestr("ml-1m/movies.dat", MOVIES)
-    return folder / "ml-1m.zip"
-
-
 def load(folder: Path) -> Dataset:
-    return load_movielens(folder, "ml-1m", "a test", "none")
+    return load_movielens_folder(folder, "ml-1m", "a test", "none")
 
 
+@pytest.mark.usefixtures("own_cache")
 def test_films_texts_and_histories_by_time(tmp_path: Path) -> None:
     dataset = load(write(tmp_path))
     assert dataset.item_ids == ("1", "2", "73", "9")
@@ -51,26 +42,7 @@ def test_films_texts_and_histories_by_time(tmp_path: Path) -> None:
     assert dataset.provenance.counts["interactions in the files"] == 5
 
 
-def test_zip_and_inner_folder_hold_the_same_data(tmp_path: Path) -> None:
-    plain, zipped, inner = (tmp_path / name for name in ("plain", "zipped", "inner"))
-    for folder in (plain, zipped, inner / "ml-1m"):
-        folder.mkdir(parents=True)
-    write_zip(zipped)
-    write(inner / "ml-1m")
-    wanted = load(write(plain))
-    assert load(zipped).sha256 == load(inner).sha256 == wanted.sha256
-    assert load(zipped).provenance.files == wanted.provenance.files
-    assert [movielens_files(folder) for folder in (plain, zipped, inner)] == [True] * 3
-    assert not movielens_files(tmp_path)
-
-
-def test_truncated_zip_says_so(tmp_path: Path) -> None:
-    path = write_zip(tmp_path)
-    path.write_bytes(path.read_bytes()[:-60])
-    with pytest.raises(DataError, match=r"ml-1m\.zip: expected a zip file .* truncated"):
-        load(tmp_path)
-
-
+@pytest.mark.usefixtures("own_cache")
 @pytest.mark.parametrize(
     ("ratings", "movies", "message"),
     [
@@ -79,7 +51,6 @@ def test_truncated_zip_says_so(tmp_path: Path) -> None:
         (b"\n", MOVIES, r"ratings\.dat: expected ratings, found none"),
         (RATINGS, b"1::A (1990)::X\n1::B (1990)::X\n", "line 2: MovieID '1' stands twice"),
         (RATINGS, b"1::A\n", "line 1: expected MovieID::Title::Genres"),
-        (RATINGS, MOVIES.decode("latin-1").encode(), "expected latin-1, .* found UTF-8"),
     ],
 )
 def test_malformed_files_name_file_line_and_expectation(
@@ -108,12 +79,7 @@ def load_folder(folder: Path) -> Dataset:
     return load_movielens_folder(folder, "latest", "a test", "none")
 
 
-@pytest.fixture
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GTI_BENCH_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.mark.usefixtures("_own_cache")
+@pytest.mark.usefixtures("own_cache")
 def test_the_csv_of_later_editions_and_the_utf_8_of_10m_load(tmp_path: Path) -> None:
     dataset = load_folder(write_csv(tmp_path))
     assert dataset.item_ids == ("1", "2", "73")
@@ -131,7 +97,7 @@ def test_the_csv_of_later_editions_and_the_utf_8_of_10m_load(tmp_path: Path) -> 
     assert load_folder(write(ten, ratings, movies)).texts[2]["title"] == "Les Misérables"
 
 
-@pytest.mark.usefixtures("_own_cache")
+@pytest.mark.usefixtures("own_cache")
 @pytest.mark.parametrize(
     ("ratings", "movies", "message"),
     [
@@ -148,3 +114,17 @@ def test_malformed_csv_names_file_and_line(
 ) -> None:
     with pytest.raises(DataError, match=message):
         load_folder(write_csv(tmp_path, ratings, movies))
+
+
+def test_one_million_from_its_carrier_is_what_grouplens_says_it_is(
+    asset_in_cache: Callable[[str], Path],
+) -> None:
+    asset_in_cache("ml-1m")
+    dataset = load_dataset("ml-1m", offline=True)
+    assert (len(dataset.user_ids), dataset.num_items) == (6_040, 3_883)
+    assert sum(map(len, dataset.histories)) == 1_000_209
+    assert min(map(len, dataset.histories)) == 20  # GroupLens's README
+    assert all(text["title"] and text["year"] and text["categories"] for text in dataset.texts)
+    assert dataset.texts[dataset.item_ids.index("Godfather, The (1972)")] == {
+        "title": "The Godfather", "year": "1972", "categories": "Action, Crime, Drama",
+    }  # fmt: skip

@@ -40,11 +40,6 @@ def test_vibrent_is_read_with_its_options(data: Path) -> None:
         load_dataset("vibrent", options={**VIBRENT, "orders": "all"})
 
 
-def test_movielens_of_the_user_goes_before_fetching(data: Path) -> None:
-    write(data / "ml-1m", ratings__dat="1::1::5::9\n", movies__dat="1::A (1990)::Drama\n")
-    assert load_dataset("ml-1m", offline=True).texts[0]["title"] == "A"
-
-
 def test_amazon_2014_is_read_from_its_own_files(data: Path) -> None:
     review = json.dumps({"reviewerID": "u", "asin": "a", "unixReviewTime": 1})
     write(
