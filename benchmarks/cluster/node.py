@@ -1,7 +1,6 @@
 """What runs on a node: a cell in a process of its own, told of by events, brought home as bytes."""
 
 import json
-import os
 import platform
 import queue
 import subprocess
@@ -132,11 +131,10 @@ def _results(shared: str | None) -> Iterator[Path]:
     if shared is not None:
         yield Path(shared)
         return
-    with (
-        explained("make a folder for a cell"),
-        tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache_root()) as folder,
-    ):
-        yield Path(folder)
+    with explained("make a folder for a cell"):
+        folder = tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache_root())
+    with folder as name:
+        yield Path(name)
 
 
 def _line(event: Event) -> bytes:
@@ -158,8 +156,9 @@ def ask_node() -> dict[str, Any]:
 
     It travels to the node as it is, which may have no such package: all that it uses is Python's.
     """
-    command = [sys.executable, "-m", "benchmarks.cluster.about"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+    # -P: what is installed, not what may lie in the folder where Ray was started.
+    command = [sys.executable, "-P", "-m", "benchmarks.cluster.about"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return dict(json.loads(done.stdout.splitlines()[-1]))
     return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}

@@ -58,7 +58,10 @@ class RayNode:
         }
         environment.pop("GTI_BENCH_DATA", None)
         command = [str(RAY), "start", "--num-cpus=1", "--disable-usage-stats", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        folder.mkdir(parents=True)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     def cells(self) -> list[int]:

@@ -9,12 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from benchmarks.cluster.connect import connected
 from benchmarks.perf.kills import differences
+from benchmarks.run.options import CommandError, OnCluster
 from leaderboard.verify.verify import verify
 
 METHODS = ("mean", "gti", "lc_rec")
 SEEDS = (0, 1)
-WAIT_SECONDS = 240.0
+WAIT_SECONDS = 900.0
 BOARD = ("--methods", ",".join(METHODS), "--seeds", "0,1", "--engine", "ray", "--address")
 
 
@@ -122,7 +126,7 @@ def test_nodes_that_cannot_run_cells_are_told_and_left_alone(cluster, run, undis
     nodes = cluster(1)
     told = finished(run(tmp_path / "results", *BOARD, nodes.address, "--device", "cuda"), 2)
     assert "--device cuda: no node of the Ray cluster has a GPU" in told
-    full = nodes.add(GTI_BENCH_CACHE="/dev/null/cache")  # takes nothing, as a full disk would
+    nodes.add(GTI_BENCH_CACHE="/dev/null/cache")  # takes nothing, as a full disk would
     told = finished(run(tmp_path / "results", *BOARD, nodes.address))
     assert re.search(
         r"on node .*: cannot make room for inputs in the cache /dev/null/cache: .*; no cell starts"
@@ -130,24 +134,34 @@ def test_nodes_that_cannot_run_cells_are_told_and_left_alone(cluster, run, undis
         told,
     )
     same(tmp_path / "results", undisturbed)
-    full.kill()
-    other = tmp_path / "other"
+
+
+def test_nodes_with_other_code_are_refused_before_anything_runs(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    nodes = cluster(1)
+    other, older = tmp_path / "other", tmp_path / "older"
     (other / "benchmarks").mkdir(parents=True)
     (other / "benchmarks" / "__init__.py").touch()
-    without = nodes.add(PYTHONPATH=str(other))
-    told = finished(run(tmp_path / "none", *BOARD, nodes.address), 2)
-    assert "cannot run gti-bench: " in told
-    assert "No module named 'benchmarks.cluster'" in told
-    assert "install it there as here" in told
-    without.kill()
-    older = tmp_path / "older" / "gti_bench-0.0.1.dist-info"
-    older.mkdir(parents=True)
-    (older / "METADATA").write_text("Metadata-Version: 2.1\nName: gti-bench\nVersion: 0.0.1\n")
-    nodes.add(PYTHONPATH=str(older.parent))
-    told = finished(run(tmp_path / "none", *BOARD, nodes.address), 2)
-    assert "has gti-bench 0.0.1" in told
-    assert "install the same on all nodes" in told
-    assert not (tmp_path / "none" / "tiny" / "mean").exists()
+    (older / "gti_bench-0.0.1.dist-info").mkdir(parents=True)
+    (older / "gti_bench-0.0.1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: gti-bench\nVersion: 0.0.1\n"
+    )
+    told: list[str] = []
+    for place, words in (
+        (other, "cannot run gti-bench: .*No module named 'benchmarks.cluster'.; install it there"),
+        (older, "has gti-bench 0.0.1.*, here is .*; install the same on all nodes"),
+    ):
+        node = nodes.add(PYTHONPATH=str(place))
+        with (
+            pytest.raises(CommandError, match=words),
+            connected(OnCluster(address=nodes.address), told.append),
+        ):
+            pass
+        node.kill()
+    with connected(OnCluster(address=nodes.address), told.append) as found:
+        assert found.places("cpu") >= 1  # those that were killed may still count as alive
+        assert found.places("cuda") == 0
+    assert all("does not answer" in line for line in told)
 
 
 def test_no_cluster_at_the_address_is_one_line(run, tmp_path):
