@@ -203,6 +203,16 @@ def test_far_more_mass_off_the_trie_than_stated_is_to_be_looked_at(factory: Any)
     }
 
 
+def test_targets_that_nobody_expects_may_lie_far_off_the_trie(factory: Any) -> None:
+    """Of items that no query was trained on nearly all probability goes elsewhere."""
+    path = factory.write("random", users=200)
+    ranks = read_ranks(ranks_path(path))
+    below = ~ranks.in_beam & (np.asarray(ranks.split) == "test")
+    assert below.any()
+    changed(path, nll=ranks.nll + 6 * below)
+    assert verify(path) == []
+
+
 def test_targets_of_one_query_stand_in_the_order_of_their_nll(factory: Any) -> None:
     setting = setting_of(USUAL, **QUERIES)
     path = factory.write("gti", setting=setting, users=200, skill=0.9)
