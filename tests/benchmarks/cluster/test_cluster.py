@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,13 @@ def test_nodes_with_other_code_are_refused_before_anything_runs(cluster, tmp_pat
     assert all("does not answer" in line for line in told)
 
 
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+def test_without_ray_it_is_named_with_what_brings_it(run, tmp_path):
+    told = finished(run(tmp_path / "results", *BOARD, "auto"), 2)
+    assert "--engine ray needs Ray: pip install 'gti-bench[ray]', here and on all nodes" in told
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="tox -e cluster runs these")
 def test_no_cluster_at_the_address_is_one_line(run, tmp_path):
     told = finished(run(tmp_path / "results", *BOARD, "127.0.0.1:9"), 2)
     assert "no Ray cluster at 127.0.0.1:9: " in told
