@@ -277,12 +277,14 @@ class RemoteCell(Work):
         expected = cell_files(self.job, results)
         record = expected[-1]
         names = [path.relative_to(results).as_posix() for path in expected]
+        if not set(names) <= set(files):
+            raise RunError(f"a node gave no more than {', '.join(sorted(files))}")
         content = json.loads(files[names[-1]])
         if content["cell_hash"] != self.cell.hash:
             raise RunError(f"a node gave another cell: {content['cell_hash']}")
         inputs = f"{INPUTS}/{content['inputs']['semantic_ids']}.npz"
-        if not set(names) <= set(files) <= {*names, inputs}:
-            raise RunError(f"a node gave other files: {', '.join(sorted(files))}")
+        if more := set(files) - {*names, inputs}:
+            raise RunError(f"a node gave other files: {', '.join(sorted(more))}")
         for name, what in zip(names, ("ranks", "diagnostics"), strict=False):
             if hashlib.sha256(files[name]).hexdigest() != content["files"][what]:
                 raise RunError(f"{name} came damaged from a node")

@@ -123,6 +123,8 @@ def cell_seconds(setting: Setting, data: ReadData, device: str) -> float | None:
     from gti.model.devices import computed_dtype
 
     kind, size = torch.device(device), _backbone(setting, offline=True)
+    if device == "cuda" and not torch.cuda.is_available():
+        return None  # the GPUs are those of a cluster's nodes
     dtype, _ = computed_dtype(kind, setting.backbone.dtype)
     rate = matrix_rate(device, dtype) if device == "cpu" else device_flops(kind, dtype)
     if size is None or rate is None:

@@ -62,11 +62,7 @@ def parse_pool(text: str) -> Pool:
 
 
 def rate_of(kind: str, dtype: str) -> float:
-    """FLOP/s of matrix products on a device, in `dtype`.
-
-    Raises:
-        CommandError: its data sheet does not say.
-    """
+    """FLOP/s of matrix products on a device, in `dtype`: measured here, or by its data sheet."""
     if kind == CORE:
         return matrix_rate(CORE, dtype)
     return PUBLISHED[GPUS[kind]][dtype]

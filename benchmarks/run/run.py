@@ -167,7 +167,8 @@ def _expected(
     if options.plain:
         return None  # plain cells take longer than those on record
     past = past_seconds(setting, [options.results, COMMITTED_RESULTS], options.device)
-    if past is None and options.stop_after is not None and expect is not None:
+    wanted = options.stop_after is not None or options.cluster is not None
+    if past is None and wanted and expect is not None:
         return expect(setting, data, options.device)
     return past
 

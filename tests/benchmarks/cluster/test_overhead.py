@@ -71,3 +71,28 @@ def test_a_thousand_cells_of_nothing(cluster, write_setting, tmp_path, monkeypat
             assert len(failures) == CELLS
 
         benchmark.pedantic(every, rounds=1)
+
+
+class OfNoEnd(Cluster):
+    """A cluster whose cells begin and do nothing more."""
+
+    def start(self, order, parcel, ends, number):
+        return ray.remote(num_cpus=1, max_retries=0, num_returns="streaming")(endless).remote()
+
+
+def endless() -> Iterator[bytes]:
+    yield str(ray.get_runtime_context().get_node_id()).encode()
+    time.sleep(600)
+
+
+def test_a_cell_that_hangs_is_ended_and_fails_after_three_tries(
+    cluster, write_setting, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setattr("benchmarks.cluster.engine.HANGS_AT_LEAST", 2.0)
+    file, options = find_setting(str(write_setting(tmp_path))), RunOptions(results=tmp_path / "r")
+    cells = plan_cells(file, [methods()["mean"]], [0], options.results)
+    with connected(OnCluster(address=cluster(1).address), print) as found:
+        engine = RayEngine(OfNoEnd(found.options, found.code), options, Parcel(()), 0.1)
+        (failure,) = run_cells(cells, options, engine=engine).failures
+    assert failure.message == "has not ended within 2 s and was ended; 3 tries"
