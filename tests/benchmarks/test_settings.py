@@ -58,6 +58,17 @@ def test_only_the_papers_settings_are_unpinned():
     assert unpinned == {name for name in setting_names() if name.startswith("vibrent-")}
 
 
+@pytest.mark.parametrize("name", setting_names())
+def test_each_seed_has_its_own_draw_and_boards_declare_what_they_test(name):
+    setting = find_setting(name).setting
+    assert setting.semantic_ids.seed == "cell"
+    if "-dose" in name:  # points of a dose curve: one method each
+        assert setting.primary is None
+    else:
+        assert setting.primary is not None
+        assert 3 <= len(setting.primary.contrasts) <= 4
+
+
 def test_the_papers_settings_hold_what_the_paper_states():
     settings = [find_setting(n).setting for n in setting_names() if n.startswith("vibrent-")]
     assert len(settings) == 4
