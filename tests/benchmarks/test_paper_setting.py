@@ -133,7 +133,8 @@ def test_plan_of_a_stand_in_prints_its_cost_and_makes_nothing(
     note = line(lines, "note")
     assert "40 users (expected about 2,200), 60 items (expected about" in note
     sids = line(lines, "SIDs")
-    assert re.search(rf"Semantic IDs: to be made, .*encoding {DURATION}, RQ-VAE {DURATION}$", sids)
+    made = rf"Semantic IDs of seed 0: to be made, .*encoding {DURATION}, RQ-VAE {DURATION}$"
+    assert re.search(made, sids)
     assert "its config.json" in line(lines, "backbone")
     assert re.match(rf"a cell    {DURATION} \(FLOPs over this machine's", line(lines, "a cell"))
     assert re.match(r"memory    about [\d.]+ GiB", line(lines, "memory"))
@@ -151,8 +152,10 @@ def test_every_profile_plans_with_no_file_at_hand(
     assert "an estimate from the dataset's card" in data
     assert "about 2,200 users" in data
     assert "kaggle.com" in data
-    sids = line(lines, "SIDs")
-    assert re.search(rf"Semantic IDs: to be made, .*encoding {DURATION}, RQ-VAE {DURATION}$", sids)
+    made = rf"Semantic IDs of seed \d: to be made, .*encoding {DURATION}, RQ-VAE {DURATION}$"
+    sids = [text for text in lines if text.startswith("SIDs")]
+    assert len(sids) == 5
+    assert all(re.search(made, text) for text in sids)
     backbone = line(lines, "backbone")
     assert "596,049,920 parameters" in backbone  # as its page on the hub counts them
     assert ("LoRA" in backbone) == ("full" not in shipped)
