@@ -250,3 +250,26 @@ def export(
     for line in refused:
         print(f"gti-bench: {line}", file=sys.stderr)
     return 1 if refused else 0
+
+
+def summary(
+    setting: Annotated[str | None, Parameter(help="Only this setting's board.")] = None,
+    *,
+    metric: Annotated[
+        str | None,
+        Parameter(help="What all boards speak by. Default: each its outcome, or ndcg@10."),
+    ] = None,
+    form: Annotated[Literal["terminal", "md", "csv", "json"], Parameter(name="--format")] = (
+        "terminal"
+    ),
+    results: Results = RESULTS,
+) -> int:
+    """Count what each method won and lost over all boards, and where it ranks."""
+    from benchmarks.cli.reporting import summary_lines
+
+    lines, refused = summary_lines(setting, metric, form, results)
+    for line in refused:
+        print(f"gti-bench: {line}", file=sys.stderr, flush=True)
+    for line in lines:
+        say(line)
+    return 1 if refused else 0

@@ -276,6 +276,30 @@ def _nearest_words(cells: Sequence[Cell], shown: int = 5) -> list[str]:
     return lines
 
 
+def summary_lines(
+    setting: str | None,
+    metric: str | None,
+    form: Literal["terminal", "md", "csv", "json"],
+    results: Path,
+) -> tuple[list[str], list[str]]:
+    """What `summary` prints of the records of `results`, else the committed; what was refused."""
+    from leaderboard.board.over_boards import load_on_boards
+    from leaderboard.render.over_boards import over_boards_text
+
+    if metric is not None:
+        parse_metric(metric)
+    found, refused = load_on_boards([results], metric, setting)
+    if not found and not refused:
+        found, refused = load_on_boards([COMMITTED_RESULTS], metric, setting)
+    if not found:
+        raise ReportError(
+            "; ".join(refused)
+            or f"{_nothing_under(results, setting)}; `gti-bench run SETTING` makes some,"
+            " --results DIR looks elsewhere"
+        )
+    return [over_boards_text(found, form).rstrip()], refused
+
+
 def structure_report(
     setting: str | None, metric: str, results: Path, out: Path, *, as_json: bool
 ) -> list[str]:
