@@ -104,6 +104,8 @@ for _verb in (
     cli_reading.verify,
     cli_reading.check_results,
     cli_reading.structure,
+    cli_reading.summary,
+    cli_reading.export,
 ):
     app.command(_verb)
 

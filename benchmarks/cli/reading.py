@@ -220,3 +220,56 @@ def structure(
     for line in structure_report(setting, metric, results, out, as_json=as_json):
         say(line)
     return 0
+
+
+def export(
+    setting: Annotated[str | None, Parameter(help="Only this setting's records.")] = None,
+    *,
+    form: Annotated[
+        Literal["every_eval_ever", "hf_eval_results"],
+        Parameter(name="--format", help="Logs of Every Eval Ever, or .eval_results of the Hub."),
+    ],
+    results: Results = RESULTS,
+    out: Annotated[Path, Parameter(help="An empty folder, or none.")] = Path("export"),
+    organization: Annotated[
+        str | None, Parameter(help="every_eval_ever: who provides the data.")
+    ] = None,
+    dataset: Annotated[
+        str | None, Parameter(help="hf_eval_results: the benchmark's dataset on the Hub.")
+    ] = None,
+    metric: Annotated[str, Parameter(help="hf_eval_results: the value.")] = "ndcg@10",
+) -> int:
+    """Verify records and write them in the formats of Every Eval Ever or the Hugging Face Hub."""
+    from benchmarks.cli.exporting import export_lines
+
+    lines, refused = export_lines(
+        form, setting, results, out, organization=organization, dataset=dataset, metric=metric
+    )
+    for line in lines:
+        say(line)
+    for line in refused:
+        print(f"gti-bench: {line}", file=sys.stderr)
+    return 1 if refused else 0
+
+
+def summary(
+    setting: Annotated[str | None, Parameter(help="Only this setting's board.")] = None,
+    *,
+    metric: Annotated[
+        str | None,
+        Parameter(help="What all boards speak by. Default: each its outcome, or ndcg@10."),
+    ] = None,
+    form: Annotated[Literal["terminal", "md", "csv", "json"], Parameter(name="--format")] = (
+        "terminal"
+    ),
+    results: Results = RESULTS,
+) -> int:
+    """Count what each method won and lost over all boards, and where it ranks."""
+    from benchmarks.cli.reporting import summary_lines
+
+    lines, refused = summary_lines(setting, metric, form, results)
+    for line in refused:
+        print(f"gti-bench: {line}", file=sys.stderr, flush=True)
+    for line in lines:
+        say(line)
+    return 1 if refused else 0

@@ -44,11 +44,11 @@ def _verified(shown: list[Leaderboard], folder: Path) -> list[Leaderboard]:
     """`shown`, whose records lie under `folder`, with what `verify` says of them now."""
     if not shown:
         return []
-    failing = _failing(folder)
+    failing = failing_files(folder)
     return [with_verified(board, failing) for board in shown]
 
 
-def _failing(folder: Path) -> set[str]:
+def failing_files(folder: Path) -> set[str]:
     """The files under `folder` in which `verify` finds errors now."""
     return {
         finding.file for finding in verify(folder, cores(), shipped()) if finding.level == "error"
@@ -192,7 +192,7 @@ def site_lines(
     missing = [str(folder) for folder in folders if not folder.is_dir()]
     if missing:
         raise ReportError(f"no results directory {', '.join(missing)}")
-    failing = {file for folder in folders for file in _failing(folder)} if verify_too else None
+    failing = {file for folder in folders for file in failing_files(folder)} if verify_too else None
     built = build_site(folders, out, failing, processes=cores())
     index = relative(out / "index.html")
     plural = "" if built.num_boards == 1 else "s"
@@ -214,7 +214,7 @@ def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
 
     name = find_setting(setting).setting.name
     target = out or Path("figures") / name
-    _check_not_among_records(target, results)
+    check_not_among_records(target, results)
     folder = results if (results / name).is_dir() else COMMITTED_RESULTS
     cells, notes = load_cells([folder])
     cells = [
@@ -248,12 +248,12 @@ def diagnose_lines(setting: str, results: Path, out: Path | None) -> list[str]:
     return [*lines, *(f"not drawn: {line}" for line in problems), *notes]
 
 
-def _check_not_among_records(out: Path, results: Path) -> None:
-    """Refuses a folder for figures that lies where records are."""
+def check_not_among_records(out: Path, results: Path, what: str = "figures") -> None:
+    """Refuses a folder for `what` that lies where records are."""
     for folder in (results, COMMITTED_RESULTS):
         if out.resolve().is_relative_to(folder.resolve()):
             raise ReportError(
-                f"{out} lies in {folder}, where records are: figures do not go there; choose"
+                f"{out} lies in {folder}, where records are: {what} do not go there; choose"
                 " another folder with --out"
             )
 
@@ -276,6 +276,30 @@ def _nearest_words(cells: Sequence[Cell], shown: int = 5) -> list[str]:
     return lines
 
 
+def summary_lines(
+    setting: str | None,
+    metric: str | None,
+    form: Literal["terminal", "md", "csv", "json"],
+    results: Path,
+) -> tuple[list[str], list[str]]:
+    """What `summary` prints of the records of `results`, else the committed; what was refused."""
+    from leaderboard.board.over_boards import load_on_boards
+    from leaderboard.render.over_boards import over_boards_text
+
+    if metric is not None:
+        parse_metric(metric)
+    found, refused = load_on_boards([results], metric, setting)
+    if not found and not refused:
+        found, refused = load_on_boards([COMMITTED_RESULTS], metric, setting)
+    if not found:
+        raise ReportError(
+            "; ".join(refused)
+            or f"{_nothing_under(results, setting)}; `gti-bench run SETTING` makes some,"
+            " --results DIR looks elsewhere"
+        )
+    return [over_boards_text(found, form).rstrip()], refused
+
+
 def structure_report(
     setting: str | None, metric: str, results: Path, out: Path, *, as_json: bool
 ) -> list[str]:
@@ -285,7 +309,7 @@ def structure_report(
     from leaderboard.render.structure import no_cells, structure_json, structure_lines
 
     parse_metric(metric)
-    _check_not_among_records(out, results)
+    check_not_among_records(out, results)
     cells, notes = load_cells([results], setting)
     if not cells:
         cells, notes = load_cells([COMMITTED_RESULTS], setting)

@@ -3,7 +3,10 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from leaderboard.board.board import boards_of
+from leaderboard.board.contrasts import main_outcome
 from leaderboard.figures.cosines import color_scale
+from leaderboard.figures.costs import costs
 from leaderboard.figures.curves import learning_curves
 from leaderboard.figures.palette import Palette
 from leaderboard.figures.render import Figure, save
@@ -39,7 +42,16 @@ def draw_all(cells: Sequence[Cell], out: Path) -> tuple[list[Path], list[str]]:
     paths += _sheet(out, "rsa", bars, 3, f"Rows against the codebooks (RSA) · {of}", RSA_READING)
     curves = learning_curves(by_method, MAIN_METRIC, palette)
     paths += _sheet(out, "learning-curves", curves, 2, f"Learning curves · {of}", CURVES_READING)
-    return paths, found.problems
+    refused = []
+    for metric in dict.fromkeys((MAIN_METRIC, main_outcome(setting))):
+        made = boards_of(kept, metric=metric)
+        refused += [*made.refused, *made.notes]
+        for board in made.boards:
+            panels = costs(board, list(by_method), palette)
+            name = f"pareto-{metric}"
+            name += "" if len(made.boards) == 1 else f"-{board.setting_hash[:8]}"
+            paths += _sheet(out, name, panels, 2, f"Quality against cost · {of}", COSTS_READING)
+    return paths, [*found.problems, *refused]
 
 
 def _sheet(
@@ -50,6 +62,9 @@ def _sheet(
 
 
 CURVES_READING = "Means of seeds; bands run from the least to the greatest."
+COSTS_READING = (
+    "Means of a cell with their 95 % interval; rings and steps mark the front of the means."
+)
 RSA_READING = (
     "Within each level, the first bar within the first; means of seeds, dots are seeds, × is"
     " undefined (rows all alike, or no codebooks). Dashed: level 1 of random rows, which know"

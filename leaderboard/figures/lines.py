@@ -11,7 +11,7 @@ from leaderboard.figures.axes import Scale
 from leaderboard.figures.intervals import Interval, widened
 from leaderboard.figures.palette import Appearance
 from leaderboard.figures.render import Channels, Figure, Rows, layer, layered
-from leaderboard.figures.theme import CHARACTER, INK, LINE, METHOD, as_is
+from leaderboard.figures.theme import CHARACTER, INK, LINE, METHOD, SOFT, as_is
 
 WIDTH, HEIGHT = 338.0, 202.0
 """Of a plot; it is higher where many names stand beside it."""
@@ -25,6 +25,12 @@ APART = 5.0
 """Pixels between points of equal cost."""
 
 DOT = {"filled": True, "opacity": 1, "size": 40}
+RING = {"filled": False, "fill": None, "opacity": 1, "size": 130, "strokeWidth": 1.4}
+STEPS = {
+    **{"color": SOFT, "strokeDash": [4, 3], "strokeWidth": 1.4},
+    **{"interpolate": "step-after", "aria": False},
+}
+ON_FRONT = alt.FilterTransform(filter="datum.front")
 EACH_POINT = alt.FlattenTransform(flatten=["x", "y", "low", "high"])
 LONG, SINGLE = alt.FilterTransform(filter="!datum.dot"), alt.FilterTransform(filter="datum.dot")
 STRENGTHS = {
@@ -128,9 +134,18 @@ def draw_lines(
 
 
 def draw_points(
-    name: str, description: str, points: Sequence[Point], x: Scale, y: Scale, heading: str = ""
+    name: str,
+    description: str,
+    points: Sequence[Point],
+    x: Scale,
+    y: Scale,
+    front: Sequence[str] = (),
 ) -> Figure:
-    """Points with intervals, named to the right; those of equal cost stand side by side."""
+    """Points with intervals, named to the right; those of equal cost stand side by side.
+
+    Those of the methods in `front`, which come in the order of their costs, have a ring, and steps
+    lead from one to the next and to the end of the axis.
+    """
     height = max(HEIGHT, LINE * len(points))
     found = [point.interval for point in points]
     x_ends = widened([point.x for point in points], share=0.08)
@@ -143,7 +158,7 @@ def draw_points(
         mean, low, high = point.interval.mean, point.interval.low, point.interval.high
         whole = low is not None and high is not None
         row |= {"x": at, "y": mean, "low": low if whole else mean, "high": high if whole else mean}
-        rows.append(row)
+        rows.append(row | {"front": point.key in front})
     up, place = y.channel(y_ends), alt.Y(field="place", **y.channel(y_ends))
     across: Channels = {"x": alt.X(field="x", **x.channel(x_ends))}
     middle = across | {"y": alt.Y(field="y", **up)}
@@ -154,7 +169,12 @@ def draw_points(
         _dots_beside("sample", place),
         _names(place),
     ]
-    return _figure(name, description, heading, height, rows, layers)
+    if front:
+        ahead = {row["method"]: {"x": row["x"], "y": row["y"]} for row in rows}
+        steps = [*(ahead[key] for key in front), ahead[front[-1]] | {"x": x_ends[1]}]
+        layers.insert(0, layer("front", "line", middle, rows=steps, style=STEPS))
+        layers.append(layer("ring", "point", middle | STROKE, transform=[ON_FRONT], style=RING))
+    return _figure(name, description, "", height, rows, layers)
 
 
 def _row(key: str, label: str, look: Appearance, place: float, count: int) -> dict[str, Any]:

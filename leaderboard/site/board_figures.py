@@ -40,10 +40,12 @@ def board_figures(
     by_method: Mapping[str, Sequence[Cell]],
     palette: Palette,
     write: Write,
+    by_outcome: Leaderboard | None = None,
 ) -> dict[str, Any]:
     """Every figure that the cells of `by_method` allow, under its name in the template.
 
-    Pictures are written beside the page.
+    Pictures are written beside the page. `by_outcome` is the same board by the outcome that its
+    setting declares, where that is another metric.
     """
 
     def matrix(stage: str, cell: Cell, figure: Figure) -> tuple[str, int, Drawing]:
@@ -57,7 +59,12 @@ def board_figures(
     return {
         "curves": list(map(draw, [*learning_curves(by_method, board.metric, palette), *losses])),
         "losses_drawn": bool(losses),
-        "costs": list(map(draw, costs(board, list(by_method), palette))),
+        "costs": [
+            draw(figure)
+            for each in (board, by_outcome)
+            if each is not None
+            for figure in costs(each, list(by_method), palette)
+        ],
         "spectra": {stage: draw(figure) for stage, figure in found.spectra.items()},
         "matrices": {
             stage: [matrix(stage, *each) for each in own] for stage, own in found.cosines.items()

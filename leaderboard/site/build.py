@@ -22,13 +22,15 @@ from shutil import copyfile
 from leaderboard.board.board import (
     Leaderboard,
     boards_of,
+    build,
     by_hash,
     mark_same_names,
     with_verified,
 )
 from leaderboard.board.by_slice import scores_by_slice
-from leaderboard.board.contrasts import Answers, contrasts_of
+from leaderboard.board.contrasts import Answers, contrasts_of, main_outcome
 from leaderboard.board.method_rows import MethodRow
+from leaderboard.board.over_boards import on_board
 from leaderboard.board.structure import Points, points_of
 from leaderboard.board.structure import together as points_together
 from leaderboard.board.user_scores import ScoresReader
@@ -193,17 +195,27 @@ def _write_cells(task: _Task, cells: Sequence[Cell], notes: Sequence[str]) -> _W
         ]
         own_cells = groups[board.setting_hash]
         slices = scores_by_slice(board, own_cells, reader)
+        by_outcome = _by_outcome(board, own_cells, reader)
         beyond = Beyond(
             slices,
             _answers(own_cells, reader),
             task.tables,
             {key: each for key, each in beside.items() if each.setting_hash == board.setting_hash},
             in_structure=len(points_of(own_cells).scores) > 0,
+            by_outcome=by_outcome,
         )
         shown.append(_write_board(task.root, marked, own_cells, others, beyond))
     kept = [c for board in found.boards for c in groups[board.setting_hash]]
     points = tuple(points_of(kept, metric) for metric in STRUCTURE_METRICS)
     return _Written(tuple(shown), (*found.refused, *found.notes), points, beside)
+
+
+def _by_outcome(
+    board: Leaderboard, cells: Sequence[Cell], reader: ScoresReader
+) -> Leaderboard | None:
+    """`board`, made of `cells`, by the declared outcome; None where it is by that already."""
+    outcome = main_outcome(board.setting)
+    return None if outcome == board.metric else build(cells, outcome, reader=reader)
 
 
 def _wanted(cells: Sequence[Cell], by_claims: Mapping[str, set[str]]) -> dict[str, set[str]]:
@@ -256,7 +268,8 @@ def _write_board(
     fullest = next((each for each in records if each.accounting is not None), records[0])
     methods = {key: presence(found[0]) for key, found in own.items()}
     cards = {key: found[0].record.method for key, found in own.items()}
-    shown = Shown(name, board, dataset_facts(fullest), methods, cards)
+    judged = on_board(beyond.by_outcome or board)
+    shown = Shown(name, board, dataset_facts(fullest), methods, cards, judged)
     _write(root, f"data/{name}.json", board_json(board).encode())
     _write(root, f"data/{name}.csv", board_csv(board).encode())
 

@@ -12,13 +12,14 @@ from markupsafe import Markup, escape
 
 from leaderboard.board.board import Leaderboard
 from leaderboard.board.by_slice import SliceScores
-from leaderboard.board.contrasts import Answers
+from leaderboard.board.contrasts import Answers, main_outcome
+from leaderboard.board.over_boards import OnBoard
 from leaderboard.board.standing import standing_line
 from leaderboard.claims.against_ours import Compared, InSetting
 from leaderboard.claims.claims import ClaimsTable
 from leaderboard.figures.lines import CROWDED
 from leaderboard.figures.palette import Palette
-from leaderboard.metrics.metrics import MAIN_METRIC
+from leaderboard.metrics.metrics import MAIN_METRIC, is_loss
 from leaderboard.records.cells import Cell
 from leaderboard.records.known_methods import order_of
 from leaderboard.records.record import MethodCard
@@ -34,6 +35,7 @@ from leaderboard.render.numbers import (
     score,
     signed,
 )
+from leaderboard.render.over_boards import READING as READING_OVER_BOARDS
 from leaderboard.render.sentences import (
     NO_EVIDENCE,
     board_name,
@@ -50,6 +52,7 @@ from leaderboard.site.board_figures import Write, board_figures, drawn_methods
 from leaderboard.site.cards import Fields, Presence, setting_sections, source_parts
 from leaderboard.site.claims import concerned, source_of
 from leaderboard.site.contrasts import contrasts
+from leaderboard.site.over_boards import over_boards
 from leaderboard.site.slices import slices
 from leaderboard.site.structure import Structure, anchor_of
 from leaderboard.site.summary import Glance, at_one_seed, glance
@@ -70,6 +73,7 @@ class Shown:
         dataset: what its records say of the dataset.
         methods: method or reference → what its records say of it.
         cards: method or reference → its card.
+        on_board: what it says of each method, by the outcome that its setting declares.
     """
 
     slug: str
@@ -77,6 +81,7 @@ class Shown:
     dataset: Fields
     methods: Mapping[str, Presence]
     cards: Mapping[str, MethodCard]
+    on_board: Sequence[OnBoard]
 
     @property
     def glance(self) -> Glance:
@@ -168,6 +173,11 @@ def index_page(pages: Pages) -> bytes:
         if pages.structure is None
         else " ".join(pages.structure.groups[0].sentences),
         claims=summary(pages.claims),
+        over_boards=over_boards(
+            [found for each in ordered for found in each.on_board],
+            {each.board.setting_hash: each.slug for each in ordered},
+        ),
+        over_boards_reading=READING_OVER_BOARDS,
     )
 
 
@@ -210,6 +220,8 @@ class Beyond:
         tables: numbers reported elsewhere.
         beside: key of such a table → its claims beside this board's records.
         in_structure: whether a cell of it is a point of the page on structure.
+        by_outcome: the same board by the outcome that its setting declares, where that is another
+            metric.
     """
 
     slices: Sequence[SliceScores]
@@ -217,6 +229,7 @@ class Beyond:
     tables: Sequence[ClaimsTable]
     beside: Mapping[str, InSetting]
     in_structure: bool
+    by_outcome: Leaderboard | None
 
 
 def setting_page(
@@ -268,7 +281,9 @@ def setting_page(
         treatments=treatment_lines(
             {row.key: row.taken for row in board.rows if row.taken is not None}
         ),
-        **board_figures(board, {key: own[key] for key in drawn}, palette, write),
+        outcome=main_outcome(board.setting),
+        outcome_is_loss=is_loss(main_outcome(board.setting)),
+        **board_figures(board, {key: own[key] for key in drawn}, palette, write, beyond.by_outcome),
         left_undrawn=sum(row.kind == "cell" for row in board.rows) - len(drawn),
         sections=setting_sections([cell for cells in own.values() for cell in cells]),
         dataset=dataset,

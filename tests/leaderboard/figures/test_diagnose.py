@@ -21,7 +21,10 @@ from leaderboard.records.record import diagnostics_path
 from leaderboard.records.setting import MethodParameters
 from leaderboard.render.numbers import STAGE_NAMES
 
-NAMES = ["cosines-grounding", "cosines-init", "cosines-sft", "learning-curves", "rsa", "spectra"]
+NAMES = [
+    *("cosines-grounding", "cosines-init", "cosines-sft"),
+    *("learning-curves", "pareto-ndcg@10", "rsa", "spectra"),
+]
 
 
 def by_method(root: Path) -> dict[str, list[Cell]]:

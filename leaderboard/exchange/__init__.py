@@ -1,0 +1,1 @@
+"""Records in the formats of others: Every Eval Ever, and evaluation results of the Hub."""
