@@ -19,6 +19,7 @@ from mkdocstrings import Inventory
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("gti", "baselines", "benchmarks", "leaderboard")
 PYTHON = re.compile(r"^ *```python[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+RENDERED = re.compile(r"^::: (\S+)$", re.MULTILINE)
 FETCHED = re.compile(
     r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?(?:https?:)?//[^\s>]*"
     r"|<link\b(?=[^>]*\brel=[\"']?(?:stylesheet|icon|preconnect|preload))"
@@ -44,7 +45,7 @@ def _not_described(shown: set[str]) -> Iterator[str]:
     packages = {name: loader.load(name) for name in PACKAGES}
     loader.resolve_aliases(implicit=True)
     wanted = {**_faces(packages), **_imported_by_methods(), **_imported_by_examples()}
-    for name in sorted(shown):
+    for name in sorted(shown | _asked_for()):
         package, _, rest = name.partition(".")
         thing = packages[package][rest] if rest else packages[package]
         for member in _members(thing):
@@ -52,6 +53,12 @@ def _not_described(shown: set[str]) -> Iterator[str]:
     for name, why in sorted(wanted.items()):
         if name not in shown:
             yield _told(packages, name, why)
+
+
+def _asked_for() -> set[str]:
+    """Modules and names that the pages of the reference ask to be rendered."""
+    pages = (ROOT / "docs" / "reference").glob("*.md")
+    return {name for page in pages for name in RENDERED.findall(page.read_text(encoding="utf-8"))}
 
 
 def _told(packages: dict[str, Object], name: str, why: str) -> str:
