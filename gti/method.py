@@ -19,7 +19,9 @@ from gti.data.dataset import IntArray
 from gti.data.semantic_ids import SemanticIds
 
 Group = Literal["core", "initialization", "control"]
+"""Run by default · differs in the first rows alone · answers a "what if"."""
 Spending = Literal["before", "beside", "after"]
+"""When the extra budget A is spent: before, beside or after SFT on R."""
 TrainsOn = Literal["texts", "retrieval", "codes", "states"]
 """What the stage before SFT sees: pairs of item text and Semantic ID · the retrieval stream R, the
 same that SFT trains on · Semantic IDs alone · pairs, from which the rows learn the hidden states
