@@ -1,0 +1,1 @@
+"""The reference `titles`: the same backbone without new tokens, which writes titles."""
