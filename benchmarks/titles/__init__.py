@@ -1,1 +1,1 @@
-"""The reference `titles`: the same backbone without new tokens, which writes titles."""
+"""The reference `titles`: the same backbone, no new tokens, writes titles under a trie."""
