@@ -135,9 +135,11 @@ def save_reference(
     results: Path,
     *,
     seed: int = 0,
+    beam: int | None = None,
+    read: dict[str, str | None] | None = None,
     **others: Any,
 ) -> Path:
-    """Writes the record of a reference (full ranking, no beam); returns its path.
+    """Writes the record of a reference; returns its path.
 
     Args:
         setting: what it stands beside.
@@ -147,14 +149,16 @@ def save_reference(
         seconds: what scoring took.
         results: where records go.
         seed: 0 where it draws nothing.
-        others: fields of the record that differ for a reference of another library.
+        beam: that ranked the items; null: all were ranked.
+        read: sha256 of what it read beside data and queries, by its name in records.
+        others: fields of the record that differ for a reference that is trained.
     """
     path = record_path(results, setting.name, card.key, seed)
     ranks_sha256 = write_ranks(ranks_path(path), ranks)
     content = {
         **identity(setting, card, seed),
         "kind": "reference",
-        **figures(ranks, setting, None),
+        **figures(ranks, setting, beam),
         "accounting": None,
         "learning_curve": [],
         "tasks": {},
@@ -173,6 +177,7 @@ def save_reference(
             "tokenizer": None,
             "prompts": None,
             "queries": None if inputs.queries is None else inputs.queries.sha256,
+            **(read or {}),
         },
         "code": describe_code(),
         "files": {"ranks": ranks_sha256, "diagnostics": None},

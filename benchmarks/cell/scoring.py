@@ -18,7 +18,7 @@ from gti.data.warm_cold_new import UNTRAINED
 from gti.model.vocabulary import Vocabulary
 from gti.plain import FAST, Forms
 from gti.prompts.prompter import Prompter
-from gti.search.decoding import build_trie
+from gti.search.decoding import Leaves, trie_of_items
 from gti.search.likelihood import TargetNll
 from gti.search.peers import PeerRanks, Peers
 from gti.search.target_ranks import ItemRanks, rank_relevant
@@ -54,6 +54,7 @@ class Scorer:
         device: where to compute.
         forms: how the search is done.
         dtype: what is computed in; default: the setting's.
+        build: the trie of some items, by their numbers; null: that of their Semantic IDs.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Scorer:
         device: torch.device,
         forms: Forms = FAST,
         dtype: str | None = None,
+        build: Callable[[IntArray], Leaves] | None = None,
     ) -> None:
         exact = setting.decoding.method == "exact"
         self.search = forms.exact_search if exact else forms.beam_search
@@ -73,12 +75,14 @@ class Scorer:
         self.setting, self.inputs, self.prompter = setting, inputs, prompter
         self.dtype = dtype or setting.backbone.dtype
         self.track = track_of(setting, inputs, prompter)
-        self.trie = build_trie(inputs.semantic_ids, vocabulary, device)
+        if build is None:
+            build = partial(trie_of_items, inputs.semantic_ids, vocabulary, device)
+        self.trie: Any = build(np.arange(inputs.dataset.num_items))
         kinds = None if inputs.queries is None else inputs.queries.kinds
         self.peers = None
         """The items that no query is trained on, where items are of kinds."""
         if kinds is not None:
-            self.peers = Peers(kinds, UNTRAINED, inputs.semantic_ids, vocabulary, device)
+            self.peers = Peers(kinds, UNTRAINED, build)
         self.max_tokens = MAX_TOKENS[device.type]
         self.cut_to: int | None = None  # tokens per batch, once memory ran out
         count = len(self.track.sizes("validation"))
@@ -256,7 +260,7 @@ class Scorer:
     ) -> tuple[Ranks, ItemRanks]:
         """Ranks of `part` in one wording: prompts run shortest first, results keep track order."""
         targets = self._num_targets(part)
-        count, levels = len(targets), self.inputs.semantic_ids.num_levels
+        count, levels = len(targets), self.trie.num_levels
         better, tied = (np.zeros(targets.sum(), dtype=np.int64) for _ in range(2))
         used, mass = np.zeros(count, dtype=np.int64), np.zeros((count, levels))
         rounds = 1 if self.peers is None or part != "test" else 2

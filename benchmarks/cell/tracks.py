@@ -67,11 +67,12 @@ class NextItem:
         return retrieval_examples(self.prompter, self.split.train, window, wording, self.whose)
 
     def check(self, wordings: int) -> None:
-        """Asks for one user with the longest history: all items take equally many tokens."""
+        """Asks for one user with the longest history, or for all where items have longer names."""
         for part in HELD_OUT:
-            longest = self.sizes(part).argsort(kind="stable")[-1:]
+            asked = self.sizes(part).argsort(kind="stable")
+            asked = asked[-1:] if self.prompter.names_alike else asked
             for wording in range(wordings):
-                self.prompts(part, longest, wording)
+                self.prompts(part, asked, wording)
 
     def sizes(self, part: str) -> IntArray:
         """[users] items that the prompt shows."""

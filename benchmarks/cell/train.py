@@ -22,6 +22,7 @@ from gti.train.order import take_budget
 from gti.train.proof import StageWatch, manifest
 from gti.train.training import OptimizerSettings, StageReport
 from leaderboard.records.diagnostics import packed
+from leaderboard.records.setting import Setting
 
 MAX_TOKENS = {"cpu": 4096, "cuda": 65536}
 """Padded tokens per micro-batch. A constant per device: it changes the order of float sums."""
@@ -108,12 +109,7 @@ def initialize(prepared: PreparedCell) -> InitializedCell:
         )
         write_rows(matrix, vocabulary.new_ids, spec.method.initialize(start))
     proof = manifest(model, vocabulary, spec.method.initializer)
-    lora = spec.setting.backbone.lora
-    if lora is not None:
-        with torch.random.fork_rng():
-            torch.manual_seed(stream_key(spec.seed, "adapters"))
-            adapted = add_lora(model, lora.rank, lora.alpha, lora.dropout, lora.targets)
-            model = adapted.to(spec.device)
+    model = with_adapters(model, spec.setting, spec.seed, spec.device)
     prepared.ledger.note_cost("init", time.perf_counter() - began)
     prepared.enter("diagnose")
     words = _words(prepared)
@@ -125,6 +121,17 @@ def initialize(prepared: PreparedCell) -> InitializedCell:
         scorer.restore(kept)
     scorer.tick = prepared.keeper.tick
     return cell
+
+
+def with_adapters(model: Any, setting: Setting, seed: int, device: torch.device) -> Any:
+    """`model` with adapters, drawn anew for `seed`, where the setting has them."""
+    lora = setting.backbone.lora
+    if lora is None:
+        return model
+    with torch.random.fork_rng():
+        torch.manual_seed(stream_key(seed, "adapters"))
+        adapted = add_lora(model, lora.rank, lora.alpha, lora.dropout, lora.targets)
+        return adapted.to(device)
 
 
 def ground(cell: InitializedCell) -> None:

@@ -162,12 +162,20 @@ def tune(
 def references(
     setting: SettingName,
     *,
-    models: Annotated[str, Parameter(help="Comma-separated.")] = "pop,itemknn,gru4rec,sasrec",
+    models: Annotated[
+        str,
+        Parameter(
+            help="Comma-separated: RecBole's pop, itemknn, gru4rec and sasrec; titles, the backbone"
+            " without new tokens, which takes as long as a cell."
+        ),
+    ] = "pop,itemknn,gru4rec,sasrec",
     seeds: Annotated[str, Parameter(help="As 0,1,2.")] = "0",
     recbole_python: Annotated[
-        Path | None, Parameter(help="Of its environment; default: $GTI_BENCH_RECBOLE_PYTHON.")
+        Path | None, Parameter(help="Of RecBole's environment; default: $GTI_BENCH_RECBOLE_PYTHON.")
     ] = None,
-    threads: Annotated[int, Parameter(help="More can end sooner; figures may differ.")] = 1,
+    threads: Annotated[
+        int, Parameter(help="Of RecBole's; more can end sooner, figures may differ.")
+    ] = 1,
     device: Device = "auto",
     results: Results = RESULTS,
     offline: Offline = False,
@@ -175,7 +183,7 @@ def references(
         bool, Parameter(negative=(), help="Make anew what lies there with another hash.")
     ] = False,
 ) -> int:
-    """Make RecBole's rows of a setting (in its own environment: tox -e recbole)."""
+    """Make trained references of a setting: RecBole's (tox -e recbole brings it), or titles."""
     from benchmarks.recbole.command import run_references
 
     options = RunOptions(results=results, device=device, offline=offline, replace=replace)

@@ -47,10 +47,13 @@ def _reference(setting: str, key: str) -> MethodCard | None:
     from benchmarks.recbole.models import MODELS
     from benchmarks.recbole.rows import reference_card
     from benchmarks.run.write_references import card_of_reference, references_of
+    from benchmarks.titles.card import KEY, titles_card
 
     own = find_setting(setting).setting
     if key.startswith(RECBOLE):
         name = key.removeprefix(RECBOLE)
         return reference_card(name, own.dataset.max_history) if name in MODELS else None
+    if key == KEY:
+        return titles_card()
     known = references_of(own)
     return card_of_reference(key, known[key]) if key in known else None

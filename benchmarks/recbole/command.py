@@ -1,9 +1,10 @@
-"""What `gti-bench references` does: makes the missing rows of RecBole, prints the board."""
+"""What `gti-bench references` does: makes the missing trained references, prints the board."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.inputs.catalogue import find_setting
+from benchmarks.inputs.inputs import ReadData
 from benchmarks.machine.events import Say
 from benchmarks.recbole.exchange import RecBole, RecBoleError, find_recbole
 from benchmarks.recbole.models import MODELS
@@ -12,6 +13,7 @@ from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.run import parse_seeds
 from benchmarks.run.runner import RunError, check_results_writable
 from benchmarks.run.write_references import write_references
+from benchmarks.titles.card import KEY as TITLES
 from gti.hints import did_you_mean
 from leaderboard.records.record import read_record
 from leaderboard.records.setting import Setting, SettingFile
@@ -27,11 +29,12 @@ def parse_models(text: str) -> list[str]:
         CommandError: an unknown one, or one twice.
     """
     names = [name.strip() for name in text.split(",")]
+    known = [*MODELS, TITLES]
     for name in names:
-        if name not in MODELS:
+        if name not in known:
             raise CommandError(
-                f"unknown reference {name!r}{did_you_mean(name, MODELS)};"
-                f" RecBole's here are {', '.join(MODELS)}"
+                f"unknown reference {name!r}{did_you_mean(name, known)};"
+                f" there are RecBole's {', '.join(MODELS)}, and {TITLES}"
             )
     if len(set(names)) < len(names):
         raise CommandError(f"a reference is named twice in {text!r}")
@@ -49,15 +52,16 @@ def choose_device(asked: str, recbole: RecBole) -> str:
     return "cuda" if asked != "cpu" and recbole.cuda else "cpu"
 
 
-def check_track(setting: Setting) -> None:
-    """Refuses the retrieval track.
+def check_track(setting: Setting, names: list[str]) -> None:
+    """Refuses the retrieval track for models of RecBole.
 
     Raises:
         CommandError: it asks queries, which these models cannot read.
     """
-    if setting.queries is not None:
+    if setting.queries is not None and names != [TITLES]:
         raise CommandError(
-            f"setting {setting.name} asks text queries; RecBole's references predict next items"
+            f"setting {setting.name} asks text queries; RecBole's references predict next items;"
+            f" --models {TITLES} is the one that reads queries"
         )
 
 
@@ -90,14 +94,16 @@ def run_references(
     if threads < 1:
         raise CommandError(f"--threads must be at least 1, found {threads}")
     file, results = find_setting(setting), options.results
-    check_track(file.setting)
-    rows = plan_rows(file.setting, parse_models(models), parse_seeds(seeds, file), results)
+    names = parse_models(models)
+    check_track(file.setting, names)
+    rows = plan_rows(file.setting, names, parse_seeds(seeds, file), results)
     todo = missing_rows(rows, replace=options.replace)
     check_results_writable(results)
     failed = []
     if todo:
-        recbole = find_recbole(python)
-        options = replace(options, device=choose_device(options.device, recbole))
+        recbole = None
+        if any(row.name != TITLES for row in todo):
+            recbole = find_recbole(python)
         failed = _make(file, todo, recbole, options, threads, say)
     shown, notes, refused = boards([results], "ndcg@10", file.setting.name)
     for board in shown:
@@ -110,28 +116,31 @@ def run_references(
 def _make(
     file: SettingFile,
     todo: list[PlannedRow],
-    recbole: RecBole,
+    recbole: RecBole | None,
     options: RunOptions,
     threads: int,
     say: Say,
 ) -> list[str]:
-    """Makes the rows `todo`; a line for each that failed."""
+    """Makes the rows `todo`; a line for each that failed. `recbole`: null where none is its."""
     from benchmarks.inputs.inputs import load_data
 
     inputs, results = load_data(file.setting, offline=options.offline), options.results
     # The floor of every board: Pop must be beside popularity, and the marks need it.
     write_references(file.setting, inputs, results, say)
-    versions = ", ".join(f"{name} {found}" for name, found in recbole.packages.items())
-    say(
-        f"{file.setting.name}: {len(todo)} reference rows to make on {options.device}, {threads}"
-        f" thread{'' if threads == 1 else 's'}"
-        f" ({versions}); records go to {relative(results)}"
-    )
+    rows, place = f"{len(todo)} reference rows to make", relative(results)
+    say(f"{file.setting.name}: {rows}; records go to {place}")
+    if recbole is not None:
+        options = replace(options, device=choose_device(options.device, recbole))
+        versions = ", ".join(f"{name} {found}" for name, found in recbole.packages.items())
+        many = f"{threads} thread{'' if threads == 1 else 's'}"
+        say(f"RecBole on {options.device}, {many} ({versions})")
     failed = []
     for row in todo:
         try:
-            path = make_row(file.setting, inputs, row, recbole, options, threads=threads, say=say)
-        except RecBoleError as error:
+            path = _make_row(file.setting, inputs, row, recbole, options, threads, say)
+        except Exception as error:  # one that fails leaves the others
+            if options.debug:
+                raise
             failed.append(f"failed: {row.card.key} seed {row.seed}: {error}")
             continue
         record = read_record(path)
@@ -143,3 +152,24 @@ def _make(
         for warning in record.warnings:
             say(f"  warning: {warning}")
     return failed
+
+
+def _make_row(
+    setting: Setting,
+    inputs: ReadData,
+    row: PlannedRow,
+    recbole: RecBole | None,
+    options: RunOptions,
+    threads: int,
+    say: Say,
+) -> Path:
+    """Makes `row`; returns its record's path."""
+    if row.name == TITLES:
+        from benchmarks.titles.reference import write_titles
+        from gti.model.devices import choose_device as device_of
+
+        device = device_of(options.device)
+        asked = (setting, row.seed, inputs, options.results, device, say)
+        return write_titles(*asked, offline=options.offline)
+    assert recbole is not None  # it was found before any row of its
+    return make_row(setting, inputs, row, recbole, options, threads=threads, say=say)

@@ -20,6 +20,8 @@ from benchmarks.recbole.models import MODELS, RECBOLE_VERSION, Model, record_key
 from benchmarks.references.next_item import TargetCounts
 from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import State, cell_state
+from benchmarks.titles.card import KEY as TITLES
+from benchmarks.titles.card import titles_card
 from gti.data.dataset import HELD_OUT, IntArray, Split
 from leaderboard.metrics.metrics import metrics
 from leaderboard.records.ranks import Ranks, concatenate
@@ -52,6 +54,8 @@ class PlannedRow:
 
 def reference_card(name: str, max_history: int) -> MethodCard:
     """The card of model `name`; its settings are part of its hash."""
+    if name == TITLES:
+        return titles_card()
     model = MODELS[name]
     settings = model.settings_for(max_history)
     return MethodCard(
@@ -73,7 +77,7 @@ def plan_rows(
     rows = []
     for name in names:
         card = reference_card(name, setting.dataset.max_history)
-        for seed in seeds if MODELS[name].sequential else [0]:
+        for seed in seeds if name == TITLES or MODELS[name].sequential else [0]:
             path = record_path(results, setting.name, card.key, seed)
             state = cell_state(path, cell_hash(setting.hash, card.hash, seed))
             rows.append(PlannedRow(name, seed, card, path, state))

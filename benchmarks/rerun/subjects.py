@@ -96,6 +96,12 @@ def _subject(
             f" --models {record.method.key.partition('-')[2]} --seeds {record.seed} --results DIR`"
             " makes it again"
         )
+    if record.names is not None:
+        raise RerunError(
+            f"{path} is a trained reference, which rerun does not run again; `gti-bench references"
+            f" {record.setting.name} --models {record.method.key} --seeds {record.seed} --results"
+            " DIR` makes it anew, to compare"
+        )
     results = results or path.resolve().parent.parent.parent
     stored = None if record.kind == "reference" else _stored_semantic_ids(record, results)
     key = f"{record.setting_hash} {record.kind} {record.inputs.semantic_ids}"

@@ -75,7 +75,7 @@ def extend_vocabulary(
     Args:
         tokenizer: a Hugging Face tokenizer; changed in place.
         model: a Hugging Face causal LM; changed in place.
-        tokens: new token strings; none may exist yet.
+        tokens: new token strings, if any; none may exist yet.
         seed: of the library's draws for the rows' first content.
 
     Raises:
@@ -96,7 +96,7 @@ def extend_vocabulary(
     added = [AddedToken(token, normalized=False, special=False) for token in tokens]
     tokenizer.add_tokens(added)
     new_ids = torch.tensor(tokenizer.convert_tokens_to_ids(list(tokens)), dtype=torch.long)
-    existed = int(new_ids.max()) < rows_before
+    existed = not tokens or int(new_ids.max()) < rows_before
     new_before = matrices_sha256(model, new_ids) if existed else None
     if not existed:
         # The library fills fresh rows from the global generator; most methods overwrite them, but

@@ -90,6 +90,9 @@ class Prompter:
         item_ids: [num_items] what the dataset calls its items, for errors; null: their numbers.
     """
 
+    names_alike = True
+    """Whether all items take equally many tokens."""
+
     def __init__(
         self,
         tokenizer: Any,
@@ -122,6 +125,8 @@ class Prompter:
             if isinstance(index, np.ndarray)
             else [vocabulary.sid_token_ids(own) for own in index]
         )
+        self.longest_name = semantic_ids.num_levels
+        """Tokens that naming an item takes at most."""
         self.user_texts = UserTexts(item_texts, title_field, detail_fields)
         self._cut = ItemWords(self._core, vocabulary.new_ids.tolist(), max_text_tokens)
         self.titles = [self._cut(title) for title in self.user_texts.titles]
@@ -211,7 +216,7 @@ class Prompter:
         self._check(
             len(ids), f"item {name} in task {task}", whose, "max_history or max_text_tokens"
         )
-        return _example(ids, np.arange(len(prompt), len(ids)), task)
+        return make_example(ids, np.arange(len(prompt), len(ids)), task)
 
     def _value(self, name: str, item: int, coded: int, shown: IntArray) -> str:
         """What stands for the placeholder `name`."""
@@ -222,11 +227,15 @@ class Prompter:
         if name == "detail":
             return self.details[item]
         if name == "history":
-            return SEQUENCE_SEPARATOR.join(self.sid_text(i) for i in shown)
+            return self._history_text(shown)
         if name == "titles":
             return self._joined_titles(shown)
         assert name == "intention"  # the wordings hold no other placeholder
         return self._cut(self.user_texts.intention(item))
+
+    def _history_text(self, items: IntArray) -> str:
+        """`items`, oldest first, as a question shows them."""
+        return SEQUENCE_SEPARATOR.join(self.sid_text(i) for i in items)
 
     def _fill(self, spec: Task, wording: int, item: int, coded: int, shown: IntArray) -> str:
         # One pass over the wording: a title that itself holds "{sid}" must stay as it is.
@@ -252,8 +261,7 @@ class Prompter:
 
     def _answer(self, spec: Task, item: int, coded: int, shown: IntArray) -> list[int]:
         if spec.answer == "sid":
-            ids = [int(i) for i in self.sid_ids[coded]]
-            return ids + self._end if self.has_template else ids
+            return self._name(coded)
         if spec.answer == "preference":
             text = self._cut(self.user_texts.preference(shown))
         else:
@@ -261,6 +269,11 @@ class Prompter:
             text = {"title": title, "detail": detail, "both": f"{title}\n\n{detail}"}[spec.answer]
         lead = "" if self.has_template else " "
         return self._encode(lead + text) + self._end
+
+    def _name(self, item: int) -> list[int]:
+        """The tokens of an answer that names `item`."""
+        ids = [int(i) for i in self.sid_ids[item]]
+        return ids + self._end if self.has_template else ids
 
     def _check(self, needed: int, what: str, whose: str, cause: str) -> None:
         """Refuses `what` of `whose` if it needs more tokens than the model's context has."""
@@ -308,7 +321,7 @@ class Prompter:
                 " alone"
             )
         ids = start + self._answer(self.tasks["retrieval"], item, item, self._shown(None))
-        return _example(ids, np.arange(len(start), len(ids)), "prefix_to_code")
+        return make_example(ids, np.arange(len(start), len(ids)), "prefix_to_code")
 
     # Retrieval --------------------------------------------------------------------------------
 
@@ -321,6 +334,11 @@ class Prompter:
         separator = np.full((len(items), 1), self._separator, dtype=np.int64)
         return np.concatenate([self.sid_ids[items], separator], axis=1)
 
+    def _listed_ids(self, items: IntArray) -> list[int]:
+        """The tokens of `items`, each ready to be followed by another."""
+        ids: list[int] = self._listed(items).ravel().tolist()
+        return ids
+
     def windows(self, history: IntArray, window: int, whose: str = "") -> list[Example]:
         """Style "sequence": `history` in blocks of `window` items, cut from its end.
 
@@ -329,26 +347,25 @@ class Prompter:
         """
         lead = np.array(self._lead, dtype=np.int64)
         width = self.semantic_ids.num_levels + 1
-        blocks = [history[max(0, end - window) : end] for end in range(len(history), 0, -window)]
         examples = []
-        for block in reversed(blocks):
+        for block in window_blocks(history, window):
             ids = np.concatenate([lead, self._listed(block).ravel()[:-1]])
             places = np.arange(len(block) * width).reshape(-1, width)[:, :-1].ravel()
             self._check(len(ids), f"a window of {len(block)} items", whose, "window")
-            examples.append(_example(ids, len(lead) + places, "retrieval"))
+            examples.append(make_example(ids, len(lead) + places, "retrieval"))
         return examples
 
     def retrieval_prompt(self, history: IntArray, wording: int = 0, whose: str = "") -> IntArray:
         """[length] token ids that stand before the Semantic ID of the next item.
 
-        For `whose` and errors see `example`. Every item takes the same number of tokens.
+        For `whose` and errors see `example`.
         """
         shown = history[-self.max_history :]
         if self.style == "sequence":
-            ids = self._lead + self._listed(shown).ravel().tolist()
+            ids = self._lead + self._listed_ids(shown)
         else:
             ids = self._prompt_ids(self._fill(self.tasks["retrieval"], wording, 0, 0, shown))
-        needed = len(ids) + self.semantic_ids.num_levels
+        needed = len(ids) + self.longest_name
         self._check(needed, f"a history of {len(shown)} items", whose, "max_history")
         return np.array(ids, dtype=np.int64)
 
@@ -360,7 +377,7 @@ class Prompter:
             return float("inf")
         asked = self.tasks["query"].wordings[wording].replace("{query}", "")
         around = len(self._plain_start) + len(self._rendered(asked).encode())
-        return self.context - around - self.semantic_ids.num_levels
+        return self.context - around - self.longest_name
 
     def query_prompt(self, text: str, wording: int = 0, whose: str = "") -> IntArray:
         """[length] token ids that stand before the Semantic ID of an item for the query `text`.
@@ -370,7 +387,7 @@ class Prompter:
         # One replacement: a query that itself holds "{query}" must stay as it is.
         asked = self.tasks["query"].wordings[wording].replace("{query}", self._cut(text))
         ids = self._prompt_ids(asked)
-        needed = len(ids) + self.semantic_ids.num_levels
+        needed = len(ids) + self.longest_name
         self._check(needed, f"query {text!r:.60}", whose, _QUERY_CAUSE)
         return np.array(ids, dtype=np.int64)
 
@@ -379,8 +396,15 @@ class Prompter:
         prompt = self.query_prompt(text, wording, whose)
         ids = np.append(prompt, self._answer(self.tasks["query"], item, item, self._shown(None)))
         self._check(len(ids), f"query {text!r:.60}", whose, _QUERY_CAUSE)
-        return _example(ids, np.arange(len(prompt), len(ids)), "query")
+        return make_example(ids, np.arange(len(prompt), len(ids)), "query")
 
 
-def _example(ids: Sequence[int] | IntArray, targets: IntArray, task: str) -> Example:
+def window_blocks(history: IntArray, window: int) -> list[IntArray]:
+    """`history` in blocks of `window` items, cut from its end: the first may have fewer."""
+    ends = range(len(history), 0, -window)
+    return [history[max(0, end - window) : end] for end in reversed(ends)]
+
+
+def make_example(ids: Sequence[int] | IntArray, targets: IntArray, task: str) -> Example:
+    """An example of `task` with these token ids, learned at `targets`."""
     return Example(np.array(ids, dtype=np.int64), targets, task)

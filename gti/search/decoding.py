@@ -8,7 +8,7 @@ and values are never copied per beam.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +23,22 @@ from gti.model.head import log_probabilities
 from gti.model.vocabulary import Vocabulary
 from gti.search.reading import knows_layers, read
 from gti.search.user_batches import run_in_batches
+
+
+class Leaves(Protocol):
+    """What ranking must know of a trie: which items stand at each of its leaves."""
+
+    @property
+    def num_leaves(self) -> int:
+        """Number of leaves."""
+
+    @property
+    def leaf_of(self) -> IntArray:
+        """[num_items] each item's leaf."""
+
+    @property
+    def leaf_start(self) -> IntArray:
+        """[leaves + 1] where each leaf's items begin, sorted by leaf."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,11 @@ class Trie:
         """Number of distinct Semantic IDs."""
         return len(self.leaf_start) - 1
 
+    @property
+    def num_levels(self) -> int:
+        """Codes of a Semantic ID."""
+        return len(self.children)
+
 
 def build_trie(sids: SemanticIds, vocabulary: Vocabulary, device: torch.device) -> Trie:
     """Builds the trie of `sids` as tensors on `device`."""
@@ -71,6 +92,14 @@ def build_trie(sids: SemanticIds, vocabulary: Vocabulary, device: torch.device) 
         leaf_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         leaf_of=parent.astype(np.int64),
     )
+
+
+def trie_of_items(
+    sids: SemanticIds, vocabulary: Vocabulary, device: torch.device, items: IntArray
+) -> Trie:
+    """The trie of some `items` of `sids`, by their numbers; in it they are numbered anew."""
+    own = SemanticIds(sids.codes[items], sids.num_codes, None, sids.description)
+    return build_trie(own, vocabulary, device)
 
 
 @dataclass(frozen=True)

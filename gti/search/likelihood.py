@@ -4,7 +4,7 @@ A prompt is read once; behind it stand the codes of its targets side by side, ea
 the others. No beam can lose a target, so that every one has a value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from gti.data.dataset import IntArray
 from gti.model.capabilities import check_model
 from gti.model.compute import autocast, computed_in
-from gti.search.decoding import Trie, code_log_probabilities
+from gti.search.decoding import Leaves, Trie, code_log_probabilities
 from gti.search.exact_scoring import Edges
 from gti.search.reading import knows_layers, read
 from gti.search.user_batches import run_in_batches
@@ -70,33 +70,66 @@ def target_nll(
         ModelError: a model that is not computed with.
         SearchMemoryError: not even one prompt fits into memory.
     """
+    edges = Edges.of(trie)
+
+    def score(model: Any, ids: Tensor, lengths: Tensor, leaves: Tensor) -> Tensor:
+        return _score(model, trie, edges, ids, lengths, leaves)
+
+    depth, device = len(trie.children) - 1, trie.children[0].device
+    return nll_by_prompt(score, model, trie, prompts, targets, depth, device, max_tokens, dtype)
+
+
+def nll_by_prompt(
+    score: Callable[[Any, Tensor, Tensor, Tensor], Tensor],
+    model: Any,
+    trie: Leaves,
+    prompts: Sequence[IntArray],
+    targets: Sequence[IntArray] | IntArray,
+    depth: int,
+    device: torch.device,
+    max_tokens: int,
+    dtype: str,
+) -> TargetNll:
+    """What `target_nll` gives, for any way of naming items.
+
+    Args:
+        score: of (model, prompts [users, longest], their lengths [users], leaves [users, width])
+            [2, users, width] both NLLs.
+        model: see `target_nll`.
+        trie: which leaf each item has.
+        prompts: see `target_nll`.
+        targets: see `target_nll`.
+        depth: tokens that stand behind a prompt for each of its targets.
+        device: where to compute.
+        max_tokens: see `target_nll`.
+        dtype: see `target_nll`.
+    """
     check_model(model)
     model, dtype = computed_in(model, dtype)
-    device, alike = trie.children[0].device, not knows_layers(model)
+    alike = not knows_layers(model)
     askers, leaves, place_of = _distinct(trie, targets)
     groups = _groups(askers)
-    edges, depth = Edges.of(trie), len(trie.children) - 1
     found = np.empty((2, len(leaves)), dtype=np.float64)
     cut_to = None
     for width, rows in groups.items():
 
-        def score(chosen: IntArray, ids: Tensor, lengths: Tensor, rows: IntArray = rows) -> None:
+        def run(chosen: IntArray, ids: Tensor, lengths: Tensor, rows: IntArray = rows) -> None:
             places = rows[chosen]
             asked = torch.from_numpy(leaves[places]).to(device)
             with autocast(device, dtype):
-                values = _score(model, trie, edges, ids, lengths, asked)
+                values = score(model, ids, lengths, asked)
             found[:, places] = values.cpu().numpy()
 
         own = [prompts[asker] for asker in askers[rows[:, 0]]]
         bound = max_tokens if cut_to is None else cut_to
-        cut = run_in_batches(score, own, bound, width * depth, alike=alike, device=device)
+        cut = run_in_batches(run, own, bound, width * depth, alike=alike, device=device)
         cut_to = cut_to if cut is None else cut
     nll, trie_nll = found[:, place_of]
     return TargetNll(nll, trie_nll, cut_to)
 
 
 def _distinct(
-    trie: Trie, targets: Sequence[IntArray] | IntArray
+    trie: Leaves, targets: Sequence[IntArray] | IntArray
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Prompts and leaves of all distinct pairs of them, and [targets] the pair of each target."""
     nothing = np.empty(0, dtype=np.int64)

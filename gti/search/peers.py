@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from gti.data.dataset import IntArray
-from gti.data.semantic_ids import SemanticIds
-from gti.model.vocabulary import Vocabulary
-from gti.search.decoding import Beams, Trie, build_trie
+from gti.search.decoding import Beams, Leaves
 from gti.search.target_ranks import rank_relevant
 
 
@@ -42,7 +39,7 @@ class PeerRanks:
 class _Kind:
     """The items of one kind: their trie, and [num_items] the place of each in it, −1 outside."""
 
-    trie: Trie
+    trie: Leaves
     place: IntArray
     size: int
 
@@ -53,18 +50,14 @@ class Peers:
     Args:
         kinds: [num_items] the kind of each item.
         ranked: the kinds whose items have peers.
-        semantic_ids: of all items.
-        vocabulary: where the new tokens live.
-        device: where to compute.
+        build: the trie of some items, by their numbers.
     """
 
     def __init__(
         self,
         kinds: Sequence[str],
         ranked: Sequence[str],
-        semantic_ids: SemanticIds,
-        vocabulary: Vocabulary,
-        device: torch.device,
+        build: Callable[[IntArray], Leaves],
     ) -> None:
         self.kinds = []
         for kind in ranked:
@@ -73,9 +66,7 @@ class Peers:
                 continue
             place = np.full(len(kinds), -1, dtype=np.int64)
             place[items] = np.arange(len(items))
-            codes = semantic_ids.codes[items]
-            own = SemanticIds(codes, semantic_ids.num_codes, None, semantic_ids.description)
-            self.kinds.append(_Kind(build_trie(own, vocabulary, device), place, len(items)))
+            self.kinds.append(_Kind(build(items), place, len(items)))
 
     def rank(
         self,

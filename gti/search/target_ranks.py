@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gti.data.dataset import IntArray
-from gti.search.decoding import Beams, Trie
+from gti.search.decoding import Beams, Leaves
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ItemRanks:
 
 
 def rank_targets(
-    beams: Beams, trie: Trie, targets: IntArray, removed: Sequence[IntArray] | None = None
+    beams: Beams, trie: Leaves, targets: IntArray, removed: Sequence[IntArray] | None = None
 ) -> ItemRanks:
     """Counts better and tied items within the beam for each user's one target.
 
@@ -44,7 +44,7 @@ def rank_targets(
 
 def rank_relevant(
     beams: Beams,
-    trie: Trie,
+    trie: Leaves,
     relevant: Sequence[IntArray] | IntArray,
     removed: Sequence[IntArray] | None = None,
 ) -> ItemRanks:

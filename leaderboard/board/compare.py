@@ -244,7 +244,8 @@ def pair(
 def _one_run(key: str, records: Sequence[Record]) -> str | None:
     """What the interval leaves out where a trained reference stands as if it had no seeds."""
     fits = [fit for record in records for fit in record.fits or ()]
-    if not any(fit.trainable_parameters for fit in fits):
+    named = any(record.names is not None for record in records)
+    if not named and not any(fit.trainable_parameters for fit in fits):
         return None
     runs = "its one run" if len(records) == 1 else f"the mean of its {len(records)} runs"
     return f"{key} is trained, and {runs} is taken as given: another run could score otherwise"

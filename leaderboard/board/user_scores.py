@@ -76,8 +76,8 @@ def read_scores(
 ) -> UserScores | None:
     """The values of `metric` of those users that have one, by the ranks of `cells` (one setting).
 
-    None where the metric is null for a cell (`null_because` says why). Losses are of methods
-    alone: the rows of a reference have none.
+    None where the metric is null for a cell (`null_because` says why). Losses are of
+    language models alone: the rows of other references have none.
 
     Args:
         cells: of one setting.
@@ -96,7 +96,7 @@ def read_scores(
             f"setting {setting.name}{NOT_SCORED.format(metric)}{', '.join(families)} at"
             f" {', '.join(map(str, cutoffs))}"
         )
-    scored = [cell for cell in cells if cell.record.kind == "cell" or not is_loss(metric)]
+    scored = [cell for cell in cells if cell.record.has_model or not is_loss(metric)]
     if not scored or not all(_has(cell.record, metric) for cell in scored):
         return None
     reader = ScoresReader() if reader is None else reader
@@ -116,7 +116,7 @@ def _has(record: Record, metric: str) -> bool:
 def null_because(metric: str) -> str:
     """Why a metric that a setting is scored at is null."""
     if is_loss(metric):
-        return "a record of a method has none, and those of references never do"
+        return "a record of a language model has none, and those of other references never do"
     if metric in WHOLE:
         return "a record has none"
     return "its cutoff lies beyond the beam"

@@ -166,7 +166,8 @@ def _check_sidecar(what: str, path: Path, expected: str) -> None:
 
 def beam_of(record: Record) -> int | None:
     """The beam that ranked the items; None where all items were ranked."""
-    return record.accounting.beam if record.accounting is not None else None
+    found = record.accounting or record.names
+    return None if found is None else found.beam
 
 
 def by_setting(cells: Iterable[Cell]) -> dict[str, list[Cell]]:

@@ -43,6 +43,28 @@ class SidAccounting(Frozen):
     beam_used_mean: float
 
 
+class NameAccounting(Frozen):
+    """What items are called by a reference that names them in the tokens that there are.
+
+    Attributes:
+        num_items: items, each with a name of its own.
+        numbered: those whose name has a number behind it, since another has the name without.
+        untitled: those that have no title.
+        tokens_mean, tokens_max: of a name, its end included.
+        beam: that ranked the items.
+        beam_used_min, beam_used_mean: items in it, of test users.
+    """
+
+    num_items: int
+    numbered: int
+    untitled: int
+    tokens_mean: float
+    tokens_max: int
+    beam: int
+    beam_used_min: int
+    beam_used_mean: float
+
+
 class Manifest(Frozen):
     """Proof of initialization: which rows were written, by whom, with what.
 

@@ -37,6 +37,7 @@ from leaderboard.records.parts import (
     Inputs,
     Manifest,
     Metrics,
+    NameAccounting,
     ReferenceFit,
     Retention,
     SidAccounting,
@@ -127,12 +128,19 @@ class Record(Frozen):
     cost: dict[str, Cost]
     budget: Budget | None
     fits: tuple[ReferenceFit, ...] | None = None
+    names: NameAccounting | None = None
+    """Of a reference that is a language model and names items in words; null for the rest."""
     environment: Environment
     inputs: Inputs
     code: Code
     files: Files
     warnings: tuple[str, ...]
     digest: Sha256
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a language model ranked the items: a cell's, or a reference's with names."""
+        return self.kind == "cell" or self.names is not None
 
 
 class RecordError(ValueError):

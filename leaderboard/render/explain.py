@@ -59,6 +59,8 @@ def _command(record: Record) -> str:
     name, key = record.setting.name, record.method.key
     if record.kind == "cell":
         return f"gti-bench run {name} --methods {key} --seeds {record.seed}"
+    if record.names is not None:
+        return f"gti-bench references {name} --models {key} --seeds {record.seed}"
     if record.fits is None:
         return f"gti-bench run {name} (every run writes the references that are missing)"
     return f"tox -e recbole -- {name} --models {key.partition('-')[2]} --seeds {record.seed}"

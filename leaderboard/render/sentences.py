@@ -138,7 +138,10 @@ def footnotes(board: Leaderboard) -> list[str]:
             " share a letter cannot be told apart (Holm over all pairs)."
         )
     if is_loss(board.metric):
-        notes.append(f"Of {board.metric}, in nats, less is better; references have none.")
+        notes.append(
+            f"Of {board.metric}, in nats, less is better; references that are no language models"
+            " have none."
+        )
     if board.family.decided is not None:
         notes.append(gate_note(board.family.decided))
     if board.moderation is not None:

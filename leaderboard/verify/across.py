@@ -39,8 +39,8 @@ class Statement:
         num_items: of a cell, how many there are.
         last_position: the last that a target may stand on; 0 where none is ranked.
         semantic_ids: of a cell, the sha256 of those it read.
-        inputs: of a cell, what else it read: name → sha256.
-        shared: of a cell, (field, what it may depend on beside the setting) → value.
+        inputs: of a language model, what else it read: name → sha256.
+        shared: of a language model, (field, what it may depend on beside the setting) → value.
         fingerprint: of a cell, what no other has.
     """
 
@@ -92,8 +92,8 @@ def statement_of(
         num_items=None if record.accounting is None else record.accounting.num_items,
         last_position=last_position(ranks) if ranks is not None and ranked else 0,
         semantic_ids=record.inputs.semantic_ids,
-        inputs={name: getattr(record.inputs, name) for name in INPUTS} if is_cell else {},
-        shared=_shared(record) if is_cell else {},
+        inputs={name: getattr(record.inputs, name) for name in INPUTS} if record.has_model else {},
+        shared=_shared(record) if is_cell else _shared_by_names(record),
         fingerprint=fingerprint_of(record, rows),
     )
 
@@ -111,13 +111,13 @@ def compare_records(checked: Sequence[Statement], findings: list[Finding]) -> No
             place = (statement.setting_hash,)
             targets = f"users and targets of hash {statement.targets[:12]}"
             said.note(statement.path, "files.ranks (targets)", place, targets)
-    cells = [statement for statement in checked if statement.is_cell]
-    for statement in cells:
+    for statement in checked:
         for name, value in statement.inputs.items():
             said.note(statement.path, f"inputs.{name}", (statement.setting_hash,), value)
         for (field, hangs_on), value in statement.shared.items():
             said.note(statement.path, field, (statement.setting_hash, hangs_on), value)
     said.compare(findings)
+    cells = [statement for statement in checked if statement.is_cell]
     _check_positions([statement for statement in checked if not statement.is_cell], items, findings)
     find_copies([(each.path, each.setting_hash, each.fingerprint) for each in cells], findings)
 
@@ -184,6 +184,10 @@ MANIFEST = ("first_token_id", "rows_before", "rows_after", "num_text_rows", "tie
 """What all manifests of a setting say alike, since they tell of one backbone."""
 
 
+COUNTED = "num_items (accounting, names)"
+"""The items that all language models of a setting tell apart."""
+
+
 SEEDLESS = ("mean", "words")
 """First rows that are alike at every seed, whichever method starts with them."""
 
@@ -193,6 +197,8 @@ def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
     shared: dict[tuple[Any, ...], Any] = {}
     drawn = record.seed if record.setting.semantic_ids.seed == "cell" else None
     shared["inputs.semantic_ids", drawn] = record.inputs.semantic_ids
+    if record.accounting is not None:
+        shared[COUNTED, None] = record.accounting.num_items
     if record.manifest is not None:
         for name in (*MANIFEST, "text_rows_sha256_before", "text_norm_mean"):
             shared[f"manifest.{name}", None] = getattr(record.manifest, name)
@@ -221,6 +227,17 @@ def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
         task = track_task(record)
         shared[f"tasks.{task}", None] = record.tasks.get(task)
     return shared
+
+
+def _shared_by_names(record: Record) -> dict[tuple[Any, ...], Any]:
+    """What a reference that names items in words shares with the setting's cells; else nothing."""
+    if record.names is None:
+        return {}
+    task = track_task(record)
+    return {
+        (COUNTED, None): record.names.num_items,
+        (f"tasks.{task}", None): record.tasks.get(task),
+    }
 
 
 def _arithmetic(record: Record) -> tuple[str | None, ...]:

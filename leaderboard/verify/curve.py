@@ -67,7 +67,7 @@ def _check_metrics(report: Report, place: str, record: Record, point: CurvePoint
             report.error(f"{place}.{name}", value, "0 to 1")
 
 
-def _passes_over_r(record: Record, own: int) -> list[int]:
+def passes_over_r(record: Record, own: int) -> list[int]:
     """Batches in one pass over R that make `own` steps, by the setting's budget of SFT."""
     sft = record.setting.sft
     if sft.passes is None:
@@ -95,14 +95,14 @@ def check_steps(report: Report, record: Record) -> None:
         if sft.steps < spec.steps or (not longer and sft.steps != spec.steps):
             report.error("cost.sft.steps", sft.steps, f"{spec.steps} (setting.sft.steps)")
         own = sft.steps
-    batches = _passes_over_r(record, own)
+    batches = passes_over_r(record, own)
     if not batches:
         wanted = "steps of whole batches of passes over R (learning_curve.*.passes)"
         report.error("cost.sft.steps", sft.steps, wanted)
-    _check_examples(report, record, sft.steps, batches, longer)
+    check_examples(report, record, sft.steps, batches, longer)
 
 
-def _check_examples(
+def check_examples(
     report: Report, record: Record, steps: int, batches: list[int], longer: bool
 ) -> None:
     """Each batch of R is full but the last of a pass; stages before SFT have no larger batches."""

@@ -59,7 +59,12 @@ class Catalogue:
 
 
 def catalogue_of(record: Record, artefact: SemanticIdsFile | None) -> Catalogue | None:
-    """The catalogue of a cell: of its Semantic IDs, else as far as its accounting tells of them."""
+    """The catalogue of a cell: of its Semantic IDs, else as far as its accounting tells of them.
+
+    Of names every item has its own.
+    """
+    if record.names is not None and record.names.num_items > 0:
+        return Catalogue(np.arange(1, record.names.num_items + 1), None)
     if artefact is not None:
         return _catalogue(artefact)
     accounting = record.accounting
@@ -90,15 +95,15 @@ def slack_of(record: Record) -> float:
 
 
 def check_losses(report: Report, record: Record, ranks: Ranks, catalogue: Catalogue | None) -> None:
-    """A cell's targets have the NLL that their ranks allow; a reference's have none."""
-    is_cell = record.kind == "cell"
-    if len(ranks) and ranks.has_nll != is_cell:
+    """Targets have the NLL that their ranks allow where a language model ranked, else none."""
+    has_model = record.has_model
+    if len(ranks) and ranks.has_nll != has_model:
         found, wanted = (
             "of all targets" if ranks.has_nll else "of none",
-            "of all" if is_cell else "",
+            "of all" if has_model else "",
         )
-        report.error("files.ranks (nll)", found, wanted or "of none: a reference has no model")
-    if not ranks.has_nll or not is_cell:
+        report.error("files.ranks (nll)", found, wanted or "of none: there is no language model")
+    if not ranks.has_nll or not has_model:
         return
     slack = slack_of(record)
     _check_rows(report, "trie_nll", ranks.trie_nll, ranks.nll, USUAL_SLACK, "at most nll", -1)

@@ -194,12 +194,15 @@ def check_positions(report: Report, record: Record, ranks: Ranks) -> None:
 
     A beam holds Semantic IDs: where each item has its own, they are as many items.
     """
-    accounting = record.accounting
-    if accounting is None:
+    accounting, names = record.accounting, record.names
+    if accounting is not None:
+        most, why = accounting.num_items, "accounting.num_items"
+        if accounting.distinct_sids == most and accounting.beam < most:
+            most, why = accounting.beam, "accounting.beam"
+    elif names is not None:
+        most, why = min((names.num_items, "names.num_items"), (names.beam, "names.beam"))
+    else:
         return
-    most, why = accounting.num_items, "accounting.num_items"
-    if accounting.distinct_sids == most and accounting.beam < most:
-        most, why = accounting.beam, "accounting.beam"
     if last_position(ranks) <= most:
         return
     last = ranks.num_better.astype(np.int64) + ranks.num_tied + 1

@@ -63,7 +63,10 @@ def check_inputs(report: Report, record: Record) -> None:
 
 
 def check_parts(report: Report, record: Record) -> None:
-    """A cell has accounting, manifest, proofs, curve, diagnostics and budget; a reference none."""
+    """A cell has accounting, manifest, proofs, curve, diagnostics and budget; a reference none.
+
+    One that is a language model has a proof of what was trained.
+    """
     present = {
         "accounting": record.accounting is not None,
         "manifest": record.manifest is not None,
@@ -73,8 +76,8 @@ def check_parts(report: Report, record: Record) -> None:
         "budget": record.budget is not None,
         "files.diagnostics": record.files.diagnostics is not None,
     }
-    expected = record.kind == "cell"
     for name, there in present.items():
+        expected = record.has_model if name == "proofs" else record.kind == "cell"
         if there != expected:
             report.error(
                 name,
@@ -128,7 +131,7 @@ def check_proofs(report: Report, record: Record) -> None:
                 wanted = f"{'more than ' if moved else ''}0, by {place}.{kind}_rows_sha256"
                 found = getattr(proof, f"{kind}_rows_changed")
                 report.error(f"{place}.{kind}_rows_changed", found, wanted)
-        _check_stage(report, record, proof.stage)
+        check_stage(report, record, proof.stage)
         if proof.stage != "grounding" and record.setting.backbone.lora is None:
             report.equal(f"{place}.backbone_changed", proof.backbone_changed, True)
         if proof.stage == "grounding":
@@ -153,7 +156,7 @@ def check_proofs(report: Report, record: Record) -> None:
         report.warn("proofs", stages, "a stage before SFT, which the method spends on")
 
 
-def _check_stage(report: Report, record: Record, stage: str) -> None:
+def check_stage(report: Report, record: Record, stage: str) -> None:
     """A stage that proves something took steps, tokens and time."""
     cost = record.cost.get(stage)
     if cost is None:

@@ -61,7 +61,8 @@ def check_ranks(report: Report, record: Record, path: Path) -> Ranks | None:
 def _check_peers(report: Report, record: Record, parts: dict[str, Ranks]) -> None:
     """Test queries for items that no query was trained on have peers, and no others have.
 
-    A reference ranks all items by one score: above a target stand no more peers than items.
+    A reference without a beam ranks all items by one score: above a target stand no more peers
+    than items.
     """
     relevance, test = relevance_of(record.setting), parts["test"]
     for split, rows in parts.items():
@@ -78,7 +79,7 @@ def _check_peers(report: Report, record: Record, parts: dict[str, Ranks]) -> Non
         for row in np.flatnonzero(test.peers >= record.accounting.num_items)[:1]:
             most = record.accounting.num_items - 1
             report.error(f"files.ranks (row {row}, peers)", int(test.peers[row]), f"at most {most}")
-    if record.kind == "reference":
+    if not record.has_model:
         for row in np.flatnonzero(test.in_beam & (test.peers_better > test.num_better))[:1]:
             place = f"files.ranks (row {row}, peers_better)"
             report.error(place, int(test.peers_better[row]), f"at most {test.num_better[row]}")
@@ -96,8 +97,8 @@ def check_sha256(report: Report, field: str, sidecar: Path, named: str | None) -
 
 
 def _check_wordings(report: Report, ranks: Ranks, record: Record) -> None:
-    """Every target was asked for in all of the setting's wordings; a reference has one."""
-    asked = record.setting.evaluation.wordings if record.kind == "cell" else 1
+    """Every target was asked for in all of the setting's wordings, where a language model was."""
+    asked = record.setting.evaluation.wordings if record.has_model else 1
     if asked == 1 and not ranks.wording.any():
         return  # no row is there twice
     keys = combined(*(ranks.coded(name).numbers for name in TEXTS))

@@ -58,12 +58,12 @@ def check_cost(report: Report, record: Record) -> None:
     stages = sorted(proof.stage for proof in record.proofs)
     report.equal("cost (training stages)", sorted(_trained(record)), stages)
     for stage, cost in _trained(record).items():
-        _check_counts(report, record, stage, cost)
+        check_counts(report, record, stage, cost)
         _check_flops(report, record, stage, cost)
-        _check_utilisation(report, stage, cost)
+        check_utilisation(report, stage, cost)
 
 
-def _check_utilisation(report: Report, stage: str, cost: Cost) -> None:
+def check_utilisation(report: Report, stage: str, cost: Cost) -> None:
     """Checks that utilisation is actual FLOPs / (seconds × the device's FLOP/s), else null."""
     wanted = None
     if cost.device_flops and cost.seconds > 0 and cost.actual_flops is not None:
@@ -74,7 +74,7 @@ def _check_utilisation(report: Report, stage: str, cost: Cost) -> None:
         report.error(f"cost.{stage}.utilisation", found, f"{wanted!r} (from cost.{stage}.*)")
 
 
-def _check_counts(report: Report, record: Record, stage: str, cost: Cost) -> None:
+def check_counts(report: Report, record: Record, stage: str, cost: Cost) -> None:
     """A step has at most a batch of examples, an example at least two tokens."""
     counts = examples_of(record)
     if cost.tokens is None:

@@ -34,6 +34,7 @@ from leaderboard.verify.guard import guarded
 from leaderboard.verify.inputs import check_artefact
 from leaderboard.verify.likelihood import catalogue_of, check_curve_losses, check_losses
 from leaderboard.verify.manifest import check_manifest
+from leaderboard.verify.names import check_names
 from leaderboard.verify.plausible import (
     check_code,
     check_curve_metrics,
@@ -97,6 +98,9 @@ DIGEST_ALONE = {
     "manifest.rows_before": "exact unless the vocabulary is padded; one within a setting",
     "manifest.text_norm_mean": "0 or more; one within a setting",
     "method.facts.*": "of a shipped method the shipped ones; else how it is drawn and compared",
+    "names.numbered": "bounded by the items, and by those without a title",
+    "names.tokens_*": "2 or more; the mean of whole numbers, at most the longest",
+    "names.untitled": "bounded by the items, and by those with a number",
     "proofs.*.*_changed": "at most the rows there are; text rows in grounding: none",
     "proofs.*.*_with_gradient": "at most the rows there are; text rows in grounding: none",
     "proofs.*.trainable_parameters": "divisible, at least all rows; one within a setting",
@@ -172,6 +176,7 @@ _OF_THE_RECORD: tuple[Callable[[Report, Record], None], ...] = (
     check_manifest,
     check_proofs,
     check_fits,
+    check_names,
     check_tasks,
     check_curve,
     check_curve_metrics,

@@ -137,7 +137,11 @@ def test_a_fit_that_does_not_add_up_is_found(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("sasrek", "did you mean 'sasrec'"), ("bert", "RecBole's here are pop"), ("pop,pop", "twice")],
+    [
+        ("sasrek", "did you mean 'sasrec'"),
+        ("bert", "there are RecBole's pop"),
+        ("pop,pop", "twice"),
+    ],
 )
 def test_models_that_are_not_there_are_refused(text: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):

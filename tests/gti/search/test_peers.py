@@ -1,10 +1,13 @@
 """Places among peers against every item scored alone by a plain forward pass."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from gti.plain import PLAIN
+from gti.search.decoding import trie_of_items
 from gti.search.exact_scoring import exact_search
 from gti.search.peers import Peers
 
@@ -23,7 +26,8 @@ def asked(request, make_bench):
 
 
 def peers_of(bench, kinds):
-    return Peers(kinds, ("cold", "new"), bench.sids, bench.vocabulary, torch.device("cpu"))
+    build = partial(trie_of_items, bench.sids, bench.vocabulary, torch.device("cpu"))
+    return Peers(kinds, ("cold", "new"), build)
 
 
 def alone(bench, prompt):

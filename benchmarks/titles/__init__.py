@@ -1,0 +1,1 @@
+"""The reference `titles`: the same backbone, no new tokens, writes titles under a trie."""
