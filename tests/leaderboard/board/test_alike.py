@@ -56,7 +56,7 @@ def test_a_rate_counts_where_both_methods_have_the_stage(
         ({"device": "cuda", "machine": "H200"}, "device differs (cuda, H200 against cpu, toy)"),
         (
             {"packages": {"torch": "2.9"}},
-            "version of torch differs (2.9 against unknown)",
+            "version of torch differs (2.9 against 2.6.0)",
         ),
     ],
 )
