@@ -327,7 +327,7 @@ def swapped(root: Path) -> None:
     ranks = [read_ranks(ranks_path(path)) for path in (one, two)]
     for path, theirs in ((one, ranks[1]), (two, ranks[0])):
         sha256 = write_ranks(ranks_path(path), theirs)
-        edit(path, lambda c, new=sha256: c["files"].update(ranks=new))
+        edit(path, put(files__ranks=sha256))
 
 
 def same_cell_twice(root: Path) -> None:

@@ -51,6 +51,7 @@ def equivalent_line(path: Path, shift: float = 0.0, **changes: Any) -> Reproduct
     )
     seed = int(path.stem.removeprefix("seed-"))
     spread = spread_of(values, SEEDS, seed, values[seed] + shift)
+    assert spread is not None  # of so many seeds there is one
     usual = {
         "outcome": "equivalent",
         "differing": ("ranks",),
