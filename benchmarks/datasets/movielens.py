@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.datasets.log import Log, ordered, to_dataset
-from benchmarks.datasets.reading import check_common_items, clean, read_lines, read_text, shown
+from benchmarks.datasets.reading import (
+    check_common_items,
+    clean,
+    read_lines,
+    read_text,
+    read_whole,
+    shown,
+)
 from benchmarks.datasets.recbole_atomic import natural_title
 from benchmarks.datasets.stored import file_hashes, stored_or_made
 from gti.data.dataset import DataError, Dataset, Provenance
@@ -94,7 +101,7 @@ def _film_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     if path.suffix == ".csv":
         yield from _csv_rows(path, io.StringIO(read_text(path)[0], newline=""))
         return
-    content = path.read_bytes()
+    content = read_whole(path)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:  # as of 1M

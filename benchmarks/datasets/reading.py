@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import html
 import math
+import unicodedata
 import zlib
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
@@ -17,9 +18,36 @@ TEXT_FIELDS = ("title", "description", "brand", "categories", "year")
 MISSING = frozenset({"", "nan", "NaN", "None", "null", "<NA>"})
 """Whole texts that pandas, Python or JSON write where a value is missing."""
 
+LONGEST_LINE = 64 << 20
+"""Bytes, beyond any item of a dataset: a file of a few kilobytes may unpack to one endless line."""
+
 LEAST_COMMON = 0.5
 """Share of the items of interactions that the file with the texts knows, where both are of one
 dataset: with fewer the two files most likely write ids in different ways."""
+
+
+def read_whole(path: Path) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        DataError: the file is missing, unreadable, a pipe or the like, or larger than memory.
+    """
+    _refuse_pipes(path)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except MemoryError as error:
+        size = path.stat().st_size
+        raise DataError(f"{path}: cannot be read: {size:,} bytes do not fit into memory") from error
+
+
+def _refuse_pipes(path: Path) -> None:
+    """Refuses what might never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path}: cannot be read: not a regular file")
 
 
 def read_text(path: Path) -> tuple[str, str]:
@@ -28,12 +56,7 @@ def read_text(path: Path) -> tuple[str, str]:
     Raises:
         DataError: the file is missing, unreadable, empty, or not UTF-8 (with the line).
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    content = read_whole(path)
     if not content.strip():
         raise DataError(f"{path}: expected data, found an empty file")
     try:
@@ -52,9 +75,15 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         DataError: the file is missing, unreadable, truncated, no gzip file, or not UTF-8.
     """
     number = 0
+    _refuse_pipes(path)
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                if len(line) == LONGEST_LINE:
+                    raise DataError(
+                        f"{path}, line {number}: expected lines of less than {LONGEST_LINE:,} bytes"
+                    )
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
@@ -134,12 +163,17 @@ def clean(value: Any) -> str:
         if not is_unicode(value):
             value = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         text = " ".join(value.split())
-        return "" if text in MISSING else text
+        return "" if text in MISSING or not any(map(_is_visible, text)) else text
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, list):
         return ", ".join(part for part in map(clean, value) if part)
     raise TypeError(f"a text, number or list of texts, found {type(value).__name__}")
+
+
+def _is_visible(character: str) -> bool:
+    """Whether it is neither a blank nor of the kinds that show nothing, as U+200B."""
+    return unicodedata.category(character) not in ("Cc", "Cf", "Zs")
 
 
 def shown(value: object) -> str:

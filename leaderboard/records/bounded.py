@@ -4,6 +4,7 @@ A record is anyone's to write. It may be a pipe that never ends, an archive of z
 header asks for a terabyte, or a number with thirty digits; each is refused in one sentence.
 """
 
+import hashlib
 import io
 import math
 import os
@@ -66,6 +67,11 @@ def read_bounded(path: Path, most: int = MOST_FILE_BYTES) -> bytes:
         if status.st_size > most:
             raise BoundsError(f"{status.st_size:,} bytes, more than the {most:,} that are read")
         return file.read(most + 1)[:most]
+
+
+def bounded_sha256(path: Path) -> str:
+    """The sha256 (hex) of the regular file at `path`; as `read_bounded` in what it refuses."""
+    return hashlib.sha256(read_bounded(path)).hexdigest()
 
 
 def check_values(content: Any) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from leaderboard.records.canonical import file_sha256
+from leaderboard.records.bounded import BoundsError, bounded_sha256
 from leaderboard.records.record import (
     PROTOCOL_VERSION,
     Record,
@@ -157,9 +157,11 @@ def load_cell(path: Path) -> Cell:
 def _check_sidecar(what: str, path: Path, expected: str) -> None:
     """Refuses a sidecar that is missing or another than the record names."""
     try:
-        found = file_sha256(path)
+        found = bounded_sha256(path)
     except OSError as error:
         raise RecordError(f"cannot read {what} {path}: {error.strerror}") from error
+    except BoundsError as error:
+        raise RecordError(f"cannot read {what} {path}: {error}") from error
     if found != expected:
         raise RecordError(f"{path}: not the file its record names (sha256 differs); run verify")
 

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from leaderboard.records.bounded import MIB, BoundsError, read_bounded
 from leaderboard.records.canonical import digest_of
 from leaderboard.records.specs import (
     MOST_NAMED,
@@ -208,9 +209,11 @@ def read_setting(path: Path) -> SettingFile:
     A byte-order mark, which some editors put first, is dropped.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bounded(path, MIB).decode("utf-8-sig")
     except OSError as error:
         raise SettingError(f"cannot read setting file {path}: {error.strerror}") from error
+    except BoundsError as error:
+        raise SettingError(f"cannot read setting file {path}: {error}") from error
     except UnicodeDecodeError as error:
         raise SettingError(
             f"{path}: not UTF-8 text (byte {error.start}): {error.reason}"

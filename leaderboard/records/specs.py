@@ -54,11 +54,11 @@ class DatasetSpec(Frozen):
     `sample_users`: a stated sub-sample of the users, drawn by a hash of their ids.
     """
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     options: dict[str, str | int | bool] | None = None
     sample_users: Annotated[int, Field(ge=1)] | None = None
     sha256: Pin
-    title_field: str
+    title_field: Annotated[str, Field(min_length=1)]
     detail_fields: tuple[str, ...]
     min_interactions: Annotated[int, Field(ge=3)]
     max_history: Annotated[int, Field(ge=1)]
@@ -103,11 +103,11 @@ class SemanticIdsSpec(Frozen):
     """
 
     quantiser: Literal["residual_kmeans", "rq_vae", "published"]
-    encoder: str
+    encoder: Annotated[str, Field(min_length=1)]
     pca_dim: Annotated[int, Field(ge=0)]
     levels: Annotated[int, Field(ge=1, le=MOST_LEVELS)]
     codes: Annotated[int, Field(ge=2, le=MOST_CODES)]
-    seed: int | Literal["cell"]
+    seed: Annotated[int, Field(ge=0)] | Literal["cell"]
     sha256: Pin | None = None
     draws: dict[Annotated[str, Field(pattern=r"^(0|[1-9][0-9]*)$")], Sha256] | None = None
     encoder_max_tokens: Annotated[int, Field(ge=3)] | None = None
@@ -162,7 +162,7 @@ class LoraSpec(Frozen):
 class BackboneSpec(Frozen):
     """Which pretrained causal language model, in which dtype."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     dtype: Literal["float32", "bfloat16"]
     lora: LoraSpec | None = None
 

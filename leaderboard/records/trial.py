@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
+from leaderboard.records.bounded import BoundsError, bounded_sha256
 from leaderboard.records.canonical import (
     canonical_json,
-    file_sha256,
     readable_json,
     write_atomically,
 )
@@ -160,7 +160,11 @@ def read_trial(path: Path) -> Trial:
         raise RecordError(f"{path}: changed since it was written (digest differs)")
     if trial.ranks is not None:
         ranks = ranks_path(path)
-        if not ranks.is_file() or file_sha256(ranks) != trial.ranks:
+        try:
+            found = bounded_sha256(ranks)
+        except (OSError, BoundsError) as error:
+            raise RecordError(f"cannot read ranks {ranks}: {error}") from error
+        if found != trial.ranks:
             raise RecordError(f"{ranks}: not the file its trial names")
     return trial
 

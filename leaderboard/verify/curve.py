@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from leaderboard.metrics.metrics import PEER_AUC, is_loss, metric_names, relevance_of
+from leaderboard.metrics.metrics import PEER_AUC, is_defined, is_loss, metric_names, relevance_of
 from leaderboard.records.parts import CurvePoint
 from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
@@ -17,6 +17,8 @@ TASKS = {
     "states": {"sid_to_state"},
 }
 """Direction → tasks of the stages before SFT."""
+SURELY_EACH = 32
+"""Examples before SFT, drawn from all directions alike, that hold some of each."""
 
 
 def check_curve(report: Report, record: Record) -> None:
@@ -41,10 +43,16 @@ def check_curve(report: Report, record: Record) -> None:
     for index in range(1, len(curve)):
         for name in ("step", "passes", "nominal_flops", "seconds"):
             low, value = (getattr(curve[i], name) for i in (index - 1, index))
-            if value < low or (name == "step" and value == low):
+            if value < low or (name != "seconds" and value == low):
                 report.error(f"learning_curve.{index}.{name}", value, f"more than {low}")
     for name in ("nominal_flops", "passes"):
         report.equal(f"learning_curve.0.{name}", getattr(curve[0], name), 0)
+    for index, point in enumerate(curve[1:], 1):
+        if point.train_loss is None or point.train_loss < 0:
+            place = f"learning_curve.{index}.train_loss"
+            report.error(place, point.train_loss, "a loss, 0 or more")
+    if curve[0].seconds < 0:
+        report.error("learning_curve.0.seconds", curve[0].seconds, "0 or more")
     report.equal("learning_curve.0.train_loss", curve[0].train_loss, None)
     last, place = curve[-1], f"learning_curve.{len(curve) - 1}"
     for name, own in (("nominal_flops", "nominal_flops"), ("train_loss", "last_loss")):
@@ -62,7 +70,11 @@ def _check_metrics(report: Report, place: str, record: Record, point: CurvePoint
     for name in sorted(point.metrics.keys() ^ names):
         found = "a figure" if name in point.metrics else "nothing"
         report.error(f"{place}.{name}", found, "the metrics at evaluation.cutoffs, no others")
+    beam = record.setting.decoding.beam
     for name, value in point.metrics.items():
+        if name in names and (value is not None) != is_defined(name, beam):
+            wanted = "a figure" if value is None else f"nothing: the beam holds {beam} items"
+            report.error(f"{place}.{name}", value, wanted)
         if value is not None and not is_loss(name) and not 0 <= value <= 1 + 1e-9:
             report.error(f"{place}.{name}", value, "0 to 1")
 
@@ -143,6 +155,12 @@ def check_tasks(report: Report, record: Record) -> None:
     for task in sorted(wrong & record.tasks.keys()):
         wanted = f"none (before SFT the method trains on {', '.join(trained)})"
         report.error(f"tasks.{task}", record.tasks[task], wanted)
+    shown = {task for task in record.tasks if "." not in task}
+    if examples_of(record)["grounding"] >= SURELY_EACH:
+        for direction in trained:
+            if not shown & TASKS.get(direction, shown):
+                wanted = f"examples: before SFT the method trains on {direction}"
+                report.error(f"tasks ({direction})", "none", wanted)
     if "beside" not in record.method.spends:
         return
     families: Counter[str] = Counter()

@@ -96,8 +96,10 @@ def _check_stage(report: Report, place: str, numbers: Spectrum, arrays: StageArr
         _close(report, f"{place}.{name}", getattr(numbers, name), found)
     used = numbers.num_rows - numbers.unused_rows
     most = math.sqrt(math.fsum(plain**2) / max(1, used))
-    if not 0 <= numbers.norm_mean <= most * (1 + TOLERANCE):
-        wanted = f"0 to {most!r}, the root mean square by the singular values"
+    # Of norms whose squares have a sum, the mean is least where all but one are 0.
+    least = math.sqrt(math.fsum(plain**2)) / max(1, used)
+    if not least * (1 - TOLERANCE) <= numbers.norm_mean <= most * (1 + TOLERANCE):
+        wanted = f"{least!r} to {most!r}, by the squares of the singular values"
         report.error(f"{place}.norm_mean", numbers.norm_mean, wanted)
     values = {
         name: getattr(numbers, name)
@@ -159,6 +161,8 @@ def _check_codes(
         own = None if codes is None or not vary else codes[rows]
         _check_rsa(report, place, suffix, found, cosine[np.ix_(rows, rows)], own, artefact)
     text = arrays.cosine_labels < 0
+    if numbers.text_affinity is None and text.any() and has_cosine.any():
+        report.error(f"{place}.text_affinity", None, "a cosine: there are text rows")
     if numbers.text_affinity is not None and text.any() and has_cosine.any():
         least = arrays.cosine[np.ix_(new[has_cosine], text)].max(axis=1).mean()
         if numbers.text_affinity < least - ROUNDING:

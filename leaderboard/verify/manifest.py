@@ -69,10 +69,13 @@ def _check_numbers(report: Report, manifest: Manifest) -> None:
     for name in ("norm_mean", "norm_std", "text_norm_mean"):
         if getattr(manifest, name) < 0:
             report.error(f"manifest.{name}", getattr(manifest, name), "0 or more")
+    if manifest.text_norm_mean == 0:
+        report.error("manifest.text_norm_mean", 0.0, "above 0: a backbone has learned its rows")
     for name in ("cosine_to_text_mean", "pairwise_cosine_mean"):
         value = getattr(manifest, name)
         if value is not None and not -1 - ROUNDING <= value <= 1 + ROUNDING:
             report.error(f"manifest.{name}", value, "-1 to 1")
+    _check_cosines(report, manifest)
     if not manifest.identical_rows:
         return
     cosine = manifest.pairwise_cosine_mean
@@ -82,3 +85,16 @@ def _check_numbers(report: Report, manifest: Manifest) -> None:
         report.error("manifest.norm_std", manifest.norm_std, "0: all rows are identical")
     if manifest.norm_mean == 0 and cosine is not None:
         report.error("manifest.pairwise_cosine_mean", cosine, "nothing: rows of zeros have none")
+
+
+def _check_cosines(report: Report, manifest: Manifest) -> None:
+    """Cosines are there unless a row is of zeros, and norms that vary too little have none such.
+
+    Of n norms with mean m, one of them 0, the variance is m² / (n - 1) at least.
+    """
+    cosines = (manifest.cosine_to_text_mean, manifest.pairwise_cosine_mean)
+    least = manifest.norm_mean / math.sqrt(max(1, manifest.num_rows - 1))
+    surely = manifest.norm_mean > 0 and manifest.norm_std < least * (1 - ROUNDING)
+    for name, value in zip(("cosine_to_text_mean", "pairwise_cosine_mean"), cosines, strict=True):
+        if value is None and (surely or cosines != (None, None)):
+            report.error(f"manifest.{name}", None, "a cosine: no row is of zeros")

@@ -8,6 +8,7 @@ popularity reference ranks by it.
 """
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -28,12 +29,20 @@ UTILISATION = {"cpu": 1.25}
 """Most of what a device can do, by its kind: a CPU's rate is measured, beside whatever else ran."""
 FASTER = 4
 """Times the device's rate at which scoring is refused: what prompts share is computed once."""
+WORTH: dict[str, Callable[[int], float]] = {
+    "mrr": lambda rank: 1 / rank,
+    "ndcg": lambda rank: 1 / math.log2(rank + 1),
+}
+"""What a target at a rank, from 1, adds to a family where one item is relevant."""
 NESTED = ("mrr", "ndcg", "recall")
 """Families in rising order where one item is relevant: 1 / r ≤ 1 / log2(1 + r) ≤ 1."""
 
 
 def check_code(report: Report, record: Record) -> None:
     """Warns of code that nobody else has; a cell computes in its setting's dtype, or says why."""
+    if record.code.commit is None or record.code.dirty is None:
+        found = f"commit {record.code.commit}, uncommitted changes {record.code.dirty}"
+        report.warn("code.commit", found, "a commit that others can run")
     if record.code.dirty:
         found = f"commit {record.code.commit}, with uncommitted changes"
         report.warn("code.dirty", found, "a commit that others can run")
@@ -52,6 +61,7 @@ def check_curve_metrics(report: Report, record: Record) -> None:
         _check_rising(report, place, record, point.metrics)
         if relevance_of(record.setting) is None:
             _check_nested(report, place, record, point.metrics)
+            _check_between(report, place, record, point.metrics)
             if index and record.manifest is not None and not record.manifest.identical_rows:
                 # Rows that are equal tie until training parts them, however many there are.
                 _check_whole(report, place, record, point, MOST_TIED)
@@ -82,6 +92,24 @@ def _check_nested(report: Report, place: str, record: Record, metrics: Metrics) 
             if cutoff in most and value > most[cutoff] + ROUNDING:
                 wanted = f"at most {most[cutoff]!r} ({high}@{cutoff})"
                 report.error(f"{place}.{low}@{cutoff}", value, wanted)
+
+
+def _check_between(report: Report, place: str, record: Record, metrics: Metrics) -> None:
+    """Targets found between two cutoffs add to MRR and NDCG what places between them are worth."""
+    recall, last = dict(_cutoffs(record, "recall", metrics)), 0
+    values = {family: dict(_cutoffs(record, family, metrics)) for family in WORTH}
+    for cutoff in recall:
+        found = recall[cutoff] - recall.get(last, 0.0)
+        for family, of in WORTH.items():
+            if cutoff not in values[family] or (last and last not in values[family]):
+                continue
+            before = values[family].get(last, 0.0)
+            low, high = before + found * of(cutoff), before + found * of(last + 1)
+            value = values[family][cutoff]
+            if not low - ROUNDING <= value <= high + ROUNDING:
+                wanted = f"{low:.9g} to {high:.9g} (recall@{last or 1}, recall@{cutoff})"
+                report.error(f"{place}.{family}@{cutoff}", value, wanted)
+        last = cutoff
 
 
 def _sample(record: Record) -> int:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.records.record import PROTOCOL_VERSION, SCHEMA_VERSION, Record, cell_hash
+from leaderboard.records.specs import Frozen
 from leaderboard.verify.findings import Report
 
 
-def check_written(report: Report, record: Record, content: dict[str, Any]) -> None:
+def check_written(report: Report, record: Frozen, content: dict[str, Any]) -> None:
     """What is read is what stands there: a number written as a text is a text to other readers."""
     for place, found, read in _misread(content, record.model_dump(mode="json"), ""):
         report.error(place, repr(found), repr(read))
@@ -131,6 +132,9 @@ def check_proofs(report: Report, record: Record) -> None:
                 wanted = f"{'more than ' if moved else ''}0, by {place}.{kind}_rows_sha256"
                 found = getattr(proof, f"{kind}_rows_changed")
                 report.error(f"{place}.{kind}_rows_changed", found, wanted)
+        if not proof.new_rows_with_gradient:
+            wanted = "1 or more: every stage trains new rows"
+            report.error(f"{place}.new_rows_with_gradient", 0, wanted)
         check_stage(report, record, proof.stage)
         if proof.stage != "grounding" and record.setting.backbone.lora is None:
             report.equal(f"{place}.backbone_changed", proof.backbone_changed, True)

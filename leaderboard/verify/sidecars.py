@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from leaderboard.metrics.metrics import metrics, num_users, raw_recall, relevance_of, slices
-from leaderboard.records.canonical import file_sha256
+from leaderboard.records.bounded import BoundsError, bounded_sha256
 from leaderboard.records.cells import beam_of
 from leaderboard.records.parts import Metrics
 from leaderboard.records.ranks import SPLITS, TEXTS, Ranks, combined, read_ranks
@@ -88,9 +88,10 @@ def _check_peers(report: Report, record: Record, parts: dict[str, Ranks]) -> Non
 def check_sha256(report: Report, field: str, sidecar: Path, named: str | None) -> None:
     """The sidecar is the file that the record names."""
     try:
-        found = file_sha256(sidecar)
-    except OSError as error:
-        report.error(field, f"{sidecar.name}: {error.strerror}", named)
+        found = bounded_sha256(sidecar)
+    except (OSError, BoundsError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        report.error(field, f"{sidecar.name}: {why}", named)
         return
     if found != named:
         report.error(field, f"{sidecar.name} with sha256 {found}", named)

@@ -101,8 +101,8 @@ def _check_pair(report: Report, place: str, record: Record, pair: PairNll, shown
         report.error(f"{place}.tokens", pair.tokens, f"at least {pair.pairs} ({place}.pairs)")
     for name in ("true", "permuted", "shown"):
         value = getattr(pair, name)
-        if value is not None and value < 0:
-            report.error(f"{place}.{name}", value, "0 or more")
+        if value is not None and value <= 0:
+            report.error(f"{place}.{name}", value, "above 0: no model is sure of all")
     if (pair.shown is not None) != shown:
         wanted = "an NLL: the method shows texts" if shown else "nothing: no such text was shown"
         report.error(f"{place}.shown", pair.shown, wanted)

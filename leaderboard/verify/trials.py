@@ -27,9 +27,13 @@ from leaderboard.verify.across import INPUTS
 from leaderboard.verify.copies import Fingerprint, find_copies
 from leaderboard.verify.findings import Finding, Report
 from leaderboard.verify.guard import guarded
+from leaderboard.verify.record import check_written
 from leaderboard.verify.said import Said
 from leaderboard.verify.sidecars import check_figures, check_sha256
 from leaderboard.verify.targets import TargetsHash
+
+READ = ("semantic_ids", "backbone", "tokenizer", "prompts")
+"""What every trial read, beside the dataset."""
 
 
 def verify_trials(paths: Sequence[Path]) -> list[Finding]:
@@ -44,6 +48,7 @@ def verify_trials(paths: Sequence[Path]) -> list[Finding]:
         if trial is not None:
             guarded(report, _check_identity, report, trial, path.resolve())
             guarded(report, _check_rates, report, trial)
+            guarded(report, _check_run, report, trial)
             ranks = guarded(report, _check_score, report, trial, path)
             read.append((path, trial))
             guarded(report, _note, said, targets, path, trial, ranks)
@@ -89,6 +94,7 @@ def _read(report: Report, path: Path) -> Trial | None:
         report.equal("digest", trial.digest, record_digest(content))
     except ValueError as error:  # NaN or a broken character: no canonical form, so no digest
         report.error("digest", f"content without a canonical form ({error})", "a digest")
+    check_written(report, trial, content)
     return trial
 
 
@@ -137,6 +143,23 @@ def _check_rates(report: Report, trial: Trial) -> None:
             rates.grounding_learning_rate,
             f"one of {list(tuning.grounding_rates or ())}",
         )
+
+
+def _check_run(report: Report, trial: Trial) -> None:
+    """What it read is named, and what it trained took time and, unless it diverged, steps."""
+    pinned = trial.setting.dataset.sha256
+    if pinned != "unpinned":
+        report.equal("inputs.dataset", trial.inputs.dataset, pinned)
+    for name in READ:
+        if getattr(trial.inputs, name) is None:
+            report.error(f"inputs.{name}", None, "a sha256")
+    cost = trial.cost.get(trial.stage)
+    if cost is None:
+        if trial.diverged is None:
+            report.error(f"cost.{trial.stage}", "nothing", "what the stage cost")
+    elif not cost.seconds > 0 or (trial.diverged is None and not cost.steps):
+        found = f"{cost.steps} steps in {cost.seconds} s"
+        report.error(f"cost.{trial.stage}", found, "steps, and time for them")
 
 
 def _check_score(report: Report, trial: Trial, path: Path) -> Ranks | None:

@@ -26,6 +26,7 @@ from leaderboard.verify.across import (
     compare_with_shipped,
     statement_of,
 )
+from leaderboard.verify.complete import check_complete
 from leaderboard.verify.curve import check_curve, check_steps, check_tasks
 from leaderboard.verify.diagnostics import check_diagnostics
 from leaderboard.verify.findings import Finding, Report
@@ -170,6 +171,7 @@ def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> li
 
 _OF_THE_RECORD: tuple[Callable[[Report, Record], None], ...] = (
     check_inputs,
+    check_complete,
     check_code,
     check_parts,
     check_accounting,

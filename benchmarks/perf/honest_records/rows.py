@@ -17,6 +17,7 @@ from leaderboard.records.semantic_ids import SemanticIdsFile
 
 Floats = NDArray[np.float64]
 WORDS = ("comedy", "drama", "western", "musical", "war")
+PACKAGES = {"torch": "2.6.0", "transformers": "5.0.0"}
 BODY = 104
 """Parameters of the backbone beside its matrix."""
 
@@ -108,7 +109,7 @@ def _sha256(rows: Floats) -> str:
 def manifest_of(shape: Shape, card: MethodCard, rows: Floats) -> dict[str, Any]:
     """The manifest of first `rows`, which the method of `card` wrote."""
     norms = np.linalg.norm(rows, axis=1)
-    library = " (transformers None)" if card.key == "hf_default" else ""
+    library = f" (transformers {PACKAGES['transformers']})" if card.key == "hf_default" else ""
     return {
         "initializer": f"{card.key} v{card.version}{library}",
         "first_token_id": shape.text_rows,

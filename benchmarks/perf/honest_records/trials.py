@@ -11,6 +11,7 @@ from benchmarks.cell.identity import axes_of, identity, method_card
 from benchmarks.perf.honest_records.ranks import ranks_of, targets_of
 from benchmarks.perf.honest_records.writer import ENVIRONMENT
 from leaderboard.metrics.metrics import metrics, num_users, relevance_of
+from leaderboard.records.canonical import digest_of
 from leaderboard.records.ranks import write_ranks
 from leaderboard.records.record import ranks_path
 from leaderboard.records.setting import MethodParameters, Setting
@@ -134,7 +135,10 @@ def _write(
 
     own = setting_of_trials(setting)
     path = trial_path(results, setting.name, method, name, seed)
-    inputs = dict.fromkeys(("semantic_ids", "backbone", "tokenizer", "prompts", "queries"))
+    inputs: dict[str, str | None] = dict.fromkeys(("queries",))
+    inputs |= {
+        name: digest_of(name) for name in ("semantic_ids", "backbone", "tokenizer", "prompts")
+    }
     write_trial(
         path,
         {

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.perf.honest_records.cell import cell_parts
 from benchmarks.perf.honest_records.ranks import figures_of, ranks_of, targets_of
+from benchmarks.perf.honest_records.rows import PACKAGES
 from benchmarks.perf.honest_records.settings import USUAL, Shape, setting_of
 from benchmarks.perf.honest_records.sketches import SKETCHES, Sketch
 from leaderboard.records.facts import MethodFacts
@@ -35,7 +36,7 @@ ENVIRONMENT: dict[str, Any] = {
     "dtype": "float32",
     "deterministic": True,
     "python": "3.11",
-    "packages": {},
+    "packages": PACKAGES,
 }
 REFERENCE: dict[str, Any] = {
     "kind": "reference",

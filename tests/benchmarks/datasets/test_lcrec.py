@@ -1,6 +1,8 @@
 """Tests of the loader for LC-Rec's layout and of the import of published Semantic IDs."""
 
+import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.datasets import reading
 from benchmarks.datasets.lcrec import load_lcrec, read_index
+from benchmarks.datasets.reading import read_lines, read_text
 from gti.data.dataset import DataError, Dataset
 
 INTERACTIONS = {"0": [2, 0, 1], "1": [1, 1]}
@@ -216,3 +220,30 @@ def test_whatever_the_files_hold_is_a_dataset_or_one_error(
 def test_numbers_and_nesting_beyond_python_are_one_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match=r"Tiny\.inter\.json"):
         load(tmp_path, f'{{"0": {text}}}')
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "Tiny.inter.json"
+    os.mkfifo(pipe)
+    for read in (read_text, lambda path: next(read_lines(path))):
+        with pytest.raises(DataError, match=f"{pipe}: cannot be read: not a regular file"):
+            read(pipe)
+
+
+def test_a_line_that_does_not_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LONGEST_LINE", 1 << 10)
+    path = tmp_path / "items.jsonl.gz"
+    path.write_bytes(gzip.compress(b"{}\n" + b"0" * 5000))
+    lines = read_lines(path)
+    assert next(lines) == (1, "{}")
+    with pytest.raises(DataError, match="line 2: expected lines of less than 1,024 bytes"):
+        next(lines)
+
+
+@pytest.mark.parametrize("text", ["\u200b\u200b", "\ufeff", "\u200e \u2060", "\x00"])
+def test_a_text_that_shows_nothing_is_missing(text: str) -> None:
+    assert reading.clean(text) == ""
+    assert reading.clean(f"{text}a") != ""

@@ -55,8 +55,8 @@ def test_a_rate_counts_where_both_methods_have_the_stage(
         ({"instruction_set": "AVX512"}, "device differs (cpu, AVX512 against cpu, toy)"),
         ({"device": "cuda", "machine": "H200"}, "device differs (cuda, H200 against cpu, toy)"),
         (
-            {"packages": {"torch": "2.9"}},
-            "version of torch differs (2.9 against unknown)",
+            {"packages": {**ENVIRONMENT["packages"], "torch": "2.9"}},
+            "version of torch differs (2.9 against 2.6.0)",
         ),
     ],
 )

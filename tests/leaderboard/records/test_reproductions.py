@@ -2,17 +2,13 @@
 
 import json
 import shutil
-from dataclasses import asdict
 
-import numpy as np
 import pytest
 
+from benchmarks.perf.honest_records.reproductions import equivalent_line, exact_line
 from leaderboard.board.board import load_leaderboards
-from leaderboard.metrics.metrics import per_user
-from leaderboard.records.ranks import read_ranks
-from leaderboard.records.record import RecordError, ranks_path, read_record
+from leaderboard.records.record import RecordError, read_record
 from leaderboard.records.reproductions import (
-    Reproduction,
     append_reproduction,
     parse_reproduction,
     read_reproductions,
@@ -20,61 +16,7 @@ from leaderboard.records.reproductions import (
 )
 from leaderboard.render.board_tables import render
 from leaderboard.render.export import board_content
-from leaderboard.statistics.agreement import ranks_sha256, rows_sha256, spread_of
 from leaderboard.verify.verify import verify
-
-
-def line_for(path, **changes):
-    """An honest exact reproduction of the record at `path`, with `changes`."""
-    record = read_record(path)
-    ranks = read_ranks(ranks_path(path))
-    score = record.metrics["test"]["ndcg@10"]
-    content = {
-        "schema_version": 1,
-        "record": record.digest,
-        "who": "A. Reader",
-        "when": "2026-11-22T05:00:00Z",
-        "outcome": "exact",
-        "differing": (),
-        "context": (),
-        "scores": {"metric": "ndcg@10", "recorded": score, "again": score},
-        "spread": None,
-        "num_rows": len(ranks),
-        "same_rows": len(ranks),
-        "ranks_sha256": ranks_sha256(ranks),
-        "new_rows_sha256": rows_sha256(record),
-        "environment": record.environment.model_dump(),
-        "code": record.code.model_dump(),
-        "seconds": 1.5,
-    }
-    return Reproduction.model_validate({**content, **changes})
-
-
-def scores_of(path):
-    """[users] the main score of the record at `path`."""
-    return per_user(read_ranks(ranks_path(path)).of_split("test"), "ndcg@10")[1]
-
-
-def equivalent(path, shift=0.0, **changes):
-    """An honest equivalent one, whose score lies `shift` from the recorded."""
-    score = read_record(path).metrics["test"]["ndcg@10"]
-    values = np.stack([scores_of(path.with_name(f"seed-{seed}.json")) for seed in (0, 1, 2)])
-    seed = int(path.stem.removeprefix("seed-"))
-    again = values[seed] + shift
-    spread = spread_of(values, (0, 1, 2), seed, again)
-    return line_for(
-        path,
-        **{
-            "outcome": "equivalent",
-            "differing": ("ranks",),
-            "context": ("instruction set AVX2, recorded AVX512",),
-            "scores": {"metric": "ndcg@10", "recorded": score, "again": score + shift},
-            "spread": asdict(spread),
-            "ranks_sha256": "1" * 64,
-            "same_rows": 3,
-            **changes,
-        },
-    )
 
 
 @pytest.fixture
@@ -93,7 +35,7 @@ def errors(path):
 
 
 def test_lines_are_appended_and_read_back_in_order(record):
-    lines = [line_for(record), equivalent(record, who=None)]
+    lines = [exact_line(record), equivalent_line(record, who=None)]
     for line in lines:
         path = append_reproduction(record, line)
     assert path.name == "seed-0.reproductions.jsonl"
@@ -102,12 +44,12 @@ def test_lines_are_appended_and_read_back_in_order(record):
 
 
 def test_lines_of_another_record_do_not_count(record):
-    append_reproduction(record, line_for(record))
+    append_reproduction(record, exact_line(record))
     assert read_reproductions(record, "0" * 64) == []
 
 
 def test_a_broken_line_is_passed_over_by_readers_and_named_by_verify(record, results):
-    append_reproduction(record, line_for(record))
+    append_reproduction(record, exact_line(record))
     path = reproductions_path(record)
     path.write_text('{"schema_version": 1\n' + path.read_text())
     assert len(read_reproductions(record, read_record(record).digest)) == 1
@@ -117,7 +59,7 @@ def test_a_broken_line_is_passed_over_by_readers_and_named_by_verify(record, res
 
 
 def test_a_newer_schema_and_an_unknown_field_are_refused(record):
-    content = line_for(record).model_dump(mode="json")
+    content = exact_line(record).model_dump(mode="json")
     with pytest.raises(RecordError, match="newer than this code's 1; update"):
         parse_reproduction(json.dumps({**content, "schema_version": 2}), "here")
     with pytest.raises(RecordError, match="here: field more"):
@@ -125,8 +67,8 @@ def test_a_newer_schema_and_an_unknown_field_are_refused(record):
 
 
 def test_honest_lines_pass_verification(record, results):
-    append_reproduction(record, line_for(record))
-    append_reproduction(record, equivalent(record, 0.005))
+    append_reproduction(record, exact_line(record))
+    append_reproduction(record, equivalent_line(record, 0.005))
     assert verify(results) == []
 
 
@@ -147,7 +89,7 @@ def test_honest_lines_pass_verification(record, results):
     ],
 )
 def test_a_claim_that_the_record_denies_is_an_error(record, results, change, field):
-    append_reproduction(record, line_for(record, **change))
+    append_reproduction(record, exact_line(record, **change))
     found = errors(results)
     assert [finding.field for finding in found] == [f"seed-0.reproductions.jsonl line 1, {field}"]
 
@@ -161,7 +103,7 @@ def test_a_claim_that_the_record_denies_is_an_error(record, results, change, fie
     ],
 )
 def test_equivalence_without_grounds_is_an_error(record, results, change, field):
-    append_reproduction(record, equivalent(record, **change))
+    append_reproduction(record, equivalent_line(record, **change))
     (found,) = errors(results)
     assert found.field.endswith(f", {field}")
 
@@ -179,25 +121,25 @@ BAND = {"center": 0.5, "half_width": 1.0}
     ],
 )
 def test_a_line_that_brings_its_own_band_or_seeds_is_found(record, results, change, field):
-    honest = equivalent(record, 0.001)
+    honest = equivalent_line(record, 0.001)
     spread = honest.spread.model_dump() | change
-    append_reproduction(record, equivalent(record, 0.001, spread=spread))
+    append_reproduction(record, equivalent_line(record, 0.001, spread=spread))
     assert any(found.field.endswith(f", {field}") for found in errors(results))
 
 
 @pytest.mark.parametrize("band", ["recorded", "swapped"])
 def test_a_band_that_was_widened_is_found(record, results, band):
-    spread = equivalent(record, 0.001).spread.model_dump()
+    spread = equivalent_line(record, 0.001).spread.model_dump()
     spread[band]["half_width"] *= 20
-    append_reproduction(record, equivalent(record, 0.001, spread=spread))
+    append_reproduction(record, equivalent_line(record, 0.001, spread=spread))
     (found,) = errors(results)
     assert found.field.endswith(f"spread.{band}.half_width")
 
 
 def test_a_run_from_the_future_and_one_told_twice_are_found(record, results):
-    append_reproduction(record, line_for(record))
-    append_reproduction(record, line_for(record, who="Another"))
-    append_reproduction(record, line_for(record, when="2199-01-01T00:00:00Z", seconds=2.5))
+    append_reproduction(record, exact_line(record))
+    append_reproduction(record, exact_line(record, who="Another"))
+    append_reproduction(record, exact_line(record, when="2199-01-01T00:00:00Z", seconds=2.5))
     assert [each.field.partition("jsonl ")[2] for each in errors(results)] == [
         "line 2",
         "line 3, when",
@@ -205,7 +147,7 @@ def test_a_run_from_the_future_and_one_told_twice_are_found(record, results):
 
 
 def test_a_rerun_that_failed_is_a_warning_and_an_orphan_too(record, results):
-    append_reproduction(record, equivalent(record, 0.5, outcome="different"))
+    append_reproduction(record, equivalent_line(record, 0.5, outcome="different"))
     (found,) = verify(results)
     assert found.level == "warning"
     assert "A. Reader did not reproduce it" in found.found
@@ -228,12 +170,12 @@ def test_the_board_says_nothing_where_nobody_ran_it_again(results):
 def test_the_board_says_how_many_seeds_were_reproduced_how_and_by_whom(results):
     folder = results / "toy" / "gti"
     for seed in (0, 1):
-        append_reproduction(folder / f"seed-{seed}.json", line_for(folder / f"seed-{seed}.json"))
+        append_reproduction(folder / f"seed-{seed}.json", exact_line(folder / f"seed-{seed}.json"))
     board = board_of(results)
     assert "Reproduced by rerun: gti 2 of 3 seeds exactly (toy, by A. Reader)." in render(board)
     assert board.row("gti").standing.state == "claimed"
-    append_reproduction(folder / "seed-2.json", equivalent(folder / "seed-2.json"))
-    append_reproduction(folder / "seed-1.json", equivalent(folder / "seed-1.json"))
+    append_reproduction(folder / "seed-2.json", equivalent_line(folder / "seed-2.json"))
+    append_reproduction(folder / "seed-1.json", equivalent_line(folder / "seed-1.json"))
     board = board_of(results)
     standing = board.row("gti").standing
     assert (standing.exactly, standing.equivalently) == ((0, 1), (2,))
@@ -247,8 +189,8 @@ def test_the_board_says_how_many_seeds_were_reproduced_how_and_by_whom(results):
 def test_one_failed_rerun_stays_on_the_board_whatever_others_found(results, record):
     for seed in (0, 1, 2):
         path = record.with_name(f"seed-{seed}.json")
-        append_reproduction(path, line_for(path))
-    append_reproduction(record, equivalent(record, 0.5, outcome="different"))
+        append_reproduction(path, exact_line(path))
+    append_reproduction(record, equivalent_line(record, 0.5, outcome="different"))
     board = board_of(results)
     assert board.row("gti").standing.state == "claimed"
     assert "but NOT in a rerun of seed 0" in render(board)

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from benchmarks.perf.honest_records.edits import edit
 from leaderboard.board.board import load_leaderboards
-from leaderboard.records.record import record_path
+from leaderboard.records.record import diagnostics_path, ranks_path, record_path
+from leaderboard.records.reproductions import reproductions_path
 from leaderboard.verify.findings import Finding, Report
 from leaderboard.verify.guard import guarded
 from leaderboard.verify.verify import verify
@@ -111,6 +112,20 @@ def test_a_pipe_among_records_is_a_finding(pair: Path) -> None:
         assert "not a regular file" in finding.found
     finally:
         pipe.unlink()
+
+
+@pytest.mark.parametrize("sidecar", [ranks_path, diagnostics_path, reproductions_path, Path])
+def test_a_terabyte_of_nothing_is_a_finding_and_holds_nobody_up(
+    pair: Path, tmp_path: Path, sidecar: Callable[[Path], Path]
+) -> None:
+    root = shutil.copytree(pair, tmp_path / "results")
+    path = record_path(root, "toy", "gti", 1)
+    with sidecar(path).open("wb") as file:
+        file.truncate(1 << 40)
+    assert any("1,099,511,627,776 bytes" in finding.found for finding in verify(root))
+    boards = load_leaderboards([root])
+    named = any(path.stem in note for note in boards.notes)
+    assert named or sidecar is reproductions_path
 
 
 def test_a_check_that_fails_is_a_finding_of_its_own() -> None:

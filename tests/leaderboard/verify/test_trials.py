@@ -120,6 +120,12 @@ SFT: dict[str, tuple[Change, str]] = {
     "another beam": (lambda c: c.update(beam=20), "beam"),
     "another metric": (lambda c: c.update(metric="nll"), "metric"),
     "another number": (lambda c: c.update(number=2), "stage, number and seed"),
+    "no cost of what it trained": (lambda c: c.update(cost={}), "cost.sft"),
+    "training without steps": (lambda c: c["cost"]["sft"].update(steps=None), "cost.sft"),
+    "training in no time": (lambda c: c["cost"]["sft"].update(seconds=0.0), "cost.sft"),
+    "no backbone's hash": (lambda c: c["inputs"].update(backbone=None), "inputs.backbone"),
+    "another dataset": (lambda c: c["inputs"].update(dataset="7" * 64), "inputs.dataset"),
+    "a number written as a text": (lambda c: c.update(num_users="12"), "num_users"),
     "a score without ranks": (lambda c: c.update(ranks=None, diverged="NaN"), "score"),
 }
 
