@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from benchmarks.cli import reading as cli_reading
 from benchmarks.cli import running as cli_running
-from benchmarks.cli.types import AsJson, Offline, ReaderGoneError, SettingName, say
+from benchmarks.cli.types import AcceptLicence, AsJson, Offline, ReaderGoneError, SettingName, say
 from leaderboard.records.canonical import printable
 
 
@@ -63,11 +63,15 @@ def prepare(
     recompute: Annotated[
         bool, Parameter(help="Encode the texts anew and compare the Semantic IDs.")
     ] = True,
+    accept_licence: AcceptLicence = None,
 ) -> int:
     """Fetch and check every input of a setting; afterwards --offline touches no network."""
     from benchmarks.cli.preparing import prepare as prepare_setting
     from benchmarks.inputs.catalogue import find_setting
+    from benchmarks.inputs.terms import accept
 
+    if accept_licence is not None:
+        accept(accept_licence, say)
     prepare_setting(find_setting(setting).setting, say, offline=offline, recompute=recompute)
     return 0
 

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from benchmarks.cli.types import (
     RESULTS,
     RESULTS_PLAIN,
+    AcceptLicence,
     AsJson,
     Debug,
     Device,
@@ -97,6 +98,7 @@ def run(
             help="On a Ray cluster: a folder that all nodes see, where checkpoints outlive a node."
         ),
     ] = None,
+    accept_licence: AcceptLicence = None,
     debug: Debug = False,
 ) -> int:
     """Run the missing cells of a setting, seed by seed, and print the board.
@@ -104,8 +106,12 @@ def run(
     Runs on one results directory, on this machine or on others, share the cells.
     """
     from benchmarks.estimate.plan import cell_seconds
+    from benchmarks.inputs.terms import accept
     from benchmarks.run.run import run_setting
     from benchmarks.run.stopping import parse_duration
+
+    if accept_licence is not None:
+        accept(accept_licence, say)
 
     options = RunOptions(
         results=results or (RESULTS_PLAIN if plain else RESULTS),

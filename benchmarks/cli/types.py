@@ -21,6 +21,12 @@ Device = Literal["auto", "cpu", "cuda"]
 Methods = Annotated[str, Parameter(help="Keys and groups, comma-separated.")]
 Seeds = Annotated[str | None, Parameter(help="As 0,1,2; default the setting's.")]
 Workers = Annotated[int | None, Parameter(help="Cells side by side; default: cores, or GPUs.")]
+AcceptLicence = Annotated[
+    str | None,
+    Parameter(
+        help="Terms of a backbone that you have read and accept, as gemma; once for a cache."
+    ),
+]
 Replace = Annotated[
     bool, Parameter(negative=(), help="Run anew what lies there with another hash.")
 ]

