@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,10 +44,13 @@ class RayNode:
     Args:
         folder: for its cache.
         arguments: for `ray start`.
+        before: a command that runs it, as on another host.
         variables: of its environment, beside the tests' own.
     """
 
-    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, before: Sequence[str] = (), **variables: str
+    ) -> None:
         self.cache = folder / "cache"
         self.mark = f"GTI_BENCH_CACHE={variables.get('GTI_BENCH_CACHE', self.cache)}"
         environment = {
@@ -57,7 +61,7 @@ class RayNode:
             **variables,
         }
         environment.pop("GTI_BENCH_DATA", None)
-        command = [str(RAY), "start", "--num-cpus=1", "--disable-usage-stats", *arguments]
+        command = [*before, str(RAY), "start", "--num-cpus=1", "--disable-usage-stats", *arguments]
         folder.mkdir(parents=True)
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -118,6 +122,67 @@ def cluster(tmp_path: Path) -> Iterator[Callable[[int], RayNodes]]:
         each.end()
 
 
+@pytest.fixture
+def start_node() -> Iterator[Callable[..., RayNode]]:
+    """`start_node(folder, *arguments)`: a single node, ended with the test."""
+    made: list[RayNode] = []
+
+    def start(folder: Path, *arguments: str, **others: Any) -> RayNode:
+        made.append(RayNode(folder, *arguments, **others))
+        return made[-1]
+
+    yield start
+    for node in reversed(made):
+        node.kill()
+
+
+class Hosts:
+    """Two network namespaces with a cable between them, for nodes with addresses of their own."""
+
+    def __init__(self) -> None:
+        number = os.getpid() % 100_000  # others may have theirs on this machine
+        self.names = tuple(f"gti{number}{letter}" for letter in "ab")
+        self.addresses = tuple(f"10.213.{number % 250}.{host}" for host in (1, 2))
+
+    def start(self) -> None:
+        first, second = self.names
+        self._ip("netns", "add", first)
+        self._ip("netns", "add", second)
+        cable = ("eth0", "netns", first, "type", "veth", "peer", "eth0", "netns", second)
+        self._ip("link", "add", *cable)
+        for name, address in zip(self.names, self.addresses, strict=True):
+            self._ip("-n", name, "link", "set", "lo", "up")
+            self._ip("-n", name, "link", "set", "eth0", "up")
+            self._ip("-n", name, "address", "add", f"{address}/24", "dev", "eth0")
+
+    def end(self) -> None:
+        for name in self.names:
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+    def before(self, host: int) -> list[str]:
+        """What runs a command on a host, 0 or 1."""
+        return ["ip", "netns", "exec", self.names[host]]
+
+    def _ip(self, *arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    """Two hosts; skips where this machine lets nobody make them."""
+    pytest.importorskip("ray", reason="tox -e cluster runs these")
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("hosts of its own need root, and iproute2")
+    made = Hosts()
+    try:
+        made.start()
+        yield made
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no network namespaces here: {error.stderr.strip()}")
+    finally:
+        made.end()
+
+
 @pytest.fixture(scope="session")
 def setting(tmp_path_factory: pytest.TempPathFactory, write_setting: Callable[..., Path]) -> Path:
     """The tiny setting, its data named as on another machine."""
@@ -132,8 +197,10 @@ def setting(tmp_path_factory: pytest.TempPathFactory, write_setting: Callable[..
 def run(setting: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """`run(results, *arguments)`: `gti-bench run` of the setting, started."""
 
-    def start(results: Path, *arguments: object) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "benchmarks.cli.app", "run", setting]
+    def start(
+        results: Path, *arguments: object, before: Sequence[str] = (), **variables: str
+    ) -> "subprocess.Popen[str]":
+        command = [*before, sys.executable, "-m", "benchmarks.cli.app", "run", setting]
         command += ["--results", results, "--offline", *arguments]
         return subprocess.Popen(
             [str(part) for part in command],
@@ -146,6 +213,7 @@ def run(setting: Path) -> Callable[..., "subprocess.Popen[str]"]:
                 "GTI_BENCH_DATA": str(setting.parent / "data"),
                 "RAY_AUTH_MODE": "disabled",
                 "COLUMNS": "120",
+                **variables,
             },
         )
 

@@ -123,6 +123,43 @@ def test_a_run_that_is_ended_goes_on_from_checkpoints_in_a_shared_folder(
     assert [p for p in shared.rglob("*") if p.is_file() and p.suffix != ".npz"] == []
 
 
+def test_a_run_that_is_interrupted_leaves_nothing_running(cluster, run, undisturbed, tmp_path):
+    nodes, results = cluster(2), tmp_path / "results"
+    process = run(results, *BOARD, nodes.address)
+    until(lambda: records(results) and nodes.nodes[1].cells())
+    process.send_signal(signal.SIGINT)
+    told = finished(process, 130)
+    assert "interrupted; finished cells are kept" in told
+    assert "Traceback" not in told
+    until(lambda: not any(node.cells() for node in nodes.nodes))
+    finished(run(results, *BOARD, nodes.address))
+    same(results, undisturbed)
+
+
+def test_two_hosts_are_asked_for_a_token_and_give_the_local_records(
+    hosts, run, undisturbed, start_node, tmp_path
+):
+    first, second = hosts.addresses
+    here, address = hosts.before(0), f"{first}:6399"
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef" * 4)
+    auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    head = ("--head", "--port=6399", f"--node-ip-address={first}", "--include-dashboard=false")
+    joins = (f"--address={address}", f"--node-ip-address={second}")
+    nodes = [
+        start_node(tmp_path / "first", *head, before=here, **auth),
+        start_node(tmp_path / "second", *joins, before=hosts.before(1), **auth),
+    ]
+    told = finished(run(tmp_path / "refused", *BOARD, address, before=here), 2)
+    assert "Traceback" not in told
+    assert "token" in told
+    told = finished(run(tmp_path / "results", *BOARD, address, before=here, **auth))
+    assert "6 cells to run, 2 at a time on cpu" in told
+    assert len(done(told)) == len(METHODS) * len(SEEDS)
+    same(tmp_path / "results", undisturbed)
+    assert all((node.cache / "brought").is_dir() for node in nodes)
+
+
 def test_nodes_that_cannot_run_cells_are_told_and_left_alone(cluster, run, undisturbed, tmp_path):
     nodes = cluster(1)
     told = finished(run(tmp_path / "results", *BOARD, nodes.address, "--device", "cuda"), 2)
