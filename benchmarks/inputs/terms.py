@@ -88,5 +88,5 @@ def check_accepted(key: str, what: str) -> None:
         raise TermsError(
             f"{what} is under the {terms.title}, which are no open-source licence: read them at"
             f" {terms.address}, and if you accept them add --accept-licence {key} to `gti-bench"
-            " prepare SETTING` (once; nothing was fetched)"
+            " prepare SETTING` (once; nothing of it was fetched)"
         )
