@@ -104,6 +104,11 @@ def free_length(config: Any) -> float:
     return min(bounds)
 
 
+def hides(config: Any, tokens: int) -> str | None:
+    """`hidden_dependence` where a sequence of `tokens` tokens is long enough for it; else null."""
+    return hidden_dependence(config) if tokens > free_length(config) else None
+
+
 def _ropes(config: Any) -> Iterator[Mapping[str, Any]]:
     """The rotary embedding, or that of each kind where layers of several kinds have their own."""
     rope = getattr(config, "rope_parameters", None) or {}
@@ -304,10 +309,22 @@ def _enlarged(head: torch.nn.Module) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-def why_not_looked_up(model: Any) -> str | None:
-    """Why rows of the matrix must not be given to `model` in the place of tokens; null: they may.
+def row_scale(model: Any) -> float:
+    """What the module that looks rows up multiplies them by, in their dtype; 1 where it says none.
 
-    Some families scale the rows, in the module that looks them up or beside it, or read the token
+    Gemma's rows are taken times the root of the model's width, which bfloat16 rounds.
+    """
+    module = model.get_input_embeddings()
+    scale = getattr(module, "embed_scale", None)
+    if not isinstance(scale, int | float | Tensor):
+        return 1.0
+    return float(torch.as_tensor(scale).to(module.weight.dtype))
+
+
+def why_not_looked_up(model: Any) -> str | None:
+    """Why rows, times `row_scale`, must not be given to `model` in the place of tokens; null: may.
+
+    Some families do more to them, in the module that looks them up or beside it, or read the token
     ids once more.
     """
     return try_once(LOOKED_UP, model, lambda: _try_looked_up(model))
@@ -318,7 +335,7 @@ def _try_looked_up(model: Any) -> str | None:
     try:
         with trying(model):
             plain = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-            rows = embedding(ids, weight)
+            rows = embedding(ids, weight) * row_scale(model)
             found = model.base_model(inputs_embeds=rows, use_cache=False).last_hidden_state
     except torch.OutOfMemoryError:
         raise

@@ -160,7 +160,8 @@ def beam_search(
         scores[chosen, :width] = found[1].cpu().numpy()
         mass[chosen] = found[2].cpu().numpy()
 
-    extra, alike = beam * (levels - 1), not knows_layers(model)
+    extra = beam * (levels - 1)
+    alike = not knows_layers(model, max(map(len, prompts), default=0) + extra)
     cut_to = run_in_batches(search, prompts, max_tokens, extra, alike=alike, device=device)
     leaves[np.isneginf(scores)] = -1
     return Beams(leaves, scores, mass, cut_to)

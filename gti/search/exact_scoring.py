@@ -178,6 +178,7 @@ def exact_search(
         scores[chosen, :width] = best.cpu().numpy()
         mass[chosen] = walk.mass_along(found[:, 0]).cpu().numpy()
 
-    extra, alike = nodes * (levels - 1), not knows_layers(model)
+    extra = nodes * (levels - 1)
+    alike = not knows_layers(model, max(map(len, prompts), default=0) + extra)
     cut_to = run_in_batches(search, prompts, max_tokens, extra, alike=alike, device=device)
     return Beams(leaves, scores, mass, cut_to)

@@ -6,6 +6,7 @@ unequal lengths side by side and what they all begin with once, and it keeps key
 place.
 """
 
+from inspect import signature
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ PART_TOKENS = {"cpu": 1024}
 
 Rotation = tuple[Tensor, Tensor]
 """Cosines and signed sines of rotary positions, [users or 1, tokens or 1, 1, head dimension]."""
+Rotations = dict[str | None, Rotation]
+"""By kind of layer, where kinds turn by frequencies of their own; else under null."""
 
 
 def common_length(ids: Tensor, lengths: Tensor) -> int:
@@ -53,6 +56,10 @@ class LayerReading:
         share_lead: bool | None = None,
     ) -> None:
         self.base = model.base_model
+        turns = signature(self.base.rotary_emb.forward).parameters
+        kinds = self.base.config.layer_types if "layer_type" in turns else None
+        # Per layer the key of its rotation.
+        self.kinds: list[str | None] = list(kinds or [None] * len(self.base.layers))
         self.users, self.length = ids.shape
         self.lengths, self.room, self.behind = lengths, room, 0
         # [users, 1, longest]: what stands behind the shorter prompts; null where all are alike.
@@ -77,7 +84,7 @@ class LayerReading:
     def step(self, tokens: Tensor, depth: int, seen: Tensor) -> Tensor:
         """See `Reading`."""
         hidden = self.base.embed_tokens(tokens)
-        rotation = self._rotation(hidden, (self.lengths + depth)[:, None])
+        rotations = self._rotations(hidden, (self.lengths + depth)[:, None])
         start = self.length + self.behind
         self.behind += tokens.shape[1]
         stop = self.length + self.behind
@@ -89,6 +96,7 @@ class LayerReading:
         mask[..., stop - hides.shape[-1] :].masked_fill_(hides[:, None], -torch.inf)
         everyone, place = slice(0, self.users), slice(start, stop)
         for number, layer in enumerate(self.base.layers):
+            rotation = rotations[self.kinds[number]]
             normed = layer.input_layernorm(hidden)
             self._keep(number, normed, rotation, everyone, place)
             query = self._states(layer.self_attn, "q", normed, rotation)
@@ -103,9 +111,10 @@ class LayerReading:
     def _read_lead(self, ids: Tensor) -> None:
         """Puts keys and values of the lead [1, tokens] where every user's are."""
         hidden = self.base.embed_tokens(ids)
-        rotation = self._rotation(hidden, torch.arange(self.lead, device=ids.device)[None])
+        rotations = self._rotations(hidden, torch.arange(self.lead, device=ids.device)[None])
         everyone, first = slice(0, self.users), slice(0, 1)
         for number, layer in enumerate(self.base.layers):
+            rotation = rotations[self.kinds[number]]
             normed = layer.input_layernorm(hidden)
             self._keep(number, normed, rotation, everyone, slice(0, self.lead))
             if number + 1 < len(self.base.layers):
@@ -129,11 +138,12 @@ class LayerReading:
         ids, last = ids[users, self.lead :], self.lengths[users] - 1 - self.lead
         hidden = self.base.embed_tokens(ids)
         places = torch.arange(self.lead, self.length, device=ids.device)
-        rotation = self._rotation(hidden, places[None])
+        rotations = self._rotations(hidden, places[None])
         behind_lead = self._behind_lead(hidden)
         final = len(self.base.layers) - 1
         for number, layer in enumerate(self.base.layers):
             normed, mask = layer.input_layernorm(hidden), behind_lead
+            rotation = rotations[self.kinds[number]]
             self._keep(number, normed, rotation, users, slice(self.lead, self.length))
             if number == final:
                 rows = torch.arange(len(ids), device=ids.device)
@@ -148,12 +158,16 @@ class LayerReading:
         states: Tensor = self.base.norm(hidden)
         return states
 
-    def _rotation(self, hidden: Tensor, positions: Tensor) -> Rotation:
-        """Rotary cosines and signed sines for `positions` [users or 1, tokens or 1]."""
-        cosines, sines = self.base.rotary_emb(hidden, positions)
-        half = sines.shape[-1] // 2
-        signed = torch.cat([-sines[..., :half], sines[..., half:]], dim=-1)
-        return cosines[:, :, None], signed[:, :, None]
+    def _rotations(self, hidden: Tensor, positions: Tensor) -> Rotations:
+        """For `positions` [users or 1, tokens or 1], by kind of layer."""
+        rotations: Rotations = {}
+        for kind in dict.fromkeys(self.kinds):
+            asked = () if kind is None else (kind,)
+            cosines, sines = self.base.rotary_emb(hidden, positions, *asked)
+            half = sines.shape[-1] // 2
+            signed = torch.cat([-sines[..., :half], sines[..., half:]], dim=-1)
+            rotations[kind] = cosines[:, :, None], signed[:, :, None]
+        return rotations
 
     def _states(self, attention: Any, name: str, normed: Tensor, rotation: Rotation) -> Tensor:
         """[users, tokens, heads, head dimension] rotated queries ("q") or keys ("k")."""
@@ -217,6 +231,12 @@ class LayerReading:
             scale=layer.self_attn.scaling,
             enable_gqa=repeats > 1,
         )
-        hidden += layer.self_attn.o_proj(out.transpose(1, 2).flatten(2))
-        hidden += layer.mlp(layer.post_attention_layernorm(hidden))
+        attended = layer.self_attn.o_proj(out.transpose(1, 2).flatten(2))
+        if not hasattr(layer, "pre_feedforward_layernorm"):
+            hidden += attended
+            hidden += layer.mlp(layer.post_attention_layernorm(hidden))
+            return hidden
+        hidden += layer.post_attention_layernorm(attended)
+        normed = layer.pre_feedforward_layernorm(hidden)
+        hidden += layer.post_feedforward_layernorm(layer.mlp(normed))
         return hidden

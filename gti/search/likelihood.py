@@ -106,7 +106,6 @@ def nll_by_prompt(
     """
     check_model(model)
     model, dtype = computed_in(model, dtype)
-    alike = not knows_layers(model)
     askers, leaves, place_of = _distinct(trie, targets)
     groups = _groups(askers)
     found = np.empty((2, len(leaves)), dtype=np.float64)
@@ -121,6 +120,7 @@ def nll_by_prompt(
             found[:, places] = values.cpu().numpy()
 
         own = [prompts[asker] for asker in askers[rows[:, 0]]]
+        alike = not knows_layers(model, max(map(len, own)) + width * depth)
         bound = max_tokens if cut_to is None else cut_to
         cut = run_in_batches(run, own, bound, width * depth, alike=alike, device=device)
         cut_to = cut_to if cut is None else cut

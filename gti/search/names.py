@@ -177,7 +177,7 @@ def name_search(
         leaves[chosen, :width] = items.cpu().numpy()
         scores[chosen, :width] = totals.cpu().numpy()
 
-    alike = not knows_layers(model)
+    alike = not knows_layers(model, max(map(len, prompts), default=0) + room)
     cut_to = run_in_batches(search, prompts, max_tokens, room, alike=alike, device=device)
     leaves[np.isneginf(scores)] = -1
     return Beams(leaves, scores, np.empty((len(prompts), trie.num_levels)), cut_to)

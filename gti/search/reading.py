@@ -15,8 +15,7 @@ from torch import Tensor
 from gti.model.capabilities import (
     Tried,
     difference,
-    free_length,
-    hidden_dependence,
+    hides,
     largest_difference,
     trial_ids,
     try_once,
@@ -24,8 +23,15 @@ from gti.model.capabilities import (
 )
 from gti.search.layer_reading import LayerReading
 
-KNOWN_LAYERS = ("LlamaDecoderLayer", "Qwen3DecoderLayer")
-"""Norm, attention with rotary positions, residual; norm, MLP, residual."""
+KNOWN_LAYERS = (
+    "Gemma3DecoderLayer",
+    "LlamaDecoderLayer",
+    "MistralDecoderLayer",
+    "Qwen2DecoderLayer",
+    "Qwen3DecoderLayer",
+)
+"""Norm, attention with rotary positions, residual; norm, MLP, residual. Gemma's have a norm before
+and a norm after each of both."""
 TRIED: Tried = WeakKeyDictionary()
 """What came out for `why_not_layerwise`."""
 BESIDE: Tried = WeakKeyDictionary()
@@ -54,22 +60,28 @@ class Reading(Protocol):
         """Forgets the last `count` tokens read behind each prompt."""
 
 
-def knows_layers(model: Any) -> bool:
-    """Whether `LayerReading` reads with `model`."""
-    return why_not_layerwise(model) is None
+def knows_layers(model: Any, tokens: int) -> bool:
+    """Whether `LayerReading` reads with `model`.
+
+    Args:
+        model: a causal LM, in eval mode.
+        tokens: of the longest prompt, with those that will stand behind it.
+    """
+    return hides(model.config, tokens) is None and why_not_layerwise(model) is None
 
 
 def why_not_layerwise(model: Any) -> str | None:
     """Why `model` is read by calls of the whole; null where `LayerReading` gives the same states.
 
     Kinds of layers and what the config declares are read first, then a few tokens are read both
-    ways: a layer that does more than its kind, a hook or a changed scale, shows in the numbers.
+    ways: a layer that does more than its kind, a hook or a changed scale, shows in the numbers. A
+    sliding window that no prompt fills hides nothing; `knows_layers` asks for the length.
     """
     layers = getattr(model.base_model, "layers", None) or ()
     unknown = {type(layer).__name__ for layer in layers} - set(KNOWN_LAYERS)
     if unknown or not len(layers):
         return f"layers of an unknown shape ({', '.join(sorted(unknown)) or type(model).__name__})"
-    kind = hidden_dependence(model.config)
+    kind = hides(model.config, 1)
     if kind is not None:
         return kind
     return try_once(TRIED, model, lambda: _try_both(model))
@@ -153,12 +165,13 @@ def read(model: Any, ids: Tensor, lengths: Tensor, room: int) -> Reading:
     Args:
         model: a causal LM, in eval mode.
         ids: [users, longest] prompts; what stands behind a shorter one is never seen.
-        lengths: [users] tokens of each; all alike unless `knows_layers(model)`.
+        lengths: [users] tokens of each; all alike unless `knows_layers` says yes.
         room: tokens that will stand behind each prompt at most.
     """
-    if knows_layers(model):
+    tokens = ids.shape[1] + room
+    if knows_layers(model, tokens):
         return LayerReading(model, ids, lengths, room)
-    if ids.shape[1] + room <= free_length(model.config) and why_not_side_by_side(model) is None:
+    if hides(model.config, tokens) is None and why_not_side_by_side(model) is None:
         return LibraryReading(model, ids)
     return PlainReading(model, ids)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from gti.data.dataset import IntArray
+from gti.model.capabilities import row_scale
 from gti.model.compute import Computing
 from gti.model.head import others_logsumexp
 from gti.train.batches import is_out_of_memory
@@ -122,6 +123,7 @@ class ConstantPrefixes:
     ) -> None:
         self.computing, self.model = computing, computing.model
         self.embedding, self.head = matrices
+        self.scale = row_scale(self.model)
         self.new_ids = new_ids
         self.bound = most_bytes(new_ids.device, computing.copied) if bound is None else bound
         self.gave_up = False
@@ -243,10 +245,11 @@ class ConstantPrefixes:
         packed = pack([len(ids) for ids in sequences], behind, self.embedding, layers)
         ids = np.concatenate([sequences[row] for row in packed.order])
         steps = [len(behind[row].places) + np.arange(len(sequences[row])) for row in packed.order]
+        rows = embedding(torch.from_numpy(ids).to(device), self.embedding)
         with self.computing.autocast():
             hidden = run_packed(
                 self.model,
-                embedding(torch.from_numpy(ids).to(device), self.embedding),
+                rows if self.scale == 1.0 else rows * self.scale,
                 torch.from_numpy(np.concatenate(steps)).to(device),
                 packed,
             )

@@ -274,8 +274,8 @@ def finetune(
     computing = Computing(model, dtype, copies=copies)
     # In float32 what is shared stays what it was, and so does every bit of a result.
     like = embedding_matrices(computing.model)[-1] if computing.copied else None
-    retrieval = [step.retrieval for step in steps]
-    cut, unshared = choose_sharing(model, retrieval, share_prefixes, like)
+    coming = [example for step in steps for example in (*step.retrieval, *step.auxiliary)]
+    cut, unshared = choose_sharing(model, coming, share_prefixes, like)
     runner = MicroBatcher(max_tokens, device, cut)
     report = StageReport(
         trainable_parameters=sum(p.numel() for p in parameters),

@@ -21,7 +21,7 @@ from torch.nn.functional import embedding
 
 from gti.data.dataset import IntArray
 from gti.method import GroundingPlan
-from gti.model.capabilities import check_model, why_not_looked_up
+from gti.model.capabilities import check_model, row_scale, why_not_looked_up
 from gti.model.compute import Computing
 from gti.model.flops import ModelShape
 from gti.model.head import head_loss, own_rows_loss
@@ -136,6 +136,7 @@ class OwnRows:
         model.requires_grad_(False)
         self.computing = Computing(model, dtype, copies=copies)
         self.model = self.computing.model
+        self.scale = row_scale(self.model)
         self.vocabulary = vocabulary
         self.written = embedding_matrices(model)
         self.matrices = embedding_matrices(self.model)
@@ -155,7 +156,9 @@ class OwnRows:
         embedded = embedding(ids, self.matrices[0])
         index = self.lookup[ids]
         places = (index >= 0).nonzero(as_tuple=True)
-        return embedded.index_put(places, self.parameters[0][index[places]].to(embedded.dtype))
+        rows = self.parameters[0][index[places]].to(embedded.dtype)
+        filled = embedded.index_put(places, rows)
+        return filled if self.scale == 1.0 else filled * self.scale
 
     def loss(self, batch: Batch) -> Tensor:
         """Summed NLL of the answers of `batch`, or what its states lack of the teachers'."""
@@ -242,16 +245,15 @@ def ground(
         TrainingError: not even one example fits into memory.
     """
     check_model(model)
-    was_training = model.training
+    was_training, seen = model.training, [example for each in batches for example in each]
     trainable_before = [p for p in model.parameters() if p.requires_grad]
     model.eval()
     own = OwnRows(model, vocabulary, dtype, copies)
     keeper = keeper or KeepsNothing()
-    if any(example.teacher is not None for examples in batches for example in examples):
+    if any(example.teacher is not None for example in seen):
         runner = MicroBatcher(max_tokens, own.ids.device, taught_batches)
         report = _train(own, batches, settings, runner, progress, keeper)
-    elif own.looks_up and can_pack(model):
-        seen = [example for examples in batches for example in examples]
+    elif own.looks_up and can_pack(model, max(map(len, seen), default=0)):
         matrices = (own.matrices[0], own.matrices[-1])
         splitter = Cutter(own.computing, matrices, own.ids, seen, prefix_bytes)
         prefixes = splitter.prefixes

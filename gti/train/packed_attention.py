@@ -20,7 +20,7 @@ from gti.data.dataset import IntArray
 from gti.model.capabilities import (
     Tried,
     difference,
-    hidden_dependence,
+    hides,
     largest_difference,
     trial_ids,
     try_once,
@@ -34,8 +34,9 @@ SPREAD = 2.0
 SHORT = 128
 """Keys up to which plain matrix products are faster on a CPU than the fused kernel's backward."""
 
-CHANGING_SCORES = ("softcap", "s_aux", "sliding_window", "position_bias", "head_mask")
-"""What a layer may ask of its attention that this one does not do."""
+CHANGING_SCORES = ("softcap", "s_aux", "position_bias", "head_mask")
+"""What a layer may ask of its attention that this one does not do. A sliding window is none of it:
+`can_pack` knows how long a sequence may be that does not fill one."""
 TRIED: Tried = WeakKeyDictionary()
 """What came out for `can_pack`."""
 
@@ -318,17 +319,21 @@ def packed_attending(model: Any) -> Iterator[None]:
         model.config._attn_implementation = before
 
 
-def can_pack(model: Any) -> bool:
+def can_pack(model: Any, tokens: int) -> bool:
     """Whether `model` gives the same hidden states packed behind a prefix as it does plainly.
 
     What it declares is read first, then two short sequences are tried both ways: an attention
     with sinks, caps or biases of its own shows in the numbers.
+
+    Args:
+        model: a causal LM.
+        tokens: of the longest sequence, with what it stands behind.
     """
     config = model.config
     if (
         not getattr(model, "_supports_attention_backend", False)
         or getattr(config, "is_encoder_decoder", False)
-        or hidden_dependence(config) is not None
+        or hides(config, tokens) is not None
     ):
         return False
     return try_once(TRIED, model, lambda: _try_both_ways(model)) is None

@@ -122,17 +122,18 @@ def packed_states(model: Any, batch: PackedBatch) -> Tensor:
 
 
 def choose_sharing(
-    model: Any, batches: Sequence[Sequence[Example]], share: bool, like: Tensor | None
+    model: Any, examples: Sequence[Example], share: bool, like: Tensor | None
 ) -> tuple[Cut, str | None]:
-    """Picks how micro-batches are made for `batches`; says why beginnings are not shared.
+    """Picks how micro-batches are made of `examples`; says why beginnings are not shared.
 
     Args:
         model: what is trained.
-        batches: the examples of each step.
+        examples: of all steps.
         share: false for the plain way.
         like: a tensor of the dtype that is computed in, where any prompts may share what they
             begin with; null: those of one block alone may.
     """
-    if share and like is not None and not drops(model) and can_pack(model):
+    longest = max(map(len, examples), default=0)
+    if share and like is not None and not drops(model) and can_pack(model, longest):
         return partial(packed_batches, like=like), None
-    return choose_batching(model, batches, share)
+    return choose_batching(model, examples, share)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gti.data.dataset import IntArray
-from gti.model.capabilities import difference, hidden_dependence, largest_difference, trying
+from gti.model.capabilities import difference, hides, largest_difference, trying
 from gti.prompts.prompter import Example
 from gti.train.batches import Batch, micro_batches, plain_batches
 from gti.train.training import hidden_states
@@ -163,15 +163,19 @@ def _probe_error(model: Any) -> float:
     return difference(packed, plain)
 
 
-def why_not_packed(model: Any) -> str | None:
+def why_not_packed(model: Any, tokens: int) -> str | None:
     """Why `model` must be given one prompt per row; null where packed rows give the same.
 
     Packed rows need an explicit mask and positions. Whether the model heeds them is seen on a few
     short sequences; and nothing may be dropped, as each prompt would drop something else.
+
+    Args:
+        model: a causal LM.
+        tokens: of the longest example.
     """
     if drops(model):
         return "dropout"
-    kind = hidden_dependence(model.config)
+    kind = hides(model.config, tokens)
     if kind is not None:
         return kind
     try:
@@ -186,17 +190,15 @@ def why_not_packed(model: Any) -> str | None:
     return f"the model heeds no mask over pairs of tokens (states differ by {error:.1g})"
 
 
-def choose_batching(
-    model: Any, batches: Sequence[Sequence[Example]], share: bool
-) -> tuple[Cut, str | None]:
-    """Picks packed or plain micro-batches for `batches`; says why if packing was possible.
+def choose_batching(model: Any, examples: Sequence[Example], share: bool) -> tuple[Cut, str | None]:
+    """Picks packed or plain micro-batches for `examples`; says why if packing was possible.
 
     Args:
         model: what is trained.
-        batches: the examples of each step.
+        examples: of all steps.
         share: false for the plain way.
     """
-    if not any(example.block is not None for batch in batches for example in batch):
+    if not any(example.block is not None for example in examples):
         return plain_batches, None
-    reason = why_not_packed(model) if share else "switched off"
+    reason = why_not_packed(model, max(map(len, examples))) if share else "switched off"
     return (bundled_batches if reason is None else plain_batches), reason

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen3Config
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+)
 from transformers.models.qwen3 import Qwen3ForCausalLM
 
 from gti.data.semantic_ids import SemanticIds
@@ -90,6 +99,42 @@ def make_qwen3(rows: int) -> Any:
     return Qwen3ForCausalLM(config).eval()
 
 
+WINDOWED = ("gemma3", "mistral")
+
+
+def windowed(kind: str, rows: int, window: int = 512) -> Any:
+    """Gemma 3 with a layer of either kind, or Mistral: both attend to the last `window` tokens."""
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {
+        "vocab_size": rows,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "sliding_window": window,
+        "initializer_range": 0.2,
+        "tie_word_embeddings": True,
+    }
+    if kind == "mistral":
+        return MistralForCausalLM(MistralConfig(**shape)).eval()
+    kinds = ["sliding_attention", "full_attention"]
+    config = Gemma3TextConfig(**shape, head_dim=16, query_pre_attn_scalar=16, layer_types=kinds)
+    model = Gemma3ForCausalLM(config).eval()
+    generator = torch.Generator().manual_seed(7)
+    for name, weight in model.named_parameters():
+        if "norm" in name:  # all zero as the library makes them, which hides which norm is where
+            weight.data = 0.3 * torch.randn(weight.shape, generator=generator)
+    return model
+
+
+@pytest.fixture
+def make_windowed() -> Callable[..., Any]:
+    """`make_windowed(kind, rows, window)`: a model whose attention slides."""
+    return windowed
+
+
 @pytest.fixture(scope="session")
 def sids() -> SemanticIds:
     rng = np.random.default_rng(0)
@@ -153,6 +198,8 @@ def make_plain(make_tokenizer: Callable[..., Any]) -> Callable[..., tuple[Any, A
         rows = len(tokenizer)
         if kind == "qwen3":
             return make_qwen3(rows + (pad or 30)), tokenizer
+        if kind in WINDOWED:
+            return windowed(kind, rows + pad), tokenizer
         return make_llama(rows + pad, tied=kind == "tied"), tokenizer
 
     return make
@@ -162,7 +209,8 @@ def make_plain(make_tokenizer: Callable[..., Any]) -> Callable[..., tuple[Any, A
 def make_bench(
     make_plain: Callable[..., tuple[Any, Any]], sids: SemanticIds, item_texts: Any
 ) -> Callable[..., Bench]:
-    """`make_bench(kind)`: kind "tied", "untied", or "qwen3" (padded vocabulary, chat template)."""
+    """`make_bench(kind)`: a Llama, "tied" or "untied"; "qwen3" (padded vocabulary, chat template);
+    "gemma3" or "mistral" (sliding windows)."""
 
     def make(kind: str = "tied", style: Style = "sequence", pad: int = 0) -> Bench:
         model, tokenizer = make_plain(kind, pad)
@@ -176,7 +224,9 @@ class ExactNorm(torch.nn.Module):
 
     def __init__(self, norm: Any) -> None:
         super().__init__()
-        self.weight, self.eps = norm.weight, norm.variance_epsilon
+        gemma = type(norm).__name__.startswith("Gemma")
+        self.weight = torch.nn.Parameter(1 + norm.weight.detach()) if gemma else norm.weight
+        self.eps = norm.eps if gemma else norm.variance_epsilon
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         scale = (hidden.pow(2).mean(-1, keepdim=True) + self.eps).rsqrt()

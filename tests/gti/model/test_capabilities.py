@@ -21,6 +21,7 @@ from gti.model.capabilities import (
     check_model,
     free_length,
     hidden_dependence,
+    row_scale,
     trying,
     why_not_looked_up,
     why_not_plain,
@@ -28,7 +29,7 @@ from gti.model.capabilities import (
 from gti.search.decoding import beam_search, build_trie
 from gti.search.exact_scoring import exact_search
 from gti.search.likelihood import target_nll
-from gti.search.reading import why_not_layerwise
+from gti.search.reading import knows_layers
 from gti.train.example_nll import example_nll
 from gti.train.finetuning import Step, finetune
 from gti.train.grounding import OwnRows, ground, grounding_examples
@@ -63,24 +64,26 @@ def test_what_sees_more_or_less_than_it_is_shown_is_named(config, reason):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "free"),
     [
-        ("layer_types", ["full_attention", "sliding_attention"]),
-        ("sliding_window", 64),
-        ("rope_parameters", LONG),
+        ("layer_types", ["full_attention", "sliding_attention"], 0),
+        ("sliding_window", 64, 64),
+        ("rope_parameters", LONG, 512),
     ],
 )
-def test_one_rule_decides_all_three_short_cuts(make_bench, name, value):
+def test_one_rule_decides_all_three_short_cuts(make_bench, name, value, free):
     model = make_bench("tied", "chat").model
-    assert (can_pack(model), why_not_packed(model), why_not_layerwise(model)) == (True, None, None)
+
+    def allowed(tokens):
+        return can_pack(model, tokens), why_not_packed(model, tokens), knows_layers(model, tokens)
+
+    assert allowed(1000) == (True, None, True)
     setattr(model.config, name, value)
     reason = hidden_dependence(model.config)
     assert reason is not None
-    assert (can_pack(model), why_not_packed(model), why_not_layerwise(model)) == (
-        False,
-        reason,
-        reason,
-    )
+    if free:
+        assert allowed(free) == (True, None, True)
+    assert allowed(free + 1) == (False, reason, False)
 
 
 def test_a_model_that_was_tried_is_left_as_it_was(make_bench):
@@ -212,6 +215,18 @@ def test_rows_are_not_looked_up_past_a_module_that_scales_them(make_bench):
     module.extra = torch.nn.Identity()
     assert "give other states" in why_not_looked_up(model)
     assert not OwnRows(model, make_bench().vocabulary).looks_up
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_a_module_says_that_it_scales_rows_by_is_taken_into_account(make_bench, dtype):
+    model = make_bench("gemma3").model.to(dtype)
+    module = model.get_input_embeddings()
+    ids = torch.arange(20)
+    torch.testing.assert_close(module(ids), module.weight[ids] * row_scale(model), rtol=0, atol=0)
+    assert why_not_looked_up(model) is None
+    assert row_scale(make_bench("tied").model) == 1.0
+    module.embed_scale = None
+    assert row_scale(model) == 1.0
 
 
 def mean_nll(model, examples):

@@ -109,9 +109,9 @@ def test_other_ways_of_reading_find_the_same(make_bench, monkeypatch, side_by_si
     nll = name_nll(model, trie, prompts, [np.array([3, 9])] * 5)
     from gti.search import reading
 
-    monkeypatch.setattr(reading, "knows_layers", lambda model: False)
+    monkeypatch.setattr(reading, "knows_layers", lambda *_: False)
     for place in (module, __import__("gti.search.likelihood", fromlist=["x"])):
-        monkeypatch.setattr(place, "knows_layers", lambda model: False)
+        monkeypatch.setattr(place, "knows_layers", lambda *_: False)
     if not side_by_side:
         monkeypatch.setattr(reading, "why_not_side_by_side", lambda model: "for the test")
     found = name_search(model, trie, prompts, 6)

@@ -17,7 +17,7 @@ from gti.search.reading import (
     why_not_layerwise,
 )
 
-KINDS = ["tied", "untied", "qwen3"]
+KINDS = ["tied", "untied", "qwen3", "gemma3", "mistral"]
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
 
 
@@ -142,16 +142,24 @@ def gpt2():
 
 
 def test_only_layers_of_a_known_shape_are_taken_apart(make_bench):
-    assert not knows_layers(gpt2())
-    for name, value in (
-        ("layer_types", ["full_attention", "sliding_attention"]),
-        ("sliding_window", 8),
-        ("rope_parameters", {"rope_type": "dynamic", "factor": 2.0}),
-    ):
-        model = make_bench("qwen3").model
-        assert knows_layers(model)
-        setattr(model.config, name, value)
-        assert not knows_layers(model)
+    assert not knows_layers(gpt2(), 9)
+    model = make_bench("qwen3").model
+    assert knows_layers(model, 9)
+    model.config.layer_types = ["full_attention", "linear_attention"]
+    assert not knows_layers(model, 9)
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "mistral"])
+def test_prompts_that_fill_a_sliding_window_are_read_otherwise(make_windowed, exact, kind):
+    model, (ids, sizes) = exact(make_windowed(kind, 300, window=12)), drawn([9, 9])
+    assert why_not_layerwise(model) is None
+    assert type(reading.read(model, ids, sizes, 3)) is LayerReading
+    with torch.inference_mode():
+        read = reading.read(model, ids, sizes, 7)
+        first, second, parent, _, lower = two_levels(read, [9, 9])
+        assert type(read) is PlainReading
+        row = [*ids[0].tolist(), int(first[0, parent[1]]), int(second[0, 1])]
+        torch.testing.assert_close(lower[0, 1], plain_state(model, row), **CLOSE)
 
 
 def test_other_models_are_searched_as_wholes(make_bench):
@@ -177,7 +185,7 @@ def test_both_ways_of_reading_find_the_same_lists(make_bench, exact, monkeypatch
     prompts = [bench.prompter.retrieval_prompt(rng.integers(0, 40, n)) for n in (9, 2, 10, 9, 3)]
     ours = search(model, trie, prompts, 8)
     monkeypatch.setattr(reading, "KNOWN_LAYERS", ())
-    assert not knows_layers(model)
+    assert not knows_layers(model, 9)
     theirs = search(model, trie, prompts, 8)
     assert np.array_equal(ours.leaves, theirs.leaves)
     np.testing.assert_allclose(ours.scores, theirs.scores, rtol=1e-6)  # kept as float32
@@ -238,7 +246,7 @@ def test_a_model_of_known_layers_is_tried_on_a_few_tokens(make_bench, spoil, rea
     model = make_bench().model
     spoil(model)
     assert reason in why_not_layerwise(model)
-    assert not knows_layers(model)
+    assert not knows_layers(model, 9)
 
 
 def test_a_model_is_tried_once_and_again_when_it_was_changed(make_bench, monkeypatch):

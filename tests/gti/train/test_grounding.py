@@ -69,11 +69,12 @@ def algorithm_1(bench, batches, settings):
 
 
 @pytest.mark.parametrize(
-    ("kind", "packs"), [("tied", True), ("untied", True), ("qwen3", True), ("tied", False)]
+    ("kind", "packs"),
+    [("tied", True), ("untied", True), ("qwen3", True), ("gemma3", True), ("tied", False)],
 )
 def test_trajectory_equals_algorithm_1(make_bench, kind, packs, monkeypatch):
     if not packs:
-        monkeypatch.setattr("gti.train.grounding.can_pack", lambda model: False)
+        monkeypatch.setattr("gti.train.grounding.can_pack", lambda *_: False)
     ours, theirs = make_bench(kind), make_bench(kind)
     ours.model.double()
     theirs.model.double()
@@ -114,7 +115,7 @@ def test_bound_and_micro_batches_leave_the_rows_alone(make_bench, kind, directio
     )
     reports = {}
     with monkeypatch.context() as patched:
-        patched.setattr("gti.train.grounding.can_pack", lambda model: False)
+        patched.setattr("gti.train.grounding.can_pack", lambda *_: False)
         expected, reports["plain"] = trained(make_bench(kind), direction)
     for name, options in {
         "kept": {},

@@ -42,7 +42,7 @@ def gradients(model, batches):
     return total, [weight.grad.clone() for weight in model.parameters()]
 
 
-@pytest.mark.parametrize("kind", ["tied", "untied", "qwen3"])
+@pytest.mark.parametrize("kind", ["tied", "untied", "qwen3", "gemma3"])
 @pytest.mark.parametrize("what", ["queries", "histories", "alignment"])
 @pytest.mark.parametrize("cut", [False, True])
 def test_loss_and_gradient_are_those_of_one_prompt_per_row(make_bench, exact, kind, what, cut):
@@ -95,7 +95,7 @@ def test_the_same_prompt_twice_counts_twice(make_bench, exact):
 def test_what_drops_activations_shares_nothing(make_bench):
     bench = make_bench("tied", "chat")
     bench.model.config.attention_dropout = 0.1
-    _, reason = choose_sharing(bench.model, [examples_of(bench, "histories")], True, bench.head)
+    _, reason = choose_sharing(bench.model, examples_of(bench, "histories"), True, bench.head)
     assert reason == "dropout"
 
 

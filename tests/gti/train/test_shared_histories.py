@@ -254,7 +254,7 @@ def refusing(model):
 
 
 def sliding(model):
-    model.config.sliding_window = 64
+    model.config.sliding_window = 8
 
 
 def mixed(model):
@@ -263,6 +263,7 @@ def mixed(model):
 
 def stretching(model):
     model.config.rope_parameters = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    model.config.max_position_embeddings = 8
 
 
 def dropping(model):
@@ -282,9 +283,9 @@ def dropping(model):
 )
 def test_a_model_that_cannot_share_is_given_one_prompt_per_row(make_bench, spoil, reason):
     bench = make_bench("tied", "chat")
-    assert why_not_packed(bench.model) is None
+    assert why_not_packed(bench.model, 512) is None
     spoil(bench.model)
-    assert reason in why_not_packed(bench.model)
+    assert reason in why_not_packed(bench.model, 512)
     report = finetune(bench.model, bench.vocabulary, steps_of(bench)[:1], SETTINGS, seed=0)
     assert reason in report.unshared
     assert report.steps == 1
@@ -292,4 +293,4 @@ def test_a_model_that_cannot_share_is_given_one_prompt_per_row(make_bench, spoil
 
 def test_adapters_that_drop_are_given_one_prompt_per_row(make_bench):
     bench = make_bench("tied", "chat")
-    assert why_not_packed(add_lora(bench.model, 2, 4.0, 0.1, ["q_proj"])) == "dropout"
+    assert why_not_packed(add_lora(bench.model, 2, 4.0, 0.1, ["q_proj"]), 9) == "dropout"
