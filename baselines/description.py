@@ -22,6 +22,7 @@ class Description(Method):
     version = 2
     parent = "mean"
     first_rows = "words"
+    reads_texts = True
     order = 10
     look = Look("vermilion")
     question = "Would the texts do without training?"

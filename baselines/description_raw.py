@@ -20,6 +20,7 @@ class DescriptionRaw(Method):
     source = "ours: GTI (arXiv 2604.02324) without the training"
     group = "initialization"
     parent = "mean"
+    reads_texts = True
     order = 22
     look = Look("vermilion", 3)
     question = "Is it only that the rows differ?"

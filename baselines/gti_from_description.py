@@ -20,6 +20,7 @@ class GtiFromDescription(Gti):
     version = 2
     parent = "gti"
     first_rows = "words"
+    reads_texts = True
     order = 15
     look = Look("vermilion", 2)
     question = "Would the texts do without training?"

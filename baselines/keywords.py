@@ -20,6 +20,7 @@ class Keywords(Method):
     group = "initialization"
     version = 2
     parent = "mean"
+    reads_texts = True
     order = 11
     look = Look("vermilion", 1)
 

@@ -20,6 +20,7 @@ class KeywordsRaw(Method):
     source = "after TS-Rec's SA-Init, arXiv 2602.22632"
     group = "initialization"
     parent = "mean"
+    reads_texts = True
     order = 23
     look = Look("purple", 2)
     question = "Is it only that the rows differ?"

@@ -139,6 +139,7 @@ class Method:
         spends: share of the extra budget A spent before, beside and after SFT on R; the shares
             sum to 1, or the mapping is empty where the method uses R alone.
         first_rows: what `verify` holds its first rows to; None: to nothing.
+        reads_texts: whether its first rows are made of items' texts, which it is shown by that.
         order: on figures and in legends lower ones stand first, equal ones by name.
         look: how figures draw it; None: in a look that no other method of the board has.
         question: what its contrasts help to answer.
@@ -154,6 +155,7 @@ class Method:
     alignment: ClassVar[bool] = False
     spends: ClassVar[dict[Spending, float]] = {}
     first_rows: ClassVar[FirstRows | None] = None
+    reads_texts: ClassVar[bool] = False
     order: ClassVar[int] = 100
     look: ClassVar[Look | None] = None
     question: ClassVar[str] = ""

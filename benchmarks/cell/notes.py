@@ -56,16 +56,16 @@ def draw_note(setting: Setting, seed: int) -> str | None:
 
 
 def shown_of(method: Method) -> dict[str, tuple[str, ...]]:
-    """Kind of item → what `method` was trained on of it: queries, pairs, alignment tasks.
+    """Kind of item → what `method` was shown of it: titles in first rows, queries, pairs, tasks.
 
     "held-out" items are the warm ones of which no method is shown a text.
     """
     plan = method.grounding()
-    titles: tuple[str, ...] = ()
+    titles = ("titles in first rows",) if method.reads_texts else ()
     if plan is not None and plan.on in ("texts", "states"):
-        titles = (("wrong" if plan.shuffled else "right") + " pairs",)
+        titles = (*titles, ("wrong" if plan.shuffled else "right") + " pairs")
     if plan is not None and plan.on == "codes":
-        titles = ("Semantic IDs without text",)
+        titles = (*titles, "Semantic IDs without text")
     if method.alignment:
         titles = (*titles, "alignment tasks")
     queries = ("queries",)

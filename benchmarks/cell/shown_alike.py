@@ -12,7 +12,7 @@ from gti.method import Method
 from leaderboard.metrics.slices import QUERIES
 from leaderboard.records.setting import Setting, SettingError
 
-RIGHT = {"queries", "right pairs", "alignment tasks"}
+RIGHT = {"queries", "titles in first rows", "right pairs", "alignment tasks"}
 """What tells which item a text is of; a method with any of them has been told."""
 
 

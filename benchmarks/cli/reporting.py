@@ -29,7 +29,12 @@ from leaderboard.render.table import Column, Table
 from leaderboard.render.writers import terminal
 from leaderboard.verify.verify import verify
 
-VERDICT_CODES: dict[Verdict, int] = {"not shown": 0, "a better": 10, "b better": 11}
+VERDICT_CODES: dict[Verdict, int] = {
+    "not shown": 0,
+    "no verdict": 0,
+    "a better": 10,
+    "b better": 11,
+}
 """Exit codes of `compare`."""
 
 READ_BY_PEOPLE: tuple[Format, ...] = ("terminal", "md", "brief")

@@ -16,8 +16,9 @@ Told = Callable[[Record], object]
 def differences(one: Sequence[Record], other: Sequence[Record]) -> tuple[str, ...]:
     """What differs between two methods beside the methods, in words; empty where they are alike.
 
-    Values are pooled over the seeds of a side; inputs are compared seed by seed, since each seed
-    may have Semantic IDs of its own.
+    Values are pooled over the seeds of a side: cells are computed wherever there is room, and what
+    kinds of processor differ in, the last bits, favours no method as long as both sides met the
+    same kinds. Inputs are compared seed by seed, since each seed may have Semantic IDs of its own.
 
     Args:
         one: the records of the first method, at the seeds compared.

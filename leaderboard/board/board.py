@@ -8,12 +8,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from leaderboard.board.checks import Checks
 from leaderboard.board.differences import differences_from_base, letters_of_ties
 from leaderboard.board.family import Family, family_of
 from leaderboard.board.learning import Learning, learning_of
 from leaderboard.board.method_rows import BASE, FLOOR, MethodRow, best_first, make_row
 from leaderboard.board.moderation import Moderation
 from leaderboard.board.pace import Pace, pace_of
+from leaderboard.board.primary import decide
 from leaderboard.board.standing import verified_seeds
 from leaderboard.board.user_scores import (
     ScoresReader,
@@ -206,9 +208,10 @@ def build(
     order = best_first(by_method, metric, slice_name)
     methods = [key for key in order if by_method[key][0].record.kind == "cell"]
     part = frozenset(() if slice_name is None else (slice_name,))
-    family = family_of(cells, scores, part, reader)
+    checks = Checks(cells)
+    family = family_of(cells, scores, part, reader, (checks, decide(cells, checks, reader)))
     differences = differences_from_base(scores, order, methods, family)
-    letters = letters_of_ties(scores, methods, family)
+    letters = letters_of_ties(scores, methods, family, checks)
     rows = tuple(
         make_row(
             by_method, key, scores, differences.get(key), letters.get(key, ""), seeds, slice_name

@@ -37,7 +37,8 @@ from leaderboard.statistics.crossed import (
     smallest_difference,
 )
 
-Verdict = Literal["a better", "b better", "not shown"]
+Verdict = Literal["a better", "b better", "not shown", "no verdict"]
+"""*No verdict*: grounding that did not take, or something else that differs between the two."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Comparison:
         seeds_needed: seeds at which a difference as large as the one found would be shown so
             often; None where unknown or more seeds would not do.
         verdict: who is better, as far as can be shown at the 5 % level.
+        obstacles: why there is no verdict.
         by_seed: the difference at each seed.
         slices: among the users of each slice that has more than one.
         paths: the records used.
@@ -102,6 +104,7 @@ class Comparison:
     smallest: float | None
     seeds_needed: int | None
     verdict: Verdict
+    obstacles: tuple[str, ...]
     by_seed: tuple[SeedDifference, ...]
     slices: tuple[SliceDifference, ...]
     paths: tuple[Path, ...]
@@ -171,6 +174,7 @@ def compare_cells(cells: Sequence[Cell], a: str, b: str, metric: str = MAIN_METR
     seeds, values_a, values_b, notes = pair(scores, records, a, b)
     matrix = values_a - values_b
     found, squares = estimate(matrix), mean_squares(matrix)
+    obstacles = _obstacles(used, a, b)
     return Comparison(
         setting=setting,
         setting_hash=first.record.setting_hash,
@@ -182,7 +186,8 @@ def compare_cells(cells: Sequence[Cell], a: str, b: str, metric: str = MAIN_METR
         estimate=found,
         smallest=smallest_difference(squares),
         seeds_needed=seeds_needed(squares, found.mean),
-        verdict=_verdict(found, metric),
+        verdict="no verdict" if obstacles else _verdict(found, metric),
+        obstacles=obstacles,
         by_seed=tuple(
             SeedDifference(seed, float(one.mean()), float(two.mean()), float((one - two).mean()))
             for seed, one, two in zip(seeds, values_a, values_b, strict=True)
@@ -191,7 +196,7 @@ def compare_cells(cells: Sequence[Cell], a: str, b: str, metric: str = MAIN_METR
         paths=tuple(
             cell.path for cell in used if cell.record.kind != "cell" or cell.record.seed in seeds
         ),
-        notes=(*notes, *_weak(cells, records), *_unlike(used, a, b)),
+        notes=(*notes, *_weak(cells, records)),
     )
 
 
@@ -263,11 +268,10 @@ def _by_slice(cell: Cell, scores: UserScores, matrix: Floats) -> tuple[SliceDiff
     )
 
 
-def _unlike(cells: Sequence[Cell], a: str, b: str) -> tuple[str, ...]:
-    """Why a contrast of two methods would have no verdict."""
+def _obstacles(cells: Sequence[Cell], a: str, b: str) -> tuple[str, ...]:
+    """Why two methods have no verdict; empty where a side is a reference."""
     checks = Checks(cells)
-    found = checks.obstacles(a, b) if {a, b} <= checks.records.keys() else ()
-    return (f"as a contrast the two have no verdict: {'; '.join(found)}",) if found else ()
+    return checks.obstacles(a, b) if {a, b} <= checks.records.keys() else ()
 
 
 def _weak(cells: Sequence[Cell], records: dict[str, list[Record]]) -> list[str]:

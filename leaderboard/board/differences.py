@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
+from leaderboard.board.checks import Checks
 from leaderboard.board.family import Family, behind
 from leaderboard.board.method_rows import BASE, Difference, common_seeds, paired
 from leaderboard.board.moderation import moderated_squares
@@ -60,11 +61,12 @@ def _of_reference(scores: UserScores, key: str) -> Difference:
 
 
 def letters_of_ties(
-    scores: UserScores | None, methods: Sequence[str], family: Family
+    scores: UserScores | None, methods: Sequence[str], family: Family, checks: Checks
 ) -> dict[str, str]:
     """Letters of ties over all pairs of methods: Holm over the pairs, behind what is primary.
 
-    A primary contrast of these very scores that is shown tells its pair apart by itself.
+    A primary contrast of these very scores that is shown tells its pair apart by itself. Two that
+    have no verdict are not told apart.
     """
     if scores is None:
         return {}
@@ -75,7 +77,9 @@ def letters_of_ties(
         squares = None if matrix is None else moderated_squares(matrix, family.moderation)
         p_values.append(None if matrix is None else estimate(matrix, squares).p)
     corrected = zip(pairs, behind(family.decided, p_values), strict=True)
-    different = [pair for pair, p in corrected if p is not None and p < LEVEL]
+    different = [
+        pair for pair, p in corrected if p is not None and p < LEVEL and not checks.obstacles(*pair)
+    ]
     primary = [
         (each.a, each.b)
         for each in family.tests.values()

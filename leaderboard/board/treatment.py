@@ -10,8 +10,9 @@ grounding *took* where
 - where it trains text → Semantic ID, the items shown beside their texts are found by these at
   least `LEAST_FOUND` times as often as by chance.
 
-A method's grounding took where it did at every seed. Methods whose stage trains on anything else
-(the retrieval stream, Semantic IDs alone) are not judged. A shuffled control is judged by the
+A method's grounding took where it did at every seed. A stage that teaches hidden states of right
+pairs is judged by these, Semantic ID → text. Methods whose stage trains on anything else (the
+retrieval stream, Semantic IDs alone) are not judged. A shuffled control is judged by the
 pairs that it was shown: wrong ones, which it must have learnt to be a control of anything.
 """
 
@@ -86,7 +87,8 @@ def directions_of(card: MethodCard) -> tuple[Direction, ...]:
     """The directions of the pairs of texts that the method trains on before SFT; empty: none."""
     if card.facts is None or not card.facts.stages:
         return ()
-    return tuple(each for each in PAIRS if each in card.facts.directions)
+    own = {"sid_to_text" if each == "states" else each for each in card.facts.directions}
+    return tuple(each for each in PAIRS if each in own)
 
 
 def treatment_of(records: Sequence[Record]) -> Taken | None:
@@ -111,9 +113,9 @@ def _state(treatment: Treatment | None, directions: Sequence[Direction]) -> Stat
     gaps = []
     for direction in directions:
         pairs = _pairs(treatment, direction, "seen")
-        if pairs is None or pairs.shown is None:
+        if pairs is None:
             return "not measured"
-        gaps.append(pairs.permuted - pairs.shown)
+        gaps.append(pairs.permuted - _shown(pairs))
     told = all(gap >= LEAST_GAP for gap in gaps)
     if "text_to_sid" in directions:
         found = treatment.found.get("seen")
@@ -133,13 +135,18 @@ def _pairs(
     return None
 
 
+def _shown(pairs: PairNll) -> float:
+    """NLL of the pairs that the stage showed; a stage that teaches states had the right ones."""
+    return pairs.true if pairs.shown is None else pairs.shown
+
+
 def _nll(measured: Sequence[Treatment], direction: Direction) -> DirectionNll:
     """The figures of one direction, means over what was measured."""
     seen = [pairs for each in measured if (pairs := _pairs(each, direction, "seen"))]
     held_out = [pairs for each in measured if (pairs := _pairs(each, direction, "held_out"))]
     return DirectionNll(
         direction,
-        _mean(pairs.shown for pairs in seen),
+        _mean(_shown(pairs) for pairs in seen),
         _mean(pairs.permuted for pairs in seen),
         _mean(pairs.true for pairs in held_out),
         _mean(pairs.permuted for pairs in held_out),

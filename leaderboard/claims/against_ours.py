@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from leaderboard.board.board import check_mix
+from leaderboard.board.checks import Checks
 from leaderboard.board.compare import pair
 from leaderboard.board.method_rows import FLOOR, under_trained
 from leaderboard.board.user_scores import ScoresReader, UserScores, null_because, read_scores
@@ -229,6 +230,11 @@ def _beside(
         ours = _ours(scores, records, keys)
     except LeaderboardError as error:
         return AgainstOurs(claim, setting, "not comparable", str(error))
+    checks = Checks(group)
+    tested = len(keys) > 1 and set(keys) <= checks.records.keys()
+    if tested and (obstacles := checks.obstacles(*keys)):
+        why_not = f"ours has no verdict: {'; '.join(obstacles)}"
+        return AgainstOurs(claim, setting, "not comparable", why_not, ours)
     floor = [cell for cell in group if cell.record.method.key == FLOOR] or None
     weak = any(under_trained(own, floor) for own in records.values())
     return judge(claim, setting, ours, weak=weak)

@@ -44,6 +44,10 @@ def sentence(comparison: Comparison) -> str:
         f" {found.num_users:,} {asks}" if _no_seeds(comparison) else f" {extent(found, asks)}"
     )
     a, b = comparison.a, comparison.b
+    if comparison.verdict == "no verdict":
+        return (
+            f"No verdict on {a} and {b}, since {'; '.join(comparison.obstacles)}: {figures[:-1]}."
+        )
     if comparison.verdict == "not shown":
         text = f"No difference between {a} and {b} can be shown: {figures}"
     else:
@@ -143,6 +147,7 @@ def comparison_json(comparison: Comparison, left_out: list[str]) -> str:
         "smallest": comparison.smallest,
         "seeds_needed": comparison.seeds_needed,
         "verdict": comparison.verdict,
+        "obstacles": list(comparison.obstacles),
         "sentence": sentence(comparison),
         "by_seed": [asdict(each) for each in comparison.by_seed],
         "slices": [asdict(each) for each in comparison.slices],

@@ -105,3 +105,10 @@ def test_shuffled_pairs_hold_every_semantic_id_once_and_none_at_its_own_item(mak
         assert other != item
     assert sorted(sid_of.values()) == list(range(50))
     assert sid_of != dict(enumerate(derangement(50, numpy_stream(seed + 1, "shuffle"))))
+
+
+@pytest.mark.parametrize("key", list(methods()))
+def test_rows_that_change_with_the_texts_are_said_to_be_made_of_them(key, make_start):
+    texts = [tuple({"title": f"w{item + at} w{item + 40}"} for item in range(3)) for at in (0, 9)]
+    one, other = (methods()[key].initialize(make_start(texts=given)) for given in texts)
+    assert (not torch.equal(one, other)) == methods()[key].reads_texts

@@ -156,8 +156,9 @@ def test_an_under_trained_side_is_named(factory: Any) -> None:
 def test_sides_that_are_no_contrast_are_told_so(factory: Any) -> None:
     factory.write("mean")
     factory.write("random", parameters={"sft_learning_rate": 0.002})
-    (note,) = compared(factory.root, "random", "mean").notes
-    assert note == ("as a contrast the two have no verdict: SFT rate differs (0.002 against 0.001)")
+    found = compared(factory.root, "random", "mean")
+    assert found.verdict == "no verdict"
+    assert found.obstacles == ("SFT rate differs (0.002 against 0.001)",)
 
 
 def test_of_a_loss_the_lower_side_is_better_and_references_have_none(

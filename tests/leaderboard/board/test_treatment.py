@@ -8,12 +8,14 @@ import pytest
 
 from leaderboard.board.board import load_leaderboards
 from leaderboard.board.checks import Checks
+from leaderboard.board.compare import compare_cells
 from leaderboard.board.contrasts import load_contrasts
 from leaderboard.board.treatment import LEAST_FOUND, LEAST_GAP, Taken, treatment_of
 from leaderboard.records.cells import load_cells
 from leaderboard.records.facts import MethodFacts
 from leaderboard.records.record import read_record
 from leaderboard.render.board_tables import render
+from leaderboard.render.comparison import sentence
 from leaderboard.render.contrasts import contrast_lines
 from leaderboard.render.treatment import treatment_line
 
@@ -93,6 +95,20 @@ def test_methods_without_pairs_of_texts_are_not_judged(factory: Any) -> None:
         assert judged(factory.write("mine", facts=own, spends={"before": 1.0})) is None
 
 
+@pytest.mark.parametrize(("true", "expected"), [(2.0, "took"), (3.9375, "did not take")])
+def test_a_stage_that_teaches_states_is_judged_by_right_pairs(
+    factory: Any, treatment: Any, true: float, expected: str
+) -> None:
+    found = treatment(true, directions=("text_to_sid", "sid_to_text"))
+    for pairs in found["pairs"]:
+        pairs["shown"] = None
+    own = facts(("grounding",), ("states",))
+    path = factory.write("mine", facts=own, spends={"before": 1.0}, treatment=found)
+    taken = judged(path)
+    assert taken is not None
+    assert (taken.state, [each.direction for each in taken.nll]) == (expected, ["sid_to_text"])
+
+
 def test_an_untreated_side_leaves_a_pair_without_a_verdict_everywhere(
     factory: Any, treatment: Any
 ) -> None:
@@ -120,6 +136,16 @@ def test_an_untreated_side_leaves_a_pair_without_a_verdict_everywhere(
     assert all(each.obstacles == why and not each.shown for each in with_gti)
     lines = contrast_lines(found)
     assert any(line.endswith("no verdict: grounding of gti did not take") for line in lines)
+    rows = {row.key: row.ties for row in board.rows if row.key != "popularity"}
+    assert set(rows["gti"]) & set(rows["mean"])
+    assert set(rows["gti"]) & set(rows["lc_rec"])
+    beside = compare_cells(cells, "gti", "lc_rec")
+    assert (beside.verdict, beside.obstacles) == ("no verdict", why)
+    assert sentence(beside).startswith(
+        "No verdict on gti and lc_rec, since grounding of gti did not take: +"
+    )
+    assert beside.estimate.p is not None
+    assert beside.estimate.p < 0.05
 
 
 def test_what_was_shown_is_told_beside_what_was_held_out(factory: Any, treatment: Any) -> None:

@@ -93,6 +93,17 @@ def test_ours_are_the_boards_figures(whole_board: Path) -> None:
     assert reference.num_seeds == 3
 
 
+def test_ours_without_a_verdict_is_not_set_beside_a_difference(factory: Any) -> None:
+    factory.board({"mean": 0.2}, users=60)
+    for seed in range(3):
+        factory.write("gti", seed, users=60, parameters={"sft_learning_rate": 0.002})
+    found = by_claim(one(factory.root))
+    against = found["GTI", "mean + SFT", "ndcg@10"]
+    why = "ours has no verdict: SFT rate differs (0.002 against 0.001)"
+    assert (against.verdict, against.why_not) == ("not comparable", why)
+    assert found["GTI", None, "ndcg@10"].why_not is None
+
+
 def test_a_row_is_the_method_that_it_is_in_that_setting(whole_board: Path) -> None:
     elsewhere = {'method = "gti"': 'method = "absent"\nmethod_in = { toy = "gti" }'}
     assert one(whole_board, table(**elsewhere)).claims == one(whole_board).claims
