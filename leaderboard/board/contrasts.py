@@ -70,6 +70,7 @@ class Answers:
         absent: methods of these that have no record at all.
         taken: method with a stage of grounding → whether that took.
         actual: method → actual FLOPs of a cell as a multiple of `mean`'s, where both are known.
+        commits: commits that cells were computed at → the methods whose cells were.
     """
 
     setting: Setting
@@ -80,6 +81,7 @@ class Answers:
     absent: tuple[str, ...]
     taken: dict[str, Taken]
     actual: dict[str, float]
+    commits: dict[tuple[str, ...], tuple[str, ...]]
 
     @property
     def decided(self) -> Decided | None:
@@ -168,7 +170,18 @@ def contrasts_of(
         tuple(key for key in named if key not in checks.records),
         checks.taken,
         _actual(checks),
+        _commits(checks),
     )
+
+
+def _commits(checks: Checks) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Which methods were computed at which commits, in short; "unknown" without one."""
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for key, own in checks.records.items():
+        commits = {(record.code.commit or "unknown")[:7] for record in own.values()}
+        place = tuple(sorted(commits))
+        found[place] = (*found.get(place, ()), key)
+    return found
 
 
 def _actual(checks: Checks) -> dict[str, float]:

@@ -123,7 +123,13 @@ def notes_on(found: Answers) -> list[str]:
         notes.append(NOTES[1].format(asks=asks))
     if found.actual:
         told = ", ".join(f"{key} {ratio:.2f}" for key, ratio in found.actual.items())
-        notes.append(f"Compute is equal in nominal FLOPs; actual ones, × {BASE}'s: {told}.")
+        notes.append(
+            "Methods that spend the extra budget spend all of it, in nominal FLOPs; what cells"
+            f" really took, in FLOPs × {BASE}'s: {told}."
+        )
+    if len(found.commits) > 1:
+        at = (f"{', '.join(own)} at {', '.join(where)}" for where, own in found.commits.items())
+        notes.append(f"Computed at different commits of the code: {'; '.join(at)}.")
     notes += _missing(found)
     return notes
 
@@ -167,6 +173,7 @@ def contrasts_json(found: Answers) -> str:
                 for each in found.answers
             ],
             "actual_flops_of_mean": found.actual,
+            "commits": {key: where for where, own in found.commits.items() for key in own},
             "missing": [each.model_dump(exclude={"place"}) for each in found.missing],
             "grounding": {
                 key: {**asdict(own), "state": own.state} for key, own in found.taken.items()

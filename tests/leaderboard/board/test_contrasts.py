@@ -103,6 +103,18 @@ def test_a_method_of_others_is_set_beside_what_it_declares_and_its_question_come
     assert found.family.level == 0.05 / 6
 
 
+def test_cells_of_different_commits_are_named(some: Path, factory: Any) -> None:
+    (before,) = load_contrasts([[some]], "toy")[0].commits
+    assert before == ("abc1234",)
+    later = {"version": "0.1.0", "commit": "def5678" + 33 * "0", "dirty": False}
+    factory.write("mine", 0, skill=0.5, users=300, code=later)
+    found, _ = load_contrasts([[some]], "toy")
+    assert found.commits["def5678",] == ("mine",)
+    (note,) = [each for each in contrast_lines(found, "md") if "different commits" in each]
+    assert "mine at def5678" in note
+    assert "gti, " in note
+
+
 def test_a_pair_that_two_methods_declare_is_tested_once(some: Path, factory: Any) -> None:
     for key in ("mine", "yours"):
         factory.write(key, 0, skill=0.5, users=300, facts=claims(("Why?", "mine", "yours")))
