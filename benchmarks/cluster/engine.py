@@ -19,7 +19,7 @@ from benchmarks.cluster.node import INPUTS, KILLED, UNFIT, Order, cell_files
 from benchmarks.cluster.parcel import Parcel, pack
 from benchmarks.machine.events import Event, Say
 from benchmarks.run.claims import Claim
-from benchmarks.run.engine import Engine, Events, Work
+from benchmarks.run.engine import BROKEN, Engine, EngineError, Events, Work
 from benchmarks.run.files_read import check_movable, files_read
 from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell
@@ -183,6 +183,8 @@ class RemoteCell(Work):
                     self._tell({"event": "failed", "message": f"{lost}; {TRIES} tries"})
                 else:
                     self._tell({"event": "note", "message": f"{lost}; starts again"})
+        except EngineError as error:
+            self._tell({"event": BROKEN, "message": str(error)})
         except Exception as error:  # whatever it is, the runner must hear of it
             message = f"{type(error).__name__}: {error}".replace("\n", " ")
             self._tell({"event": "failed", "message": message[:2000]})
@@ -192,15 +194,14 @@ class RemoteCell(Work):
         """Runs the cell on a node that can run cells; returns as `_try`.
 
         Raises:
-            RunError: no node can.
+            EngineError: no node can.
         """
         while True:
+            self.engine.cluster.places(self.engine.options.device)
             try:
                 return self._try()
             except UnfitNodeError as unfit:
                 self._tell({"event": "note", "message": f"{unfit}; no cell starts there again"})
-                if not self.engine.cluster.places(self.engine.options.device):
-                    raise RunError(f"no node is left that can run cells: {unfit}") from None
 
     def _tell(self, event: Event) -> None:
         self.events.put((self.number, event))
@@ -232,7 +233,7 @@ class RemoteCell(Work):
                 elif event["event"] == KILLED:
                     return str(event["message"])
                 elif event["event"] == UNFIT:
-                    cluster.unfit.add(node)
+                    cluster.unfit[node] = event["message"]
                     raise UnfitNodeError(event["message"])
                 elif event["event"] != "began":
                     self._tell(event)

@@ -2,7 +2,18 @@
 
 import pytest
 
-from benchmarks.cluster.connect import _is_here, differences
+from benchmarks.cluster import connect
+from benchmarks.cluster.connect import _is_here, connected, differences
+from benchmarks.run.engine import EngineError
+from benchmarks.run.options import CommandError, OnCluster
+
+OTHER_VERSION = """Version mismatch: The cluster was started with:
+    Ray: 2.50.0
+    Python: 3.12.1
+This process on 127.0.0.1:6379 was started with:
+    Ray: 2.60.0
+    Python: 3.11.2
+"""
 
 
 def test_nodes_that_differ_are_named_with_what_each_has():
@@ -23,3 +34,42 @@ def test_nodes_that_differ_are_named_with_what_each_has():
 )
 def test_an_address_is_this_machine_s_own_or_is_not(host, here):
     assert _is_here(host) == here
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """Ray, which connects to nothing."""
+    found = pytest.importorskip("ray", reason="tox -e cluster runs these")
+    monkeypatch.setattr(found, "init", lambda **_: None)
+    monkeypatch.setattr(found, "shutdown", lambda: None)
+    monkeypatch.setattr(connect, "_check_nodes", lambda *_: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    return found
+
+
+def test_a_cluster_that_refuses_is_one_line(ray, monkeypatch):
+    def refused(error):
+        def init(**_):
+            raise error
+
+        monkeypatch.setattr(ray, "init", init)
+        with pytest.raises(CommandError) as raised, connected(OnCluster(), print):
+            pass
+        assert "\n" not in str(raised.value)
+        return str(raised.value)
+
+    told = refused(RuntimeError(OTHER_VERSION))
+    assert "with: Ray: 2.50.0 Python: 3.12.1 This process" in told
+    assert "with: Ray: 2.60.0 Python: 3.11.2; install the same" in told
+    assert "ray start" not in told
+    told = refused(ray.exceptions.AuthenticationError("Unauthenticated\nmore"))
+    assert told.endswith("auto cannot be used: AuthenticationError: Unauthenticated")
+    assert "no Ray cluster at auto: none; `ray start --head`" in refused(ConnectionError("none"))
+
+
+def test_a_cluster_that_fails_later_ends_the_run(ray):
+    with (
+        pytest.raises(EngineError, match=r"the Ray cluster failed: OutOfDiskError: .*full"),
+        connected(OnCluster(), print),
+    ):
+        raise ray.exceptions.OutOfDiskError("the disk is full")

@@ -1,0 +1,121 @@
+"""What the driver does with what comes from nodes; the cluster here is made up."""
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+
+from baselines.registry import methods
+from benchmarks.cluster.connect import Cluster
+from benchmarks.cluster.engine import RayEngine
+from benchmarks.cluster.parcel import Parcel
+from benchmarks.inputs.catalogue import find_setting
+from benchmarks.run.engine import EngineError
+from benchmarks.run.options import OnCluster, RunOptions
+from benchmarks.run.plan import plan_cells
+from benchmarks.run.run import run_setting
+from benchmarks.run.runner import run_cells
+
+ray = pytest.importorskip("ray", reason="tox -e cluster runs these")
+
+
+@dataclass(frozen=True)
+class MadeUp(Cluster):
+    """Nodes of one core each; `gives` says what each of them gives for an order."""
+
+    gives: dict = field(default_factory=dict)
+    told_to_end: list = field(default_factory=list)
+
+    def start(self, order, parcel, ends, number):
+        fit = [node for node in self.gives if node not in self.unfit]
+        return iter([fit[0].encode(), *self.gives[fit[0]](order)]) if fit else None
+
+    def start_ends(self):
+        return SimpleNamespace(end=SimpleNamespace(remote=self.told_to_end.append))
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """`made_up(a=…)`: a cluster of the node `a`."""
+
+    def wait(tasks, timeout):
+        if tasks[0] is None:  # no node takes it
+            time.sleep(0.05)
+            return [], tasks
+        return tasks, []
+
+    def make(**gives):
+        nodes = [{"Alive": True, "NodeID": node, "Resources": {"CPU": 1.0}} for node in gives]
+        monkeypatch.setattr(ray, "nodes", lambda: nodes)
+        return MadeUp(OnCluster(), {}, gives=gives)
+
+    monkeypatch.setattr(ray, "put", lambda what: what)
+    monkeypatch.setattr(ray, "get", lambda what: what)
+    monkeypatch.setattr(ray, "cancel", lambda *_, **__: None)
+    monkeypatch.setattr(ray, "wait", wait)
+    return make
+
+
+def events(*told):
+    """A node that gives these events alone."""
+    return lambda order: [json.dumps(event).encode() for event in told]
+
+
+FULL = events({"event": "began"}, {"event": "unfit", "message": "on node a: the disk is full"})
+ENDS_BADLY = events({"event": "began"}, {"event": "failed", "message": "no good"})
+
+
+@pytest.fixture
+def setting(write_setting, tmp_path):
+    return write_setting(tmp_path)
+
+
+@pytest.fixture
+def planned(setting, tmp_path):
+    """Three cells, and options for them."""
+    options = RunOptions(results=tmp_path / "results", device="cpu")
+    return plan_cells(
+        find_setting(str(setting)), [methods()["mean"]], [0, 1, 2], options.results
+    ), options
+
+
+def test_a_run_whose_only_node_is_unfit_ends_with_one_line(made_up, setting, tmp_path):
+    cluster = made_up(a=FULL)
+
+    @contextmanager
+    def reach(options, say):
+        yield SimpleNamespace(
+            options=options, engine=lambda *_: RayEngine(cluster, options, Parcel(()), None)
+        )
+
+    told: list[str] = []
+    options = RunOptions(results=tmp_path / "results", device="cpu", offline=True)
+    assert run_setting(str(setting), "mean", "0,1,2", options, told.append, reach=reach) == 1
+    assert [line for line in told if "the disk is full" in line] == [
+        "no node is left that can run cells: on node a: the disk is full; 3 cells left: mean seed"
+        " 0, mean seed 1, mean seed 2; the same command goes on with them"
+    ]
+
+
+def test_a_cluster_that_fails_before_the_first_cell_ends_the_run(setting, tmp_path):
+    @contextmanager
+    def reach(options, say):
+        raise EngineError("the Ray cluster failed: OutOfDiskError")
+        yield
+
+    told: list[str] = []
+    options = RunOptions(results=tmp_path / "results", device="cpu", offline=True)
+    assert run_setting(str(setting), "mean", "0", options, told.append, reach=reach) == 1
+    assert "the Ray cluster failed: OutOfDiskError; 1 cells left: mean seed 0" in told[0]
+
+
+def test_cells_go_on_where_another_node_can_run_them(made_up, planned):
+    cells, options = planned
+    cluster = made_up(a=FULL, b=ENDS_BADLY)
+    outcome = run_cells(cells, options, engine=RayEngine(cluster, options, Parcel(()), None))
+    assert [failure.message for failure in outcome.failures] == ["no good"] * 3
+    assert (outcome.left, outcome.broken) == ([], None)
+    assert cluster.unfit == {"a": "on node a: the disk is full"}
