@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from baselines.registry import methods
+from benchmarks.cell.cell import run_cell
 from benchmarks.cluster.connect import Cluster
 from benchmarks.cluster.engine import RayEngine
 from benchmarks.cluster.parcel import Parcel
@@ -18,6 +19,8 @@ from benchmarks.run.options import OnCluster, RunOptions
 from benchmarks.run.plan import plan_cells
 from benchmarks.run.run import run_setting
 from benchmarks.run.runner import run_cells
+from leaderboard.records.canonical import canonical_json
+from leaderboard.records.record import record_digest
 
 ray = pytest.importorskip("ray", reason="tox -e cluster runs these")
 
@@ -110,6 +113,69 @@ def test_a_cluster_that_fails_before_the_first_cell_ends_the_run(setting, tmp_pa
     options = RunOptions(results=tmp_path / "results", device="cpu", offline=True)
     assert run_setting(str(setting), "mean", "0", options, told.append, reach=reach) == 1
     assert "the Ray cluster failed: OutOfDiskError; 1 cells left: mean seed 0" in told[0]
+
+
+@pytest.fixture(scope="module")
+def of_a_cell(write_setting, spec_of, tmp_path_factory):
+    """The files of a cell, by name; of the setting that it belongs to, the file."""
+    folder = tmp_path_factory.mktemp("cell")
+    setting = write_setting(folder, passes="0.1", validation_users="4")
+    run_cell(spec_of(setting, "mean"), folder / "results")
+    files = (path for path in (folder / "results").rglob("*") if path.is_file())
+    return setting, {p.relative_to(folder / "results").as_posix(): p.read_bytes() for p in files}
+
+
+def brings(files):
+    """A node that gives these files."""
+
+    def gives(order):
+        for name, content in files.items():
+            yield json.dumps({"event": "file", "path": name}).encode()
+            yield content
+
+    return gives
+
+
+def other_record(content):
+    """The record, with a metric that is no number, and the digest of that."""
+    record = json.loads(content)
+    record["metrics"]["test"]["ndcg@10"] = "none"
+    record["digest"] = record_digest(record)
+    return canonical_json(record)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "change", "message"),
+    [
+        ("seed-0.json", None, None, None),
+        ("seed-0.json", None, other_record, "cannot be used: tiny/mean/seed-0.json: field metrics"),
+        ("seed-0.json", None, lambda _: b"[]", "seed-0.json: expected a JSON object, found list"),
+        ("ranks", None, lambda content: content + b"x", "ranks"),
+        ("inputs/", "inputs/../../x.npz", None, "other files than a cell's: inputs/../../x.npz, "),
+        ("inputs/", f"inputs/{'0' * 64}.npz", None, "other Semantic IDs than its record names"),
+        ("inputs/", None, lambda content: content[:99], "not a Semantic IDs artefact"),
+    ],
+)
+def test_what_comes_home_is_written_if_it_is_what_it_says(
+    made_up, of_a_cell, tmp_path, place, name, change, message
+):
+    setting, files = of_a_cell
+    old = next(path for path in files if place in path)
+    brought = {name if name and p == old else p: content for p, content in files.items()}
+    if change:
+        brought[old] = change(brought[old])
+    results = tmp_path / "results"
+    options = RunOptions(results=results, device="cpu")
+    cells = plan_cells(find_setting(str(setting)), [methods()["mean"]], [0], results)
+    engine = RayEngine(made_up(a=brings(brought)), options, Parcel(()), None)
+    outcome = run_cells(cells, options, engine=engine)
+    assert (outcome.left, outcome.broken) == ([], None)
+    written = {p.relative_to(results).as_posix() for p in results.rglob("*") if p.is_file()}
+    if message is None:
+        assert (outcome.failures, written) == ([], set(files))
+    else:
+        assert message in outcome.failures[0].message
+        assert written == set()
 
 
 def test_cells_go_on_where_another_node_can_run_them(made_up, planned):
