@@ -21,6 +21,8 @@ from benchmarks.run.options import CommandError, OnCluster
 
 AUTH = "RAY_AUTH_MODE"
 """Ray's variable: with "token" a cluster serves those alone who know its token."""
+ADDRESS = "RAY_ADDRESS"
+"""Ray's variable: the cluster that "auto" names; unset: the one that runs on this machine."""
 CONNECT_SECONDS = 10.0
 """What an address has to answer."""
 ASK_SECONDS = 120.0
@@ -134,13 +136,14 @@ def connected(options: OnCluster, say: Say) -> Iterator[Cluster]:
         raise CommandError(
             "--engine ray needs Ray: pip install 'gti-bench[ray]', here and on all nodes"
         ) from None
-    _check_address(options.address)
+    address = _address(options)
+    _check_address(address)
     former = signal.getsignal(signal.SIGTERM)
     try:
         # Its own log of what workers print is not ours: cells tell what they do by events.
-        ray.init(address=options.address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise CommandError(_refused_words(options.address, error)) from None
+        raise CommandError(_refused_words(address, error)) from None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, former)  # Ray has put its own in place of the run's
     try:
@@ -153,6 +156,11 @@ def connected(options: OnCluster, say: Say) -> Iterator[Cluster]:
         ray.shutdown()
 
 
+def _address(options: OnCluster) -> str:
+    """Where the cluster is; Ray itself goes by its variable wherever it is asked for "auto"."""
+    return options.address if options.address != "auto" else os.environ.get(ADDRESS) or "auto"
+
+
 def _check_address(address: str) -> None:
     """Refuses an address that is none, where Ray asks for no token, or where nothing answers.
 
@@ -161,8 +169,8 @@ def _check_address(address: str) -> None:
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise CommandError(f"--address takes HOST:PORT or auto, found {address!r}")
+    if not host or "://" in host or not port.isdecimal():
+        raise CommandError(f"--address (or ${ADDRESS}) takes HOST:PORT or auto, found {address!r}")
     if not _is_here(host) and os.environ.get(AUTH) != "token":
         raise CommandError(_open_words(f"--address {address}"))
     try:

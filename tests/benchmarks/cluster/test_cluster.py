@@ -216,6 +216,6 @@ def test_no_cluster_at_the_address_is_one_line(run, tmp_path):
     told = finished(run(tmp_path / "results", *BOARD, "198.51.100.7:6379"), 2)
     assert "RAY_AUTH_MODE=token" in told
     told = finished(run(tmp_path / "results", *BOARD, "127.0.0.1"), 2)
-    assert "--address takes HOST:PORT or auto, found '127.0.0.1'" in told
+    assert "--address (or $RAY_ADDRESS) takes HOST:PORT or auto, found '127.0.0.1'" in told
     told = finished(run(tmp_path / "results", *BOARD, "auto", "--gpus-per-cell", "2"), 2)
     assert "--gpus-per-cell must be above 0 and at most 1, found 2.0" in told

@@ -73,3 +73,21 @@ def test_a_cluster_that_fails_later_ends_the_run(ray):
         connected(OnCluster(), print),
     ):
         raise ray.exceptions.OutOfDiskError("the disk is full")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("198.51.100.7:6379", "RAY_AUTH_MODE=token"),
+        ("ray://127.0.0.1:10001", "takes HOST:PORT or auto, found 'ray://127.0.0.1:10001'"),
+        ("127.0.0.1:9", "no Ray cluster at 127.0.0.1:9: "),
+    ],
+)
+def test_the_address_that_ray_s_variable_names_is_checked_as_one_that_is_given(
+    ray, monkeypatch, address, message
+):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(CommandError) as raised, connected(OnCluster(), print):
+        pass
+    assert message in str(raised.value)
