@@ -84,20 +84,27 @@ class Cluster:
 
 
 class Ends:
-    """Which cells are to end."""
+    """Which cells are to end, or have ended.
+
+    A call that waits holds one of the actor's places (1,000 in Ray), so each returns in the end.
+    """
 
     def __init__(self) -> None:
         import asyncio
 
-        self.due: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.waited: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.due: set[int] = set()
 
     async def end(self, number: int) -> None:
-        """The cell of this number is to end."""
-        self.due[number].set()
+        """The cell of this number is to end, or has ended."""
+        self.due.add(number)
+        if number in self.waited:
+            self.waited.pop(number).set()
 
     async def wait(self, number: int) -> None:
-        """Returns once the cell of this number is to end."""
-        await self.due[number].wait()
+        """Returns once the cell of this number is to end, or has ended."""
+        if number not in self.due:
+            await self.waited[number].wait()
 
 
 def _work(order: Order, parcel: Any, ends: Any, number: int) -> Iterator[bytes]:

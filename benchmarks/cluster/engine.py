@@ -165,9 +165,13 @@ class RemoteCell(Work):
         """Asks the node to end the cell; a checkpoint outlives it in the shared folder alone."""
         self.ended = True
         if self.begun:
-            self.engine.ends.end.remote(self.number)
+            self._end()
         else:
             self._cancel()
+
+    def _end(self) -> None:
+        with suppress(Exception):  # the cluster may be gone
+            self.engine.ends.end.remote(self.number)
 
     def kill(self) -> None:
         """Ends the task at once, and its process with it."""
@@ -197,6 +201,8 @@ class RemoteCell(Work):
         except Exception as error:  # whatever it is, the runner must hear of it
             message = f"{type(error).__name__}: {error}".replace("\n", " ")
             self._tell({"event": "failed", "message": message[:2000]})
+        if self.begun:
+            self._end()  # its node waits no more to hear of it
         self.events.put((self.number, None))
 
     def _try_fit_nodes(self) -> str | None:

@@ -1,9 +1,11 @@
 """What is said of nodes that differ, and which addresses are this machine's."""
 
+import asyncio
+
 import pytest
 
 from benchmarks.cluster import connect
-from benchmarks.cluster.connect import _is_here, connected, differences
+from benchmarks.cluster.connect import Ends, _is_here, connected, differences
 from benchmarks.run.engine import EngineError
 from benchmarks.run.options import CommandError, OnCluster
 
@@ -34,6 +36,21 @@ def test_nodes_that_differ_are_named_with_what_each_has():
 )
 def test_an_address_is_this_machine_s_own_or_is_not(host, here):
     assert _is_here(host) == here
+
+
+def test_nobody_waits_for_a_cell_that_is_to_end():
+    async def all_return():
+        ends = Ends()
+        waits = [asyncio.create_task(ends.wait(number)) for number in (1, 1, 2)]
+        await asyncio.sleep(0)
+        await ends.end(1)
+        await asyncio.wait_for(asyncio.gather(*waits[:2], ends.wait(1)), timeout=10)
+        assert not waits[2].done()
+        await ends.end(2)
+        await asyncio.wait_for(waits[2], timeout=10)
+        assert not ends.waited
+
+    asyncio.run(all_return())
 
 
 @pytest.fixture

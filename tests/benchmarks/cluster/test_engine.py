@@ -184,4 +184,5 @@ def test_cells_go_on_where_another_node_can_run_them(made_up, planned):
     outcome = run_cells(cells, options, engine=RayEngine(cluster, options, Parcel(()), None))
     assert [failure.message for failure in outcome.failures] == ["no good"] * 3
     assert (outcome.left, outcome.broken) == ([], None)
+    assert sorted(cluster.told_to_end) == [1, 2, 3]  # nothing waits for a cell that has ended
     assert cluster.unfit == {"a": "on node a: the disk is full"}
