@@ -174,6 +174,16 @@ def test_nodes_that_cannot_run_cells_are_told_and_left_alone(cluster, run, undis
     same(tmp_path / "results", undisturbed)
 
 
+def test_a_run_whose_only_node_cannot_run_cells_ends_with_one_line(cluster, run, tmp_path):
+    cache = f"/dev/null/cache-{os.getpid()}"  # takes nothing, as a full disk would
+    nodes = cluster(1, GTI_BENCH_CACHE=cache)
+    told = finished(run(tmp_path / "results", *BOARD, nodes.address), 1)
+    (line,) = [line for line in told.splitlines() if "no node is left that can run cells" in line]
+    assert f"cannot make room for inputs in the cache {cache}" in line
+    assert "; 6 cells left: " in line
+    assert "Traceback" not in told
+
+
 def test_nodes_with_other_code_are_refused_before_anything_runs(cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     nodes = cluster(1)
