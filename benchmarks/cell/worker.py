@@ -34,6 +34,13 @@ def _end_with_parent() -> None:
     os._exit(3)
 
 
+def errno_of(error: BaseException | None) -> int | None:
+    """The system's number of what lies behind `error`, as `errno.ENOSPC`; null: nothing of it."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return None if error is None else error.errno
+
+
 def work(content: dict[str, Any], report: Report) -> Path:
     """Runs the cell or trial of the job with this `content` and returns the path of what it left.
 
@@ -104,7 +111,7 @@ def main() -> int:
         if job.get("debug"):
             raise
         message = f"{type(error).__name__}: {error}".replace("\n", " ")
-        report({"event": "failed", "message": message[:2000]})
+        report({"event": "failed", "message": message[:2000], "errno": errno_of(error)})
         return 1
     report({"event": "done", "record": str(path)})
     return 0

@@ -23,7 +23,7 @@ from benchmarks.cli.types import (
     Workers,
     say,
 )
-from benchmarks.run.options import OnCluster, RunOptions
+from benchmarks.run.options import CommandError, OnCluster, RunOptions
 
 
 def plan(
@@ -79,19 +79,24 @@ def run(
     shard: Annotated[
         str | None,
         Parameter(
-            help="One part of the cells, as 2/4, or slurm in a task of an array: for machines that"
-            " share no results directory."
+            help="One part of the cells, as 2/4; in a task of an array slurm, or slurm/4 where its"
+            " number is that of the part: for machines that share no results directory."
         ),
     ] = None,
     engine: Annotated[
         Literal["local", "ray"], Parameter(help="Cells as processes here, or on a Ray cluster.")
     ] = "local",
     address: Annotated[
-        str, Parameter(help="Of the Ray cluster, as HOST:PORT; default: the one running here.")
-    ] = "auto",
+        str | None,
+        Parameter(
+            help="Of the Ray cluster, as HOST:PORT; default: auto, the one that $RAY_ADDRESS names,"
+            " or that runs here."
+        ),
+    ] = None,
     gpus_per_cell: Annotated[
-        float, Parameter(help="On a Ray cluster: share of a GPU that a cell takes.")
-    ] = 1.0,
+        float | None,
+        Parameter(help="On a Ray cluster: share of a GPU that a cell takes; default: 1."),
+    ] = None,
     shared: Annotated[
         Path | None,
         Parameter(
@@ -113,6 +118,11 @@ def run(
     if accept_licence is not None:
         accept(accept_licence, say)
 
+    asked = {"address": address, "gpus_per_cell": gpus_per_cell, "shared": shared}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    if given and engine != "ray":
+        name = next(iter(given)).replace("_", "-")
+        raise CommandError(f"--{name} is for Ray clusters alone; add --engine ray, or leave it out")
     options = RunOptions(
         results=results or (RESULTS_PLAIN if plain else RESULTS),
         workers=workers,
@@ -123,11 +133,7 @@ def run(
         debug=debug,
         stop_after=None if stop_after is None else parse_duration(stop_after),
         shard=shard,
-        cluster=(
-            OnCluster(address=address, gpus_per_cell=gpus_per_cell, shared=shared)
-            if engine == "ray"
-            else None
-        ),
+        cluster=OnCluster(**given) if engine == "ray" else None,
     )
     where: dict[str, Any] = {}
     if engine == "ray":

@@ -16,10 +16,13 @@ from benchmarks.cluster import node as node_module
 from benchmarks.cluster.about import own_code
 from benchmarks.cluster.node import Order, ask_node, code_words, run_order
 from benchmarks.machine.events import Say
+from benchmarks.run.engine import EngineError
 from benchmarks.run.options import CommandError, OnCluster
 
 AUTH = "RAY_AUTH_MODE"
 """Ray's variable: with "token" a cluster serves those alone who know its token."""
+ADDRESS = "RAY_ADDRESS"
+"""Ray's variable: the cluster that "auto" names; unset: the one that runs on this machine."""
 CONNECT_SECONDS = 10.0
 """What an address has to answer."""
 ASK_SECONDS = 120.0
@@ -33,15 +36,19 @@ class Cluster:
     Attributes:
         options: how it was asked for.
         code: the driver's, for nodes that join later.
-        unfit: nodes that have shown that they cannot run cells.
+        unfit: nodes that have shown that they cannot run cells, and why not.
     """
 
     options: OnCluster
     code: Mapping[str, Any]
-    unfit: set[str] = field(default_factory=set)
+    unfit: dict[str, str] = field(default_factory=dict)
 
     def places(self, device: str) -> int:
-        """How many cells its nodes hold at a time, on this kind of device."""
+        """How many cells its nodes hold at a time, on this kind of device.
+
+        Raises:
+            EngineError: none, and there are nodes that cannot run cells.
+        """
         import ray
 
         found = 0
@@ -51,6 +58,9 @@ class Cluster:
                 cpus, gpus = has.get("CPU", 0.0), has.get("GPU", 0.0)
                 gpu_places = int(gpus / self.options.gpus_per_cell)
                 found += min(int(cpus), gpu_places) if device == "cuda" else int(cpus)
+        if self.unfit and not found:  # a task would wait for ever
+            why = list(self.unfit.values())[-1]
+            raise EngineError(f"no node is left that can run cells: {why}")
         return found
 
     def start(self, order: Order, parcel: Any, ends: Any, number: int) -> Any:
@@ -74,20 +84,27 @@ class Cluster:
 
 
 class Ends:
-    """Which cells are to end."""
+    """Which cells are to end, or have ended.
+
+    A call that waits holds one of the actor's places (1,000 in Ray), so each returns in the end.
+    """
 
     def __init__(self) -> None:
         import asyncio
 
-        self.due: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.waited: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.due: set[int] = set()
 
     async def end(self, number: int) -> None:
-        """The cell of this number is to end."""
-        self.due[number].set()
+        """The cell of this number is to end, or has ended."""
+        self.due.add(number)
+        if number in self.waited:
+            self.waited.pop(number).set()
 
     async def wait(self, number: int) -> None:
-        """Returns once the cell of this number is to end."""
-        await self.due[number].wait()
+        """Returns once the cell of this number is to end, or has ended."""
+        if number not in self.due:
+            await self.waited[number].wait()
 
 
 def _work(order: Order, parcel: Any, ends: Any, number: int) -> Iterator[bytes]:
@@ -115,31 +132,40 @@ def connected(options: OnCluster, say: Say) -> Iterator[Cluster]:
     """The cluster at the address of `options`, while the block lasts.
 
     Raises:
-        CommandError: Ray is not installed here, there is no cluster, it is open to others on a
-            network, or a node lacks the package or has another version of it.
+        CommandError: Ray is not installed here, there is no cluster, it has another version of Ray,
+            it is open to others on a network, or a node lacks the package or has another version.
+        EngineError: the cluster fails within the block.
     """
     try:
         import ray
+        from ray.exceptions import RayError
     except ImportError:
         raise CommandError(
             "--engine ray needs Ray: pip install 'gti-bench[ray]', here and on all nodes"
         ) from None
-    _check_address(options.address)
+    address = _address(options)
+    _check_address(address)
     former = signal.getsignal(signal.SIGTERM)
     try:
         # Its own log of what workers print is not ours: cells tell what they do by events.
-        ray.init(address=options.address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        why = str(error).strip().partition("\n")[0]
-        raise CommandError(_absent_words(options.address, why)) from None
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (RayError, ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise CommandError(_refused_words(address, error)) from None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, former)  # Ray has put its own in place of the run's
     try:
         code = own_code()
         _check_nodes(code, say)
         yield Cluster(options, code)
+    except RayError as error:
+        raise EngineError(f"the Ray cluster failed: {_in_words(error)}") from None
     finally:
         ray.shutdown()
+
+
+def _address(options: OnCluster) -> str:
+    """Where the cluster is; Ray itself goes by its variable wherever it is asked for "auto"."""
+    return options.address if options.address != "auto" else os.environ.get(ADDRESS) or "auto"
 
 
 def _check_address(address: str) -> None:
@@ -150,8 +176,8 @@ def _check_address(address: str) -> None:
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise CommandError(f"--address takes HOST:PORT or auto, found {address!r}")
+    if not host or "://" in host or not port.isdecimal():
+        raise CommandError(f"--address (or ${ADDRESS}) takes HOST:PORT or auto, found {address!r}")
     if not _is_here(host) and os.environ.get(AUTH) != "token":
         raise CommandError(_open_words(f"--address {address}"))
     try:
@@ -165,6 +191,26 @@ def _absent_words(address: str, why: str) -> str:
         f"no Ray cluster at {address}: {why}; `ray start --head` starts one, and"
         " `ray start --address=HOST:PORT` on other nodes joins it"
     )
+
+
+def _refused_words(address: str, error: Exception) -> str:
+    """Why Ray did not connect to `address`."""
+    from ray.exceptions import RayError
+
+    why = str(error).strip()
+    if isinstance(error, RayError):  # something answers there
+        return f"the Ray cluster at {address} cannot be used: {_in_words(error)}"
+    if why.startswith("Version mismatch"):  # its lines name both versions
+        return (
+            f"the Ray cluster at {address} is of another version: {' '.join(why.split())}; install"
+            " the same Ray and Python here and there"
+        )
+    return _absent_words(address, why.partition("\n")[0] or type(error).__name__)
+
+
+def _in_words(error: Exception) -> str:
+    """The kind of an error of Ray's, and its first line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(": ")
 
 
 def _open_words(what: str) -> str:

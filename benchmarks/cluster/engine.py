@@ -4,14 +4,16 @@ The driver keeps all decisions: which cell starts, whether one that was lost sta
 written into the results directory. Nodes compute and give bytes.
 """
 
-import hashlib
 import json
+import os
+import re
+import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchmarks.cluster.connect import Cluster, connected, last_line
@@ -19,13 +21,16 @@ from benchmarks.cluster.node import INPUTS, KILLED, UNFIT, Order, cell_files
 from benchmarks.cluster.parcel import Parcel, pack
 from benchmarks.machine.events import Event, Say
 from benchmarks.run.claims import Claim
-from benchmarks.run.engine import Engine, Events, Work
+from benchmarks.run.engine import BROKEN, Engine, EngineError, Events, Work
 from benchmarks.run.files_read import check_movable, files_read
 from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell
 from benchmarks.run.runner import RunError
 from leaderboard.records.canonical import write_atomically
+from leaderboard.records.cells import load_cell
+from leaderboard.records.record import RecordError
 from leaderboard.records.reproductions import reproductions_path
+from leaderboard.records.semantic_ids import read_semantic_ids
 from leaderboard.records.setting import Setting
 from leaderboard.render.numbers import duration
 
@@ -35,6 +40,10 @@ HANGS_AFTER = 10.0
 """Times its estimate after which a cell is taken to hang."""
 HANGS_AT_LEAST = 1800.0
 """Seconds that every cell has, whatever its estimate."""
+ARTEFACT = rf"{INPUTS}/[0-9a-f]{{64}}\.npz"
+"""The Semantic IDs that a record names, as a file under the results directory."""
+TOLD = ("stage", "progress", "note", "failed")
+"""Events of a cell that go on to the runner."""
 LOOK_SECONDS = 1.0
 """How often it is asked whether a cell hangs, or is to be ended."""
 
@@ -156,9 +165,13 @@ class RemoteCell(Work):
         """Asks the node to end the cell; a checkpoint outlives it in the shared folder alone."""
         self.ended = True
         if self.begun:
-            self.engine.ends.end.remote(self.number)
+            self._end()
         else:
             self._cancel()
+
+    def _end(self) -> None:
+        with suppress(Exception):  # the cluster may be gone
+            self.engine.ends.end.remote(self.number)
 
     def kill(self) -> None:
         """Ends the task at once, and its process with it."""
@@ -183,24 +196,27 @@ class RemoteCell(Work):
                     self._tell({"event": "failed", "message": f"{lost}; {TRIES} tries"})
                 else:
                     self._tell({"event": "note", "message": f"{lost}; starts again"})
+        except EngineError as error:
+            self._tell({"event": BROKEN, "message": str(error)})
         except Exception as error:  # whatever it is, the runner must hear of it
             message = f"{type(error).__name__}: {error}".replace("\n", " ")
             self._tell({"event": "failed", "message": message[:2000]})
+        if self.begun:
+            self._end()  # its node waits no more to hear of it
         self.events.put((self.number, None))
 
     def _try_fit_nodes(self) -> str | None:
         """Runs the cell on a node that can run cells; returns as `_try`.
 
         Raises:
-            RunError: no node can.
+            EngineError: no node can.
         """
         while True:
+            self.engine.cluster.places(self.engine.options.device)
             try:
                 return self._try()
             except UnfitNodeError as unfit:
                 self._tell({"event": "note", "message": f"{unfit}; no cell starts there again"})
-                if not self.engine.cluster.places(self.engine.options.device):
-                    raise RunError(f"no node is left that can run cells: {unfit}") from None
 
     def _tell(self, event: Event) -> None:
         self.events.put((self.number, event))
@@ -232,9 +248,9 @@ class RemoteCell(Work):
                 elif event["event"] == KILLED:
                     return str(event["message"])
                 elif event["event"] == UNFIT:
-                    cluster.unfit.add(node)
+                    cluster.unfit[node] = event["message"]
                     raise UnfitNodeError(event["message"])
-                elif event["event"] != "began":
+                elif event["event"] in TOLD:
                     self._tell(event)
         except TimeoutError as hangs:
             self._cancel()
@@ -272,26 +288,39 @@ class RemoteCell(Work):
                 raise TimeoutError(f"has not ended within {duration(limit)} and was ended")
 
     def _bring_home(self, files: Mapping[str, bytes]) -> None:
-        """Writes what came, the record last, if it is all there and what it says it is."""
+        """Writes what came, the record last, if it is all there and what it says it is.
+
+        Raises:
+            RunError: it is not; nothing is written.
+        """
         results = self.engine.options.results
-        expected = cell_files(self.job, results)
-        record = expected[-1]
+        *_, record = expected = cell_files(self.job, results)
         names = [path.relative_to(results).as_posix() for path in expected]
-        if not set(names) <= set(files):
-            raise RunError(f"a node gave no more than {', '.join(sorted(files))}")
-        content = json.loads(files[names[-1]])
-        if content["cell_hash"] != self.cell.hash:
-            raise RunError(f"a node gave another cell: {content['cell_hash']}")
-        inputs = f"{INPUTS}/{content['inputs']['semantic_ids']}.npz"
-        if more := set(files) - {*names, inputs}:
-            raise RunError(f"a node gave other files: {', '.join(sorted(more))}")
-        for name, what in zip(names, ("ranks", "diagnostics"), strict=False):
-            if hashlib.sha256(files[name]).hexdigest() != content["files"][what]:
-                raise RunError(f"{name} came damaged from a node")
-        for name in [name for name in files if name == inputs] + names[:-1]:
+        artefacts = [name for name in files if re.fullmatch(ARTEFACT, name)]
+        if len(artefacts) != 1 or set(files) != {*artefacts, *names}:
+            raise RunError(f"a node gave other files than a cell's: {', '.join(sorted(files))}")
+        self._check(files, artefacts[0], names[-1])
+        for name in (*artefacts, *names):
             destination = results.joinpath(*PurePosixPath(name).parts)
-            if name != inputs or not destination.exists():
+            if name not in artefacts or not destination.exists():
                 write_atomically(destination, files[name])
-        write_atomically(record, files[names[-1]])
         reproductions_path(record).unlink(missing_ok=True)
         self.done = True
+
+    def _check(self, files: Mapping[str, bytes], artefact: str, record: str) -> None:
+        """Refuses files that are not whole, or not of this cell; names are those of `files`."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for path, content in files.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+            try:
+                found = load_cell(folder / record).record
+                semantic_ids = read_semantic_ids(folder / artefact).sha256
+            except RecordError as error:
+                said = str(error).replace(f"{folder}{os.sep}", "")
+                raise RunError(f"what came from a node cannot be used: {said}") from None
+        if found.cell_hash != self.cell.hash:
+            raise RunError(f"a node gave another cell: {found.cell_hash}")
+        if not PurePosixPath(artefact).stem == semantic_ids == found.inputs.semantic_ids:
+            raise RunError(f"a node gave other Semantic IDs than its record names: {semantic_ids}")

@@ -1,5 +1,6 @@
 """What runs on a node: a cell in a process of its own, told of by events, brought home as bytes."""
 
+import errno
 import json
 import platform
 import queue
@@ -28,6 +29,9 @@ KILLED = "killed"
 """The event of a process that a signal ended: not by itself, so the cell may be started again."""
 UNFIT = "unfit"
 """The event of a node that cannot run cells at all: other code, or a disk that takes nothing."""
+
+DISK = (errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""Errors of a disk that takes nothing: the node's, not the cell's."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,11 @@ def _run(
     failed = False
     try:
         while (event := events.get()[1]) is not None:
-            failed = failed or event["event"] == "failed"
-            yield _failed(event["message"]) if event["event"] == "failed" else _line(event)
+            if event["event"] != "failed":
+                yield _line(event)
+                continue
+            failed = True
+            yield _failed(event["message"], UNFIT if event.get("errno") in DISK else "failed")
     finally:
         process.kill()
         process.close()

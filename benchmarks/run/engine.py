@@ -14,6 +14,12 @@ from leaderboard.records.setting import Setting
 
 Events = queue.Queue[tuple[int, Event | None]]
 """Pairs of a worker's number and its event; the event is null when the process has ended."""
+BROKEN = "broken"
+"""The event of a cell that found that no cell can run any more."""
+
+
+class EngineError(RuntimeError):
+    """No cell can run any more; the message says why. What has come home is kept."""
 
 
 class Work(ABC):
@@ -60,7 +66,11 @@ class Engine(Protocol):
 
     @property
     def places(self) -> int:
-        """How many cells run side by side, by now."""
+        """How many cells run side by side, by now.
+
+        Raises:
+            EngineError: no cell can run any more.
+        """
         ...
 
     def launch(
@@ -93,6 +103,9 @@ class Site(Protocol):
             setting: of the cells.
             cells: to run.
             expected: seconds of a cell; null if unknown.
+
+        Raises:
+            EngineError: no cell can run here.
         """
         ...
 

@@ -50,6 +50,9 @@ class RunOptions:
         shard: part of the cells that `run` does, as `benchmarks.run.shard` reads it; null: all.
         checkpoint_seconds: from one checkpoint of a cell to the next; null: as by default.
         cluster: where cells run; null: on this machine.
+
+    Raises:
+        CommandError: the folder for checkpoints of a cluster is one for results.
     """
 
     results: Path
@@ -63,6 +66,15 @@ class RunOptions:
     shard: str | None = None
     checkpoint_seconds: float | None = None
     cluster: OnCluster | None = None
+
+    def __post_init__(self) -> None:
+        """Checks that nodes write nothing among the records, which the run itself writes."""
+        shared = self.cluster.shared if self.cluster else None
+        if shared is not None and shared.resolve().is_relative_to(self.results.resolve()):
+            raise CommandError(
+                f"--shared {shared} lies in the results directory {self.results}; name a folder"
+                " beside it"
+            )
 
     def resolved(self) -> "RunOptions":
         """The same with what "auto" and null mean here: the kind of device, how many workers.

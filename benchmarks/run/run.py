@@ -11,7 +11,7 @@ from benchmarks.inputs.semantic_ids import draws_of, load_semantic_ids
 from benchmarks.machine.events import Say
 from benchmarks.machine.places import COMMITTED_RESULTS
 from benchmarks.machine.stages import StageClock
-from benchmarks.run.engine import Reach, Site
+from benchmarks.run.engine import EngineError, Reach, Site
 from benchmarks.run.options import CommandError, RunOptions
 from benchmarks.run.plan import PlannedCell, longest_first, past_seconds, plan_cells
 from benchmarks.run.runner import Outcome, check_results_writable, check_states, run_cells, tidy
@@ -111,7 +111,7 @@ def run_setting(
     with Stop(options.stop_after) as stop:
         outcome = _run_until(file, cells, options, stop, expect, reach, say)
         if outcome.left:
-            say(_left_line(outcome.left, options.stop_after, stop))
+            say(_left_line(outcome, options.stop_after, stop))
         elif stop.reason == "signal":
             say("ended by SIGTERM; all cells are done")
         with stop.orderly():
@@ -121,7 +121,7 @@ def run_setting(
         say(f"failed: {failure.cell.label}: {failure.message}")
     if outcome.failures:
         say("the other cells are kept; the same command runs the failed ones again")
-    return 1 if outcome.failures or refused else 0
+    return 1 if outcome.failures or (outcome.broken and outcome.left) or refused else 0
 
 
 def _run_until(
@@ -158,6 +158,9 @@ def _run_until(
             return _run_missing(file, todo, site, clock.close(), prior, stop, say)
     except StopError:
         return Outcome([], todo)
+    except EngineError as error:
+        left = [cell for cell in todo if cell.state_now(plain=options.plain) != "done"]
+        return Outcome([], left, str(error))
 
 
 def _expected(
@@ -173,10 +176,10 @@ def _expected(
     return past
 
 
-def _left_line(left: Sequence[PlannedCell], after: float | None, stop: Stop) -> str:
+def _left_line(outcome: Outcome, after: float | None, stop: Stop) -> str:
     """What is left, and why."""
-    time = "" if after is None else duration(after)
-    why = {"time": f"stopped after {time}", "signal": "ended by SIGTERM"}.get(
+    time, left = "" if after is None else duration(after), outcome.left
+    why = outcome.broken or {"time": f"stopped after {time}", "signal": "ended by SIGTERM"}.get(
         stop.reason or "", f"no other cell can start and end within {time}"
     )
     named = ", ".join(cell.label for cell in left[:MOST_CELLS])

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.cell.leftovers import checkpoint_folder, leftovers, remove_leftovers
 from benchmarks.machine.stages import stage_table
 from benchmarks.run.claims import Claim, holder
-from benchmarks.run.engine import Engine, Events, Work
+from benchmarks.run.engine import BROKEN, Engine, EngineError, Events, Work
 from benchmarks.run.options import RunOptions
 from benchmarks.run.plan import PlannedCell
 from benchmarks.run.progress import Display, Running, RunProgress
@@ -44,10 +44,12 @@ class Outcome:
     Attributes:
         failures: the cells that failed.
         left: those that are still to be done, because the run was stopped.
+        broken: why no cell could run any more; null where that did not happen.
     """
 
     failures: list[Failure]
     left: list[PlannedCell]
+    broken: str | None = None
 
 
 def check_results_writable(results: Path) -> None:
@@ -132,7 +134,7 @@ def run_cells(
                 display.say(stage_table(run.progress.stages, once or {}))
     finally:
         run.kill()
-    return Outcome(run.failures, run.left)
+    return Outcome(run.failures, run.left, run.broken)
 
 
 class _Run:
@@ -162,6 +164,7 @@ class _Run:
         self.progress = RunProgress(len(cells), engine.places, prior)
         # Where a record is missing, what lies there by now is another run's.
         self.stamps = {c.path: None if c.state == "missing" else _stamp(c) for c in cells}
+        self.broken: str | None = None
         self.started = 0
         self.looked = time.monotonic()
         self.told_of_others = False
@@ -174,8 +177,12 @@ class _Run:
 
     def work(self, display: Display, after_seed: Callable[[], str] | None) -> None:
         """Until all is done, the run is to end, or nothing of what is left may start."""
-        while not self.stop.due and self.left:
-            self._start(display)
+        while not self.stop.due and not self.broken and self.left:
+            try:
+                self._start(display)
+            except EngineError as error:
+                self.broken = str(error)
+                return
             if not self.running and (not self.held or self.stop.after is not None):
                 return  # what waits would not end in time, what others hold is theirs to end
             self._keep_claims(display)
@@ -273,6 +280,8 @@ class _Run:
                 display.say(f"{self.running[number].cell.label:<20} {event['message']}")
             elif event["event"] == "failed":
                 self.running[number].outcome = event
+            elif event["event"] == BROKEN:
+                self.broken = event["message"]
         display.refresh()
         return ended
 
@@ -290,7 +299,7 @@ class _Run:
                 f"{cell.label:<20} {cell.headline()}  {duration(took)}"
                 f"  [{self.progress.finished}/{self.progress.total}]"
             )
-        elif self.stop.due and work.outcome is None:
+        elif (self.stop.due or self.broken) and work.outcome is None:
             self.unfinished.append(cell)
         else:
             self.progress.failed += 1

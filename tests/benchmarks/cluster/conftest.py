@@ -85,13 +85,18 @@ class RayNode:
 
 
 class RayNodes:
-    """A cluster, its head on this machine, to which nodes can be added."""
+    """A cluster, its head on this machine, to which nodes can be added.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for the nodes' caches.
+        variables: of the head's environment.
+    """
+
+    def __init__(self, folder: Path, **variables: str) -> None:
         self.folder, self.nodes = folder, list[RayNode]()
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.add("--head", f"--port={self.port}", "--include-dashboard=false")
+        self.add("--head", f"--port={self.port}", "--include-dashboard=false", **variables)
 
     def add(self, *arguments: str, **variables: str) -> RayNode:
         """Another node of one core."""
@@ -106,13 +111,13 @@ class RayNodes:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Callable[[int], RayNodes]]:
-    """`cluster(3)`: a cluster of so many nodes."""
+def cluster(tmp_path: Path) -> Iterator[Callable[..., RayNodes]]:
+    """`cluster(3)`: a cluster of so many nodes; more arguments are variables of its head."""
     pytest.importorskip("ray", reason="tox -e cluster runs these")
     made: list[RayNodes] = []
 
-    def start(count: int) -> RayNodes:
-        made.append(RayNodes(tmp_path / "cluster"))
+    def start(count: int, **variables: str) -> RayNodes:
+        made.append(RayNodes(tmp_path / "cluster", **variables))
         for _ in range(count - 1):
             made[-1].add()
         return made[-1]

@@ -174,6 +174,16 @@ def test_nodes_that_cannot_run_cells_are_told_and_left_alone(cluster, run, undis
     same(tmp_path / "results", undisturbed)
 
 
+def test_a_run_whose_only_node_cannot_run_cells_ends_with_one_line(cluster, run, tmp_path):
+    cache = f"/dev/null/cache-{os.getpid()}"  # takes nothing, as a full disk would
+    nodes = cluster(1, GTI_BENCH_CACHE=cache)
+    told = finished(run(tmp_path / "results", *BOARD, nodes.address), 1)
+    (line,) = [line for line in told.splitlines() if "no node is left that can run cells" in line]
+    assert f"cannot make room for inputs in the cache {cache}" in line
+    assert "; 6 cells left: " in line
+    assert "Traceback" not in told
+
+
 def test_nodes_with_other_code_are_refused_before_anything_runs(cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     nodes = cluster(1)
@@ -216,6 +226,6 @@ def test_no_cluster_at_the_address_is_one_line(run, tmp_path):
     told = finished(run(tmp_path / "results", *BOARD, "198.51.100.7:6379"), 2)
     assert "RAY_AUTH_MODE=token" in told
     told = finished(run(tmp_path / "results", *BOARD, "127.0.0.1"), 2)
-    assert "--address takes HOST:PORT or auto, found '127.0.0.1'" in told
+    assert "--address (or $RAY_ADDRESS) takes HOST:PORT or auto, found '127.0.0.1'" in told
     told = finished(run(tmp_path / "results", *BOARD, "auto", "--gpus-per-cell", "2"), 2)
     assert "--gpus-per-cell must be above 0 and at most 1, found 2.0" in told

@@ -1,8 +1,21 @@
 """What is said of nodes that differ, and which addresses are this machine's."""
 
+import asyncio
+
 import pytest
 
-from benchmarks.cluster.connect import _is_here, differences
+from benchmarks.cluster import connect
+from benchmarks.cluster.connect import Ends, _is_here, connected, differences
+from benchmarks.run.engine import EngineError
+from benchmarks.run.options import CommandError, OnCluster
+
+OTHER_VERSION = """Version mismatch: The cluster was started with:
+    Ray: 2.50.0
+    Python: 3.12.1
+This process on 127.0.0.1:6379 was started with:
+    Ray: 2.60.0
+    Python: 3.11.2
+"""
 
 
 def test_nodes_that_differ_are_named_with_what_each_has():
@@ -23,3 +36,75 @@ def test_nodes_that_differ_are_named_with_what_each_has():
 )
 def test_an_address_is_this_machine_s_own_or_is_not(host, here):
     assert _is_here(host) == here
+
+
+def test_nobody_waits_for_a_cell_that_is_to_end():
+    async def all_return():
+        ends = Ends()
+        waits = [asyncio.create_task(ends.wait(number)) for number in (1, 1, 2)]
+        await asyncio.sleep(0)
+        await ends.end(1)
+        await asyncio.wait_for(asyncio.gather(*waits[:2], ends.wait(1)), timeout=10)
+        assert not waits[2].done()
+        await ends.end(2)
+        await asyncio.wait_for(waits[2], timeout=10)
+        assert not ends.waited
+
+    asyncio.run(all_return())
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    """Ray, which connects to nothing."""
+    found = pytest.importorskip("ray", reason="tox -e cluster runs these")
+    monkeypatch.setattr(found, "init", lambda **_: None)
+    monkeypatch.setattr(found, "shutdown", lambda: None)
+    monkeypatch.setattr(connect, "_check_nodes", lambda *_: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    return found
+
+
+def test_a_cluster_that_refuses_is_one_line(ray, monkeypatch):
+    def refused(error):
+        def init(**_):
+            raise error
+
+        monkeypatch.setattr(ray, "init", init)
+        with pytest.raises(CommandError) as raised, connected(OnCluster(), print):
+            pass
+        assert "\n" not in str(raised.value)
+        return str(raised.value)
+
+    told = refused(RuntimeError(OTHER_VERSION))
+    assert "with: Ray: 2.50.0 Python: 3.12.1 This process" in told
+    assert "with: Ray: 2.60.0 Python: 3.11.2; install the same" in told
+    assert "ray start" not in told
+    told = refused(ray.exceptions.AuthenticationError("Unauthenticated\nmore"))
+    assert told.endswith("auto cannot be used: AuthenticationError: Unauthenticated")
+    assert "no Ray cluster at auto: none; `ray start --head`" in refused(ConnectionError("none"))
+
+
+def test_a_cluster_that_fails_later_ends_the_run(ray):
+    with (
+        pytest.raises(EngineError, match=r"the Ray cluster failed: OutOfDiskError: .*full"),
+        connected(OnCluster(), print),
+    ):
+        raise ray.exceptions.OutOfDiskError("the disk is full")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("198.51.100.7:6379", "RAY_AUTH_MODE=token"),
+        ("ray://127.0.0.1:10001", "takes HOST:PORT or auto, found 'ray://127.0.0.1:10001'"),
+        ("127.0.0.1:9", "no Ray cluster at 127.0.0.1:9: "),
+    ],
+)
+def test_the_address_that_ray_s_variable_names_is_checked_as_one_that_is_given(
+    ray, monkeypatch, address, message
+):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(CommandError) as raised, connected(OnCluster(), print):
+        pass
+    assert message in str(raised.value)

@@ -12,7 +12,7 @@ from benchmarks.cell.identity import method_card
 from benchmarks.cell.job import Job
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.rerun.rerun import RerunCell
-from benchmarks.run.options import CommandError, RunOptions
+from benchmarks.run.options import CommandError, OnCluster, RunOptions
 from benchmarks.run.plan import PlannedCell
 from benchmarks.tune.trial import PlannedTrial
 from leaderboard.records.setting import MethodParameters
@@ -65,3 +65,10 @@ def test_a_job_says_as_json_all_that_its_cell_and_the_options_say(tmp_path, monk
         read = Job.model_validate(sent)
         assert read.setting.hash == setting.hash
         assert read.parameters == parameters
+
+
+@pytest.mark.parametrize("shared", ["results", "results/checkpoints", "other/../results"])
+def test_checkpoints_of_a_cluster_are_not_put_among_results(tmp_path, shared):
+    with pytest.raises(CommandError, match="lies in the results directory"):
+        RunOptions(results=tmp_path / "results", cluster=OnCluster(shared=tmp_path / shared))
+    RunOptions(results=tmp_path / "results", cluster=OnCluster(shared=tmp_path / "results2"))

@@ -16,7 +16,7 @@ from benchmarks.run.claims import Claim, claim_path
 from benchmarks.run.options import RunOptions, default_workers
 from benchmarks.run.plan import plan_cells
 from benchmarks.run.run import _expected, _left_line
-from benchmarks.run.runner import run_cells
+from benchmarks.run.runner import Outcome, run_cells
 from benchmarks.run.stopping import Stop
 from benchmarks.tune.trial import plan_trial
 from gti.model.devices import visible_gpus
@@ -116,13 +116,15 @@ def test_no_cell_starts_that_will_not_end_in_time(planned, started):
 def test_what_is_left_is_one_line_that_says_why(planned):
     cells, _ = planned
     stop = Stop(3000.0)
-    line = _left_line(cells * 3, 3000.0, stop)
+    line = _left_line(Outcome([], cells * 3), 3000.0, stop)
     assert line.startswith("no other cell can start and end within 50")
     assert "; 9 cells left: mean seed 0, mean seed 1, mean seed 2, " in line
     assert " and 3 more; the same command goes on with them" in line
     for reason, words in (("time", "stopped after 50"), ("signal", "ended by SIGTERM; 3 cells")):
         stop.reason = reason
-        assert _left_line(cells, 3000.0, stop).startswith(words)
+        assert _left_line(Outcome([], cells), 3000.0, stop).startswith(words)
+    line = _left_line(Outcome([], cells, "no node is left"), None, stop)
+    assert line.startswith("no node is left; 3 cells left: ")
 
 
 def test_how_long_a_cell_takes_is_asked_where_there_is_a_time_and_nothing_to_go_by(planned):

@@ -9,6 +9,12 @@ from benchmarks.run.plan import plan_cells
 from benchmarks.run.shard import Shard, parse_shard
 
 
+def array(task, first, last, step=None, count=None):
+    """SLURM's variables of a task."""
+    values = {"ID": task, "MIN": first, "MAX": last, "STEP": step, "COUNT": count}
+    return {f"SLURM_ARRAY_TASK_{name}": str(v) for name, v in values.items() if v is not None}
+
+
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
     file, folder = find_setting("ml-100k-nano"), tmp_path_factory.mktemp("results")
@@ -36,31 +42,34 @@ def test_parts_are_read_from_text_and_from_slurms_variables():
     assert parse_shard(None) is None
     assert parse_shard("2/4") == Shard(2, 4)
 
-    def array(task, first, last, step=None):
-        values = {"ID": task, "MIN": first, "MAX": last, "STEP": step}
-        return {f"SLURM_ARRAY_TASK_{name}": str(v) for name, v in values.items() if v is not None}
-
     assert parse_shard("slurm", array(0, 0, 3)) == Shard(1, 4)
     assert parse_shard("slurm", array(4, 1, 4)) == Shard(4, 4)
-    assert parse_shard("slurm", array(9, 1, 13, 4)) == Shard(3, 4)
+    assert parse_shard("slurm", array(9, 1, 13, 4, 4)) == Shard(3, 4)
+    assert parse_shard("slurm", array(2, 1, 4, 0, 4)) == Shard(2, 4)
+    assert parse_shard("slurm/4", array(3, 3, 3, 1, 1)) == Shard(3, 4)
 
 
 @pytest.mark.parametrize(
     ("text", "environment", "message"),
     [
-        ("5/4", {}, "--shard 5/4: there is no such part; those of 4 are 1 to 4"),
-        ("0/4", {}, "there is no such part"),
-        ("2", {}, "takes a part as 2/4, or slurm; found '2'"),
+        ("5/4", {}, "--shard 5/4: there is no part 5; those of 4 are 1 to 4"),
+        ("0/4", {}, "there is no part 0"),
+        ("2", {}, "takes a part as 2/4, or slurm, or slurm/4; found '2'"),
         ("a/b", {}, "takes a part as 2/4"),
         ("slurm", {}, "SLURM_ARRAY_TASK_ID is not set, so this is no task of an array"),
+        ("slurm/4", {}, "SLURM_ARRAY_TASK_ID is not set, so this is no task of an array"),
+        ("slurm/4", array(5, 1, 5), "there is no part 5; those of 4 are 1 to 4"),
+        ("slurm", array(3, 1, 9, 4), "task 3 is one of 3 between 1 and 9: an array with gaps"),
+        # --array=1,3
+        ("slurm", array(3, 1, 3, 1, 2), "task 3 is one of 2 between 1 and 3: an array with gaps"),
+        # --array=3, once part 3 of 1-4 is to be done again
         (
             "slurm",
-            {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "9",
-             "SLURM_ARRAY_TASK_STEP": "4"},
-            "task 3 is none of 1 to 9 in steps of 4",
+            array(3, 3, 3, 0, 1),
+            "task 3 is alone in its array, and would do all cells; say",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_part_is_one_line(text, environment, message):
     with pytest.raises(CommandError) as raised:
         parse_shard(text, environment)
