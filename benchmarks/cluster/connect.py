@@ -35,41 +35,64 @@ class Cluster:
 
     Attributes:
         options: how it was asked for.
-        code: the driver's, for nodes that join later.
-        unfit: nodes that have shown that they cannot run cells, and why not.
+        code: the driver's, which nodes must have too.
+        say: takes a line about a node that joins and gets no cells.
+        fit: nodes that were looked at and can run cells: no other gets one.
+        unfit: nodes that have shown that they cannot, and why not.
     """
 
     options: OnCluster
     code: Mapping[str, Any]
+    say: Say
+    fit: set[str] = field(default_factory=set)
     unfit: dict[str, str] = field(default_factory=dict)
+    _looking: threading.Lock = field(default_factory=threading.Lock)
 
-    def places(self, device: str) -> int:
-        """How many cells its nodes hold at a time, on this kind of device.
-
-        Raises:
-            EngineError: none, and there are nodes that cannot run cells.
-        """
+    def held(self, device: str) -> int:
+        """How many cells its nodes hold at a time, on this kind of device."""
         import ray
 
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        self._look_at_new(alive)
         found = 0
-        for node in ray.nodes():
-            if node["Alive"] and node["NodeID"] not in self.unfit:
+        for node in alive:
+            if node["NodeID"] in self.fit and node["NodeID"] not in self.unfit:
                 has = node["Resources"]
                 cpus, gpus = has.get("CPU", 0.0), has.get("GPU", 0.0)
                 gpu_places = int(gpus / self.options.gpus_per_cell)
                 found += min(int(cpus), gpu_places) if device == "cuda" else int(cpus)
-        if self.unfit and not found:  # a task would wait for ever
-            why = list(self.unfit.values())[-1]
-            raise EngineError(f"no node is left that can run cells: {why}")
         return found
+
+    def places(self, device: str) -> int:
+        """As `held`, at least one.
+
+        Raises:
+            EngineError: none: a task would wait for ever.
+        """
+        if found := self.held(device):
+            return found
+        why = list(self.unfit.values())[-1] if self.unfit else "the last one has left the cluster"
+        raise EngineError(f"no node is left that can run cells: {why}")
+
+    def _look_at_new(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        """Sorts those of `nodes` that have joined by whether they can run cells."""
+        with self._looking:
+            known = self.fit | self.unfit.keys()
+            new = [node for node in nodes if node["NodeID"] not in known]
+            for node, answer in zip(new, _answers(new), strict=True):
+                if (why := _why_not(node, answer, self.code)) is None:
+                    self.fit.add(node["NodeID"])
+                    continue
+                self.unfit[node["NodeID"]] = why
+                self.say(f"note: {why}; no cell starts there")
 
     def start(self, order: Order, parcel: Any, ends: Any, number: int) -> Any:
         """Starts the task of a cell; returns what its events and files come from, one by one."""
         needs: dict[str, Any] = {"num_cpus": 1}
         if order.job.device == "cuda":
             needs["num_gpus"] = self.options.gpus_per_cell
-        if self.unfit:
-            needs["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self.unfit))})"}
+        fit = ",".join(sorted(self.fit - self.unfit.keys()))
+        needs["label_selector"] = {"ray.io/node-id": f"in({fit})"}
         task = _task().options(max_retries=0, num_returns="streaming", **needs)
         return task.remote(order, parcel, ends, number)
 
@@ -155,8 +178,7 @@ def connected(options: OnCluster, say: Say) -> Iterator[Cluster]:
         signal.signal(signal.SIGTERM, former)  # Ray has put its own in place of the run's
     try:
         code = own_code()
-        _check_nodes(code, say)
-        yield Cluster(options, code)
+        yield Cluster(options, code, say, _check_nodes(code, say))
     except RayError as error:
         raise EngineError(f"the Ray cluster failed: {_in_words(error)}") from None
     finally:
@@ -237,36 +259,63 @@ def _is_here(host: str) -> bool:
     return True
 
 
-def _check_nodes(code: Mapping[str, Any], say: Say) -> None:
-    """Asks each node what is installed there; says in what they differ, and refuses other code."""
+def _check_nodes(code: Mapping[str, Any], say: Say) -> set[str]:
+    """Asks each node what is installed there; says in what they differ, and refuses other code.
+
+    Returns:
+        The nodes that answered.
+    """
     import ray
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    names = [f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})" for node in nodes]
-    away = [name for name, node in zip(names, nodes, strict=True) if not _is_here(_ip(node))]
-    if away and os.environ.get(AUTH) != "token":
-        raise CommandError(_open_words(f"node {away[0]} is another machine"))
-    told = _told_by(nodes)
-    for name, answer in zip(names, told, strict=True):
-        if "silent" in answer:
-            say(f"note: node {name} does not answer ({answer['silent']}); Ray will leave it out")
+    have: dict[str, Mapping[str, Any]] = {}
+    fit: set[str] = set()
+    for node, answer in zip(nodes, _answers(nodes), strict=True):
+        why = _why_not(node, answer, code)
+        if why is not None and "silent" not in answer:
+            raise CommandError(why)
+        if why is not None:  # it may have died, and is looked at again if it has not
+            say(f"note: {why}")
             continue
-        if "error" in answer:
-            raise CommandError(
-                f"node {name} cannot run gti-bench: {answer['error']}; install it there as here"
-            )
-        if answer["code"] != dict(code):
-            raise CommandError(
-                f"node {name} has {code_words(answer['code'])}, here is {code_words(code)}; install"
-                " the same on all nodes"
-            )
-    have = {
-        name: answer["environment"]
-        for name, answer in zip(names, told, strict=True)
-        if "silent" not in answer
-    }
+        have[_name(node)] = answer["environment"]
+        fit.add(node["NodeID"])
     for line in differences(have):
         say(f"note: {line}")
+    return fit
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+
+
+def _answers(nodes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """As `_told_by`; {"open": True} of other machines that anybody may reach, which are not asked.
+
+    Their answers would be unpickled here.
+    """
+    closed = os.environ.get(AUTH) == "token"
+    asked = [node for node in nodes if closed or _is_here(_ip(node))]
+    told = iter(_told_by(asked))
+    return [next(told) if node in asked else {"open": True} for node in nodes]
+
+
+def _why_not(
+    node: Mapping[str, Any], answer: Mapping[str, Any], code: Mapping[str, Any]
+) -> str | None:
+    """Why `node`, which gave this answer, cannot run cells; null where it can."""
+    name = _name(node)
+    if "open" in answer:
+        return _open_words(f"node {name} is another machine")
+    if "silent" in answer:
+        return f"node {name} does not answer ({answer['silent']})"
+    if "error" in answer:
+        return f"node {name} cannot run gti-bench: {answer['error']}; install it there as here"
+    if answer["code"] != dict(code):
+        return (
+            f"node {name} has {code_words(answer['code'])}, here is {code_words(code)}; install the"
+            " same on all nodes"
+        )
+    return None
 
 
 def last_line(error: Exception) -> str:

@@ -66,8 +66,8 @@ class RaySite:
     def __init__(self, cluster: Cluster, options: RunOptions) -> None:
         device = options.device
         if device == "auto":
-            device = "cuda" if cluster.places("cuda") else "cpu"
-        elif device == "cuda" and not cluster.places("cuda"):
+            device = "cuda" if cluster.held("cuda") else "cpu"
+        elif device == "cuda" and not cluster.held("cuda"):
             raise CommandError("--device cuda: no node of the Ray cluster has a GPU")
         self.cluster, self.options = cluster, replace(options, device=device)
 
@@ -112,8 +112,7 @@ class RayEngine:
     @property
     def places(self) -> int:
         """As many cells as the cluster's nodes hold by now, at most those asked for."""
-        # One at least, which waits for a node, since another may come.
-        held = max(1, self.cluster.places(self.options.device))
+        held = self.cluster.places(self.options.device)
         return held if self.options.workers is None else min(held, self.options.num_workers)
 
     def launch(

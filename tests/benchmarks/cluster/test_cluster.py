@@ -207,8 +207,8 @@ def test_nodes_with_other_code_are_refused_before_anything_runs(cluster, tmp_pat
             pass
         node.kill()
     with connected(OnCluster(address=nodes.address), told.append) as found:
-        assert found.places("cpu") >= 1  # those that were killed may still count as alive
-        assert found.places("cuda") == 0
+        assert found.held("cpu") >= 1  # those that were killed may still count as alive
+        assert found.held("cuda") == 0
     assert all("does not answer" in line for line in told)
 
 

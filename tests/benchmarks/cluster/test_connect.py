@@ -53,6 +53,49 @@ def test_nobody_waits_for_a_cell_that_is_to_end():
     asyncio.run(all_return())
 
 
+def node(name, address="127.0.0.1"):
+    return {
+        "Alive": True,
+        "NodeID": name,
+        "NodeManagerHostname": name,
+        "NodeManagerAddress": address,
+        "Resources": {"CPU": 2.0},
+    }
+
+
+def test_a_node_that_joins_is_looked_at_before_it_gets_cells(monkeypatch, ray):
+    code = {"version": "1.0", "commit": None, "dirty": None}
+    says = {
+        "same": {"code": code, "environment": {}},
+        "older": {"code": {**code, "version": "0.9"}, "environment": {}},
+        "bare": {"error": "No module named 'benchmarks'"},
+        "gone": {"silent": "WorkerCrashedError"},
+    }
+    asked, told = [], []
+
+    def told_by(nodes):
+        asked.extend(each["NodeID"] for each in nodes)
+        return [says[each["NodeID"]] for each in nodes]
+
+    there = [node("first"), *map(node, says), node("open", "198.51.100.7")]
+    monkeypatch.setattr(connect, "_told_by", told_by)
+    monkeypatch.setattr(ray, "nodes", lambda: there)
+    monkeypatch.delenv(connect.AUTH, raising=False)
+    cluster = connect.Cluster(OnCluster(), code, told.append, {"first"})
+    assert [cluster.held("cpu"), cluster.held("cpu")] == [4, 4]
+    assert asked == ["same", "older", "bare", "gone"]  # nothing of another machine is unpickled
+    assert cluster.fit == {"first", "same"}
+    assert set(cluster.unfit) == {"older", "bare", "gone", "open"}
+    words = ("has gti-bench 0.9", "cannot run gti-bench", "does not answer", "another machine")
+    assert len(told) == len(words)
+    for line, part in zip(told, words, strict=True):
+        assert part in line
+        assert line.endswith("; no cell starts there")
+    there[:] = there[2:]
+    with pytest.raises(EngineError, match="no node is left that can run cells: node open"):
+        cluster.places("cpu")
+
+
 @pytest.fixture
 def ray(monkeypatch):
     """Ray, which connects to nothing."""

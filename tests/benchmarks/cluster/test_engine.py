@@ -53,7 +53,7 @@ def made_up(monkeypatch):
     def make(**gives):
         nodes = [{"Alive": True, "NodeID": node, "Resources": {"CPU": 1.0}} for node in gives]
         monkeypatch.setattr(ray, "nodes", lambda: nodes)
-        return MadeUp(OnCluster(), {}, gives=gives)
+        return MadeUp(OnCluster(), {}, print, set(gives), gives=gives)
 
     monkeypatch.setattr(ray, "put", lambda what: what)
     monkeypatch.setattr(ray, "get", lambda what: what)
