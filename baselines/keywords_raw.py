@@ -29,12 +29,11 @@ class KeywordsRaw(Method):
     def initialize(self, start: Start) -> Tensor:
         """tf-idf level by level, then a weighted mean of words."""
         sids = start.semantic_ids
-        weights: list[dict[str, float]] = [{} for _ in range(sids.num_tokens)]
+        weights: dict[int, dict[str, float]] = {}
         words = [Counter(item_text(fields).lower().split()) for fields in start.item_texts]
         for codes in sids.token_index.T:
             documents: dict[int, Counter[str]] = {}
             for code, counts in zip(codes.tolist(), words, strict=True):
                 documents.setdefault(code, Counter()).update(counts)
-            for code, own in tf_idf(documents).items():
-                weights[code] = own
-        return rows_of_words(start, weights)
+            weights |= tf_idf(documents)
+        return rows_of_words(start, [weights.get(code, {}) for code in range(sids.num_tokens)])
