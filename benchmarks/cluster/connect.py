@@ -71,8 +71,12 @@ class Cluster:
         """
         if found := self.held(device):
             return found
+        raise self._nowhere()
+
+    def _nowhere(self) -> EngineError:
+        """That no node can run cells, and why."""
         why = list(self.unfit.values())[-1] if self.unfit else "the last one has left the cluster"
-        raise EngineError(f"no node is left that can run cells: {why}")
+        return EngineError(f"no node is left that can run cells: {why}")
 
     def _look_at_new(self, nodes: Sequence[Mapping[str, Any]]) -> None:
         """Sorts those of `nodes` that have joined by whether they can run cells."""
@@ -87,12 +91,18 @@ class Cluster:
                 self.say(f"note: {why}; no cell starts there")
 
     def start(self, order: Order, parcel: Any, ends: Any, number: int) -> Any:
-        """Starts the task of a cell; returns what its events and files come from, one by one."""
+        """Starts the task of a cell; returns what its events and files come from, one by one.
+
+        Raises:
+            EngineError: no node can run it.
+        """
         needs: dict[str, Any] = {"num_cpus": 1}
         if order.job.device == "cuda":
             needs["num_gpus"] = self.options.gpus_per_cell
-        fit = ",".join(sorted(self.fit - self.unfit.keys()))
-        needs["label_selector"] = {"ray.io/node-id": f"in({fit})"}
+        fit = sorted(self.fit - self.unfit.keys())
+        if not fit:  # another cell has found so since this one looked
+            raise self._nowhere()
+        needs["label_selector"] = {"ray.io/node-id": f"in({','.join(fit)})"}
         task = _task().options(max_retries=0, num_returns="streaming", **needs)
         return task.remote(order, parcel, ends, number)
 

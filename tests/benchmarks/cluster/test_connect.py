@@ -1,6 +1,7 @@
 """What is said of nodes that differ, and which addresses are this machine's."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,6 +95,10 @@ def test_a_node_that_joins_is_looked_at_before_it_gets_cells(monkeypatch, ray):
     there[:] = there[2:]
     with pytest.raises(EngineError, match="no node is left that can run cells: node open"):
         cluster.places("cpu")
+    cluster.unfit.update(dict.fromkeys(cluster.fit, "the disk is full"))
+    job = SimpleNamespace(device="cpu")
+    with pytest.raises(EngineError, match="no node is left that can run cells: the disk is full"):
+        cluster.start(SimpleNamespace(job=job), None, None, 0)
 
 
 @pytest.fixture
