@@ -1,8 +1,9 @@
 """What the boards say of a method together: contrasts won and lost, and where it ranks.
 
 Each board speaks by the outcome that its setting declares (`ndcg@10` where it declares none), and
-twice of a method: in the primary contrasts that it stands in, and in its difference from `mean`.
-Nothing is tested anew: the verdicts are the board's, corrected there.
+three times of a method: in the primary contrasts that it stands in, in its difference from `mean`,
+and in what `gti` is against it. Nothing is tested anew: the verdicts are the board's, corrected
+there.
 
 A method's rank is 1 and the number of methods with a better mean. It can lie where the board's
 corrected tests of all pairs (the letters of its ties) leave it: below no more methods than can be
@@ -16,6 +17,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Literal
 
 from leaderboard.board.board import Leaderboard, boards_of, by_hash
 from leaderboard.board.contrasts import main_outcome
@@ -26,6 +28,13 @@ from leaderboard.records.cells import load_cells
 
 FEWEST_SEEDS = 2
 """Seeds that two methods share, below which nothing is said of others."""
+
+GTI = "gti"
+"""The method that the others are set beside."""
+
+Mark = Literal["better", "worse", "equal", "open", "no verdict"]
+"""What is shown of one method against another; open: neither a difference nor equality, or it is
+not claimed."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,8 @@ class OnBoard:
         evidence: whether the board is evidence about GTI.
         declared: the primary contrasts that the method stands in.
         against_base: its difference from `mean`.
+        gti_is: what `gti` is shown to be against it, where that is declared by what is declared;
+            None where no pair asks, of `gti` itself and where `gti` has no record.
         rank: 1 is best; None where it has no score.
         low: the best rank that it can have; None where it has no score.
         high: the worst rank that it can have; None where it has no score.
@@ -75,6 +86,7 @@ class OnBoard:
     evidence: bool
     declared: Verdicts
     against_base: Verdicts
+    gti_is: Mark | None
     rank: int | None
     low: int | None
     high: int | None
@@ -127,6 +139,7 @@ def on_board(board: Leaderboard) -> list[OnBoard]:
                 evidence=board.evidence,
                 declared=declared,
                 against_base=_against_base(row),
+                gti_is=_gti_is(board, row.key),
                 rank=rank,
                 low=low,
                 high=high,
@@ -161,6 +174,23 @@ def _against_base(row: MethodRow) -> Verdicts:
     if difference.verdict == "better":
         return Verdicts(won=1)
     return Verdicts(lost=1) if difference.verdict == "worse" else Verdicts(open=1)
+
+
+def _gti_is(board: Leaderboard, key: str) -> Mark | None:
+    """What `gti` is against method `key`: better, worse, or why neither is said."""
+    decided = board.family.decided
+    for each in () if decided is None else decided.decisions:
+        pair = (each.contrast.a, each.contrast.b)
+        if each.tested is not None and set(pair) == {GTI, key}:
+            if each.verdict in ("better", "worse") and pair[0] != GTI:
+                return "worse" if each.verdict == "better" else "better"
+            return each.verdict or "no verdict"
+    tested = board.family.of(GTI, key)
+    if tested is None:
+        return None
+    if tested.verdict in ("no verdict", "not tested") or len(tested.seeds) < FEWEST_SEEDS:
+        return "no verdict"
+    return tested.verdict if tested.verdict in ("better", "worse") else "open"
 
 
 def _rank(

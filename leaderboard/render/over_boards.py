@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from leaderboard.board.method_rows import BASE
-from leaderboard.board.over_boards import OnBoard, Total, Verdicts, totals
+from leaderboard.board.over_boards import GTI, OnBoard, Total, Verdicts, totals
 from leaderboard.render.entries import figure, word
 from leaderboard.render.numbers import NOTHING, plain
-from leaderboard.render.table import Entry, Filled, Line, Table, column
+from leaderboard.render.table import Column, Entry, Filled, Line, Table, column
 from leaderboard.render.writers import csv_text, json_text, markdown, terminal
 
 Form = Literal["terminal", "md", "csv", "json"]
@@ -20,7 +20,11 @@ WORDS = {
     "open": "open",
     "unjudged": "no verdict",
 }
+NOT_RUN = "not run"
 READING = (
+    f"What {GTI} is against each method: in the contrast that a setting declares, on the queries"
+    " that it names; elsewhere by the board's tests of all users or queries, claimed only where all"
+    " that is declared is shown. A dash: no pair asks.",
     "Each board speaks by the outcome that its setting declares, `ndcg@10` where it declares none,"
     " or by the metric that is asked for; what is declared is told by its own outcome always."
     " Declared: the primary contrasts that a method stands in. Open: neither a difference nor"
@@ -103,6 +107,31 @@ def _total_table(found: Sequence[OnBoard], caption: str, name: str) -> Table:
     return Table.of(totals(found), TOTALS, lambda each: Line(each.method), name, caption)
 
 
+def gti_table(found: Sequence[OnBoard]) -> Table | None:
+    """What `gti` is against each other method, a column for each board, those of evidence first.
+
+    None where no board sets it beside another method.
+    """
+    asked = {each.setting_hash: each for each in found if each.gti_is is not None}
+    boards = sorted(asked.values(), key=lambda each: not each.evidence)
+    marks = {(each.method, each.setting_hash): each.gti_is for each in found}
+    methods = dict.fromkeys(each.method for each in found if each.gti_is is not None)
+    if not boards:
+        return None
+    columns: list[Filled[str]] = [column("method", "method", word, "words")]
+    for board in boards:
+
+        def mark(method: str, here: str = board.setting_hash) -> Entry:
+            if (method, here) not in marks:
+                return Entry(NOT_RUN)
+            return word(marks[method, here] or NOTHING)
+
+        tag = "" if board.evidence else " (no evidence)"
+        columns.append((Column(board.setting_hash, f"{board.setting}{tag}", "words"), mark))
+    caption = f"{GTI} against each method"
+    return Table.of(methods, columns, lambda method: Line(method), "gti-against", caption)
+
+
 def board_table(found: Sequence[OnBoard]) -> Table:
     """A line for each method of each board."""
     return Table.of(found, BY_BOARD, lambda each: Line(each.method), "by-board", "Board by board")
@@ -115,7 +144,9 @@ def over_boards_text(found: Sequence[OnBoard], form: Form) -> str:
     if form == "csv":
         return csv_text([_flat(each) for each in found])
     parts = []
-    for table in [*total_tables(found), board_table(found)]:
+    beside = gti_table(found)
+    first = [] if beside is None else [beside]
+    for table in [*first, *total_tables(found), board_table(found)]:
         if form == "md":
             parts += [f"### {table.caption}", "", markdown(table), ""]
         else:

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from leaderboard.board.over_boards import OnBoard
-from leaderboard.render.over_boards import board_table, total_tables
+from leaderboard.render.over_boards import board_table, gti_table, total_tables
 from leaderboard.render.table import Table
 
 
 @dataclass(frozen=True)
 class OverBoards:
-    """The tables: of all boards together, and board by board."""
+    """The tables: what `gti` is against the others, of all boards together, and board by board."""
 
+    gti: Table | None
     totals: Sequence[Table]
     by_board: Table
 
@@ -27,8 +28,11 @@ def over_boards(found: Sequence[OnBoard], slugs: Mapping[str, str]) -> OverBoard
         return None
     addresses = [f"settings/{slugs[each.setting_hash]}.html" for each in found]
     by_board = _with_links(board_table(found), "board", addresses)
+    gti = gti_table(found)
     return OverBoards(
-        [_with_methods(each) for each in total_tables(found)], _with_methods(by_board)
+        None if gti is None else _with_methods(gti),
+        [_with_methods(each) for each in total_tables(found)],
+        _with_methods(by_board),
     )
 
 

@@ -15,6 +15,7 @@ from benchmarks.cli.app import exit_code
 from leaderboard.board.board import Leaderboard, load_leaderboards
 from leaderboard.board.over_boards import OnBoard, Verdicts, load_on_boards, on_board, totals
 from leaderboard.board.tested import Word
+from leaderboard.render.over_boards import gti_table
 
 Write = Callable[..., Path]
 SHIFTS = {"mean": 0.0, "random": -0.5, "lc_rec": 0.0, "gaussian": 0.5}
@@ -98,6 +99,48 @@ def test_by_brute_force_no_order_that_the_letters_allow_lies_beyond(whole_board:
             assert max(places) <= each.high
             assert each.low == 1 + sum(b == each.method for _, b in shown)
             assert each.high == 4 - sum(a == each.method for a, _ in shown)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_gti_is_against_others_does_not_hang_on_which_is_named_first(
+    write: Write, factory: Any, toy_setting: Any, give_nll: Any, turned: bool
+) -> None:
+    others = ("random", "gaussian", "lc_rec")
+    contrasts: list[dict[str, Any]] = [
+        {"a": other, "b": "gti", "claim": "as it may be"}
+        if turned
+        else {"a": "gti", "b": other, "claim": "as it may be"}
+        for other in others
+    ]
+    primary = {"outcome": "trie_nll", "margin": 0.2, "rule": "fixed order", "contrasts": contrasts}
+    setting = toy_setting(name="one", primary=primary, evidence=True)
+    shifts = {"gti": 0.0, "random": -0.5, "gaussian": 0.5, "mean": 0.6}
+    for key, shift in shifts.items():
+        for seed in range(3):
+            give_nll(factory.write(key, seed, setting=setting, users=300), shift)
+    write("two", SHIFTS)  # a board without gti is not asked
+    found = load_on_boards([factory.root])[0]
+    marks = {each.method: each.gti_is for each in found if each.setting == "one"}
+    # A lower NLL is better; of mean nothing is claimed, as lc_rec, which is declared, has not run.
+    assert marks == {"gti": None, "random": "worse", "gaussian": "better", "mean": "open"}
+    assert {each.gti_is for each in found if each.setting == "two"} == {None}
+    table = gti_table(found)
+    assert table is not None
+    assert [column.name for column in table.columns] == ["method", "one"]
+
+
+def test_a_method_that_a_board_has_not_run_is_told_so(whole_board: Path, tmp_path: Path) -> None:
+    found = load_on_boards([whole_board])[0]
+    elsewhere = [replace(each, setting_hash="other", setting="other", evidence=True)
+                 for each in found if each.method in ("gti", "mean")]  # fmt: skip
+    table = gti_table([*found, *elsewhere])
+    assert table is not None
+    here = next(each.setting_hash for each in found)
+    assert [column.name for column in table.columns][1:] == ["other", "toy (no evidence)"]
+    lines = {line.key: line.entries for line in table.lines}
+    assert "gti" not in lines
+    assert lines["lc_rec"]["other"].text == "not run"
+    assert lines["lc_rec"][here].text != "not run"
 
 
 def test_one_seed_says_nothing_of_others(write: Write) -> None:

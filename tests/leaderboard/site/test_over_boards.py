@@ -9,7 +9,7 @@ from leaderboard.site.over_boards import over_boards
 def found(method: str, setting: str, evidence: bool) -> OnBoard:
     won, none = Verdicts(won=1, open=2), Verdicts()
     return OnBoard(
-        method, setting, f"hash of {setting}", "ndcg@10", evidence, won, none, 1, 1, 2, 2
+        method, setting, f"hash of {setting}", "ndcg@10", evidence, won, none, None, 1, 1, 2, 2
     )
 
 
@@ -31,3 +31,5 @@ def test_the_front_page_has_the_tables(pages: dict[str, Any]) -> None:
     (section,) = pages["index.html"].find("section", aria_labelledby="over-boards-title")
     assert len(section.find("table")) == 3
     assert section.find("a", href="methods/gti.html")
+    (section,) = pages["index.html"].find("section", aria_labelledby="gti-title")
+    assert section.find("a", href="methods/mean.html")
