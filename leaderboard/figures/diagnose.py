@@ -1,4 +1,4 @@
-"""The figures of one setting's cells as files: spectra, cosines, RSA bars, learning curves."""
+"""The figures of one setting's cells as files: spectra, cosines, RSA bars, curves, verdicts."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from leaderboard.figures.cosines import color_scale
 from leaderboard.figures.costs import costs
 from leaderboard.figures.curves import learning_curves
 from leaderboard.figures.palette import Palette
+from leaderboard.figures.primary import draw_primary
 from leaderboard.figures.render import Figure, save
 from leaderboard.figures.rows import row_figures
 from leaderboard.figures.rsa import rsa
@@ -51,6 +52,8 @@ def draw_all(cells: Sequence[Cell], out: Path) -> tuple[list[Path], list[str]]:
             name = f"pareto-{metric}"
             name += "" if len(made.boards) == 1 else f"-{board.setting_hash[:8]}"
             paths += _sheet(out, name, panels, 2, f"Quality against cost · {of}", COSTS_READING)
+            if metric == main_outcome(setting):
+                paths += draw_primary(board, out)
     return paths, [*found.problems, *refused]
 
 

@@ -1,12 +1,17 @@
-"""Honest made-up records: a writer of them, and a whole board."""
+"""Honest made-up records: a writer of them, a whole board, and NLL beside made-up ranks."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks.perf.honest_records.edits import give_ranks
 from benchmarks.perf.honest_records.settings import setting_of
 from benchmarks.perf.honest_records.writer import RecordWriter
+from leaderboard.records.ranks import read_ranks
+from leaderboard.records.record import ranks_path
 from leaderboard.records.setting import Setting
 
 
@@ -26,3 +31,16 @@ def whole_board(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def toy_setting() -> Callable[..., Setting]:
     """Makes the toy setting with changed top-level fields."""
     return setting_of
+
+
+@pytest.fixture
+def give_nll() -> Callable[..., Path]:
+    """Gives a written cell NLL of its targets: drawn per user, higher by `shift` in the mean."""
+
+    def give(path: Path, shift: float = 0.0) -> Path:
+        ranks = read_ranks(ranks_path(path))
+        generator = np.random.default_rng(list(str(path.relative_to(path.parents[2])).encode()))
+        trie = 5 + shift + generator.normal(0, 0.2, len(ranks))
+        return give_ranks(path, dataclasses.replace(ranks, trie_nll=trie, nll=trie + 0.5))
+
+    return give

@@ -1,16 +1,9 @@
-"""What a method's record says of its grounding, and NLL beside made-up ranks."""
+"""What a method's record says of its grounding."""
 
-import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-
-from benchmarks.perf.honest_records.edits import give_ranks
-from leaderboard.records.ranks import read_ranks
-from leaderboard.records.record import ranks_path
 
 Treatment = dict[str, Any]
 
@@ -50,16 +43,3 @@ def treatment_by_hand(
 def treatment() -> Callable[..., Treatment]:
     """Makes what a record says of its grounding; as it is, grounding took."""
     return treatment_by_hand
-
-
-@pytest.fixture
-def give_nll() -> Callable[..., Path]:
-    """Gives a written cell NLL of its targets: drawn per user, higher by `shift` in the mean."""
-
-    def give(path: Path, shift: float = 0.0) -> Path:
-        ranks = read_ranks(ranks_path(path))
-        generator = np.random.default_rng(list(str(path.relative_to(path.parents[2])).encode()))
-        trie = 5 + shift + generator.normal(0, 0.2, len(ranks))
-        return give_ranks(path, dataclasses.replace(ranks, trie_nll=trie, nll=trie + 0.5))
-
-    return give
