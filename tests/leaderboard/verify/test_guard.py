@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.cli.app import exit_code
 from benchmarks.perf.honest_records.edits import edit
 from leaderboard.board.board import load_leaderboards
 from leaderboard.records.record import diagnostics_path, ranks_path, record_path
@@ -86,6 +87,53 @@ def test_mutated_records_are_findings_and_the_others_are_reported(pair: Path) ->
             assert boards.boards or boards.refused
         finally:
             path.write_bytes(honest)
+
+    hold()
+
+
+def test_no_reader_of_mutated_records_has_a_traceback(
+    pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = record_path(pair, "toy", "gti", 1)
+    honest = path.read_bytes()
+    there = sorted(places(json.loads(honest)), key=str)
+    out, results = str(tmp_path / "out"), ("--results", str(pair))
+    readers = [
+        ("table", *results),
+        ("table", "toy", *results, "--explain", "gti/seed-1"),
+        ("contrasts", "toy", *results),
+        ("compare", "gti", "mean", "--setting", "toy", *results),
+        ("summary", *results),
+        ("structure", *results, "--out", f"{out}/figures"),
+        ("claims", *results),
+        ("diagnose", "toy", *results, "--out", f"{out}/figures"),
+        ("export", "--format", "every-eval-ever", *results, "--out", f"{out}/logs"),
+        ("site", *results, "--out", f"{out}/site"),
+    ]
+
+    @settings(
+        max_examples=max(1, MUTANTS // 12),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(st.sampled_from(there), st.sampled_from(POISON), st.booleans())
+    def hold(at: tuple[Any, ...], value: Any, gone: bool) -> None:
+        def change(content: Any) -> None:
+            poisoned(content, at, value, gone=gone)
+
+        try:
+            try:
+                edit(path, change)
+            except ValueError:  # no canonical form, so no digest either
+                edit(path, change, fix_digest=False)
+            for asked in readers:
+                assert exit_code(list(asked)) in (0, 1, 2, 10, 11), asked
+                told = capsys.readouterr()
+                assert "Traceback" not in told.out + told.err
+        finally:
+            path.write_bytes(honest)
+            shutil.rmtree(out, ignore_errors=True)
 
     hold()
 
