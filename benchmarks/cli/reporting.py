@@ -14,6 +14,7 @@ from leaderboard.board.method_rows import STAGES
 from leaderboard.board.user_scores import NOT_SCORED
 from leaderboard.claims.against_ours import against_ours
 from leaderboard.claims.claims import load_claims
+from leaderboard.claims.statements import load_judged
 from leaderboard.metrics.metrics import parse_metric
 from leaderboard.metrics.slices import check_slice_name
 from leaderboard.records.cells import Cell, load_cells
@@ -176,9 +177,10 @@ def claims_report(source: str | None, results: Path, *, as_json: bool) -> list[s
         if not tables:
             raise ReportError(f"unknown source of claims {source!r}; there are {known}")
     compared, left_out = against_ours([results, COMMITTED_RESULTS], tables)
+    judged = load_judged([results, COMMITTED_RESULTS]) if source is None else []
     if as_json:
-        return [claims_json(compared, left_out)]
-    return claims_lines(compared, left_out)
+        return [claims_json(compared, left_out, judged)]
+    return claims_lines(compared, left_out, judged)
 
 
 def site_lines(

@@ -9,6 +9,7 @@ from typing import Any
 
 from leaderboard.claims.against_ours import AgainstOurs, Compared
 from leaderboard.claims.claims import Claim, ClaimsTable, Counts
+from leaderboard.claims.statements import STATEMENTS, Judged
 from leaderboard.claims.support import Tested, check_counts, reported_differences
 from leaderboard.metrics.metrics import parse_metric
 from leaderboard.render.entries import bounds, figure, word
@@ -28,9 +29,44 @@ Z_READING = (
 )
 
 
-def claims_lines(compared: Sequence[Compared], left_out: Sequence[str]) -> list[str]:
+STATEMENTS_READING = (
+    "Holds, contrary: shown, at every seed or by an interval over seeds, for scores by the board's"
+    " verdicts. Open: neither is. Intervals are 95 %. That rows differ is no success by itself:"
+    " docs/grounding_or_compute.md."
+)
+
+
+def statements_table(judged: Sequence[Judged]) -> Table:
+    """What the paper states, a line for each statement and board."""
+    columns: list[Filled[Judged]] = [
+        column("statement", "the paper states", lambda each: word(each.statement), "words"),
+        column("board", "board", lambda each: word(_board(each)), "words"),
+        column("verdict", "here", lambda each: word(each.word), "words"),
+        column("because", "because", lambda each: Entry(each.because), "prose"),
+    ]
+    caption = "What the GTI paper states, board by board"
+    return Table.of(judged, columns, lambda each: Line(each.statement), "statements", caption)
+
+
+def _board(each: Judged) -> str:
+    """`ml-100k-nano (no evidence)`."""
+    return each.setting if each.evidence else f"{each.setting} (no evidence)"
+
+
+def statements_told() -> str:
+    """What each statement is taken to say."""
+    return "; ".join(f"{key}: {says}" for key, (says, _) in STATEMENTS.items()) + "."
+
+
+def claims_lines(
+    compared: Sequence[Compared], left_out: Sequence[str], judged: Sequence[Judged] = ()
+) -> list[str]:
     """All tables: what is claimed, what stands beside it, what the numbers support."""
     lines: list[str] = []
+    if judged:
+        table = statements_table(judged)
+        lines += [table.caption, "", terminal(table, "  "), "", _wrapped(statements_told())]
+        lines += [_wrapped(STATEMENTS_READING), ""]
     for each in compared:
         lines += [*_head(each.table), *_beside_lines(each), *_support_lines(each.table), ""]
     lines.append(_wrapped(READING, ""))
@@ -238,9 +274,12 @@ def counted(found: Sequence[AgainstOurs]) -> str:
     return "; ".join(f"{count} × {verdict}" for verdict, count in verdicts.most_common())
 
 
-def claims_json(compared: Sequence[Compared], left_out: Sequence[str]) -> str:
+def claims_json(
+    compared: Sequence[Compared], left_out: Sequence[str], judged: Sequence[Judged] = ()
+) -> str:
     """The same as indented JSON with every digit; undefined is null."""
     content = {
+        "statements": [dataclasses.asdict(each) for each in judged],
         "sources": [_content(each) for each in compared],
         "reading": [READING, Z_READING],
         "left_out": list(left_out),

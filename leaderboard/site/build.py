@@ -37,6 +37,7 @@ from leaderboard.board.user_scores import ScoresReader
 from leaderboard.claims.against_ours import InSetting, beside_setting, metrics_wanted
 from leaderboard.claims.against_ours import together as claims_together
 from leaderboard.claims.claims import ClaimsTable, load_claims
+from leaderboard.claims.statements import judge
 from leaderboard.records.canonical import digest_of
 from leaderboard.records.cells import Cell, LeaderboardError, load_cells, without_harmful
 from leaderboard.records.processes import share
@@ -268,8 +269,9 @@ def _write_board(
     fullest = next((each for each in records if each.accounting is not None), records[0])
     methods = {key: presence(found[0]) for key, found in own.items()}
     cards = {key: found[0].record.method for key, found in own.items()}
-    judged = on_board(beyond.by_outcome or board)
-    shown = Shown(name, board, dataset_facts(fullest), methods, cards, judged)
+    declared = beyond.by_outcome or board
+    facts, said = dataset_facts(fullest), on_board(declared)
+    shown = Shown(name, board, facts, methods, cards, said, judge(declared, cells))
     _write(root, f"data/{name}.json", board_json(board).encode())
     _write(root, f"data/{name}.csv", board_csv(board).encode())
 
@@ -348,4 +350,4 @@ def _write_pages(
         if own.setting_hash in slugs
     }
     _write(root, "claims.html", claims_page(pages, leads))
-    _write(root, "data/claims.json", (claims_json(compared, []) + "\n").encode())
+    _write(root, "data/claims.json", (claims_json(compared, [], pages.judged) + "\n").encode())

@@ -17,6 +17,7 @@ from leaderboard.board.over_boards import OnBoard
 from leaderboard.board.standing import standing_line
 from leaderboard.claims.against_ours import Compared, InSetting
 from leaderboard.claims.claims import ClaimsTable
+from leaderboard.claims.statements import Judged, together
 from leaderboard.figures.lines import CROWDED
 from leaderboard.figures.palette import Palette
 from leaderboard.metrics.metrics import MAIN_METRIC, is_loss
@@ -24,7 +25,14 @@ from leaderboard.records.cells import Cell
 from leaderboard.records.known_methods import order_of
 from leaderboard.records.record import MethodCard
 from leaderboard.render.board_tables import COST_NOTE, STAGES_NOTE
-from leaderboard.render.claims import READING, Z_READING, summary
+from leaderboard.render.claims import (
+    READING,
+    STATEMENTS_READING,
+    Z_READING,
+    statements_table,
+    statements_told,
+    summary,
+)
 from leaderboard.render.learning import learning_note
 from leaderboard.render.numbers import (
     STAGE_NAMES,
@@ -74,6 +82,7 @@ class Shown:
         methods: method or reference → what its records say of it.
         cards: method or reference → its card.
         on_board: what it says of each method, by the outcome that its setting declares.
+        judged: what its records say of the paper's statements.
     """
 
     slug: str
@@ -82,6 +91,7 @@ class Shown:
     methods: Mapping[str, Presence]
     cards: Mapping[str, MethodCard]
     on_board: Sequence[OnBoard]
+    judged: Sequence[Judged]
 
     @property
     def glance(self) -> Glance:
@@ -108,6 +118,11 @@ class Pages:
     structure: Structure | None
     claims: Sequence[Compared]
     methods: dict[str, list[Shown]] = field(init=False, default_factory=dict)
+
+    @property
+    def judged(self) -> list[Judged]:
+        """What the paper states, judged by all boards."""
+        return together([found for each in self.shown for found in each.judged])
 
     def __post_init__(self) -> None:
         """Gathers the methods of all boards."""
@@ -203,6 +218,9 @@ def claims_page(pages: Pages, slugs: Mapping[tuple[str, str], str]) -> bytes:
         "claims.html",
         "",
         sources=[source_of(each, slugs) for each in pages.claims],
+        statements=statements_table(pages.judged),
+        statements_told=statements_told(),
+        statements_reading=STATEMENTS_READING,
         addresses={setting: slug for (_, setting), slug in slugs.items()},
         summary=summary(pages.claims),
         reading=READING,

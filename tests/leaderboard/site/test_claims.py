@@ -8,6 +8,7 @@ import pytest
 
 from leaderboard.claims.against_ours import against_ours
 from leaderboard.claims.claims import load_claims
+from leaderboard.claims.statements import load_judged
 from leaderboard.render.claims import claims_json
 from leaderboard.site.build import build_site
 
@@ -95,4 +96,6 @@ def test_the_data_file_is_what_the_command_gives(
 ) -> None:
     compared, left_out = against_ours([hostile_results], [toy_claims, *load_claims()])
     found = json.loads((built / "data" / "claims.json").read_text(encoding="utf-8"))
-    assert found == json.loads(claims_json(compared, left_out))
+    judged = load_judged([hostile_results])
+    assert [each.word for each in judged].count("not run") < len(judged)
+    assert found == json.loads(claims_json(compared, left_out, judged))
