@@ -19,7 +19,8 @@ def test_the_board_in_the_readme_is_the_one_the_committed_records_make():
     found = load_leaderboards([ROOT / "leaderboard" / "results"], setting="ml-100k-nano")
     assert not found.refused
     (board,) = found.boards
-    shown = README.partition("-->\n")[2].partition("\n<!-- end of board -->")[0]
+    shown = README.partition("<!-- board of ml-100k-nano:")[2].partition("-->\n")[2]
+    shown = shown.partition("\n<!-- end of board -->")[0]
     assert shown.strip() == render(board, "brief").strip()
 
 

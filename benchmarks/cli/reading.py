@@ -193,7 +193,8 @@ def contrasts(
     ] = None,
     results: Results = RESULTS,
     form: Annotated[
-        Literal["text", "md", "json"], Parameter(name="--format", help="How to print.")
+        Literal["text", "md", "brief", "json"],
+        Parameter(name="--format", help="brief: Markdown with what is declared alone."),
     ] = "text",
 ) -> int:
     """Is it the grounding, more compute, or only that rows differ? Methods in telling pairs."""

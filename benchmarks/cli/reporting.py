@@ -153,7 +153,7 @@ def compare_lines(
 
 
 def contrasts_report(
-    setting: str, metric: str | None, results: Path, form: Literal["text", "md", "json"]
+    setting: str, metric: str | None, results: Path, form: Literal["text", "md", "brief", "json"]
 ) -> list[str]:
     """What `contrasts` prints, by the records of `results`, else those and the committed."""
     from leaderboard.board.contrasts import load_contrasts

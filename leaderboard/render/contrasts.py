@@ -2,6 +2,7 @@
 
 import textwrap
 from dataclasses import asdict
+from typing import Literal
 
 from leaderboard.board.contrasts import Answer, Answers
 from leaderboard.board.method_rows import BASE
@@ -16,6 +17,7 @@ from leaderboard.render.table import Entry, Filled, Line, Table, column
 from leaderboard.render.treatment import treatment_lines
 from leaderboard.render.writers import json_text, markdown, terminal
 
+Style = Literal["text", "md", "brief"]
 NOTES = (
     "Intervals are 95 %, over seeds and {asks} (crossed), each of its own; p is Holm-corrected over"
     " the {count} differences that these contrasts and the board show. `not shown` is no proof of"
@@ -31,20 +33,23 @@ def verdict(answer: Answer) -> str:
     return f"{word} (secondary)" if answer.tested.role == "secondary" else word
 
 
-def contrast_lines(found: Answers, style: str = "text") -> list[str]:
-    """The tables and how to read them; `style` is "text" or "md"."""
-    setting = found.setting
-    head = f"{setting.name} · test {found.metric}{_extents(found)} · protocol {PROTOCOL_VERSION}"
-    lines = [f"### {head}" if style == "md" else head, ""]
+def contrast_lines(found: Answers, style: Style = "text") -> list[str]:
+    """The tables and how to read them; "brief" is Markdown with what is declared alone."""
+    setting, in_git = found.setting, style != "text"
+    extents = "" if style == "brief" else _extents(found)
+    head = f"{setting.name} · test {found.metric}{extents} · protocol {PROTOCOL_VERSION}"
+    lines = [f"### {head}" if in_git else head, ""]
     if not setting.evidence:
-        lines += [f"**{NO_EVIDENCE}**" if style == "md" else NO_EVIDENCE, ""]
+        lines += [f"**{NO_EVIDENCE}**" if in_git else NO_EVIDENCE, ""]
     tables = [] if found.decided is None else [primary_table(found.decided, setting.asks)]
-    tables += [_told_once(contrast_table(found))] if found.answers else []
+    tables += [_told_once(contrast_table(found))] if found.answers and style != "brief" else []
     for table in tables:
-        grid = markdown(table, "pipe") if style == "md" else terminal(table)
+        grid = markdown(table, "pipe") if in_git else terminal(table)
         lines += [*grid.splitlines(), ""]
     notes = [*notes_on(found), *treatment_lines(found.taken)]
-    if style == "md":
+    if style == "brief":
+        notes = [] if found.decided is None else primary_notes(found.decided, setting.asks)
+    if in_git:
         return [*lines, *(f"<sub>{note}</sub>" for note in notes)]
     return [*lines, *(textwrap.fill(note, 110) for note in notes)]
 

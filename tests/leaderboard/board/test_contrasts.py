@@ -19,7 +19,7 @@ from leaderboard.board.questions import QUESTIONS, contrasts_for
 from leaderboard.board.user_scores import read_scores
 from leaderboard.records.cells import LeaderboardError, load_cells
 from leaderboard.records.facts import Contrast, MethodFacts
-from leaderboard.render.contrasts import contrast_lines, contrasts_json, verdict
+from leaderboard.render.contrasts import Style, contrast_lines, contrasts_json, verdict
 from leaderboard.statistics.corrections import holm
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -236,12 +236,29 @@ def test_no_committed_difference_is_both_large_enough_to_be_seen_and_not_shown()
         assert each.shown or each.obstacles or each.p is None or not seen, each.contrast
 
 
-@pytest.mark.parametrize("setting", ["ml-100k-nano", "ml-100k-search-nano"])
-def test_the_page_in_docs_shows_what_the_committed_records_say(setting: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "setting", "style"),
+    [
+        ("README.md", "ml-100k-search-smollm2", "brief"),
+        ("docs/grounding_or_compute.md", "ml-100k-search-smollm2", "md"),
+        ("docs/grounding_or_compute.md", "ml-100k-nano", "md"),
+        ("docs/grounding_or_compute.md", "ml-100k-search-nano", "md"),
+    ],
+)
+def test_pages_show_what_the_committed_records_say(page: str, setting: str, style: Style) -> None:
     if not (RESULTS / setting).is_dir():
         pytest.skip(f"no committed records of {setting}")
-    page = (DOCS / "grounding_or_compute.md").read_text(encoding="utf-8")
-    shown = page.partition(f"<!-- contrasts of {setting}:")[2].partition("-->\n")[2]
+    text = (DOCS.parent / page).read_text(encoding="utf-8")
+    shown = text.partition(f"<!-- contrasts of {setting}:")[2].partition("-->\n")[2]
     shown = shown.partition("\n<!-- end of contrasts -->")[0]
     found, _ = load_contrasts([[RESULTS]], setting)
-    assert shown.strip() == "\n".join(contrast_lines(found, "md")).strip()
+    assert shown.strip() == "\n".join(contrast_lines(found, style)).strip()
+
+
+def test_the_brief_form_has_what_is_declared_alone() -> None:
+    found, _ = load_contrasts([[RESULTS]], "ml-100k-nano")
+    brief, whole = (contrast_lines(found, style) for style in ("brief", "md"))
+    assert found.decided is not None
+    rows = [line for line in brief if line.startswith("| gti")]
+    assert len(rows) == len(found.decided.decisions)
+    assert set(rows) < {line for line in whole if line.startswith("|")}
