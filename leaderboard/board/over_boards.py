@@ -77,6 +77,7 @@ class OnBoard:
         low: the best rank that it can have; None where it has no score.
         high: the worst rank that it can have; None where it has no score.
         methods: how many are ranked.
+        hours: that its cells took, of one core or GPU each.
     """
 
     method: str
@@ -91,6 +92,7 @@ class OnBoard:
     low: int | None
     high: int | None
     methods: int
+    hours: float
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Total:
         rank: mean over the boards; None where none ranks it.
         low: mean of the best ranks that it can have.
         high: mean of the worst.
+        hours: that its cells took on all of them.
     """
 
     method: str
@@ -114,6 +117,7 @@ class Total:
     rank: float | None
     low: float | None
     high: float | None
+    hours: float
 
 
 def on_board(board: Leaderboard) -> list[OnBoard]:
@@ -144,6 +148,7 @@ def on_board(board: Leaderboard) -> list[OnBoard]:
                 low=low,
                 high=high,
                 methods=len(scores),
+                hours=row.seconds * len(row.paths) / 3600,
             )
         )
     return found
@@ -231,7 +236,8 @@ def _total(key: str, own: Sequence[OnBoard]) -> Total:
     rank, low, high = (
         _mean([getattr(each, name) for each in own]) for name in ("rank", "low", "high")
     )
-    return Total(key, len(own), declared, against_base, rank, low, high)
+    hours = sum(each.hours for each in own)
+    return Total(key, len(own), declared, against_base, rank, low, high, hours)
 
 
 def _mean(ranks: Sequence[int | None]) -> float | None:

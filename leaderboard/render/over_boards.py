@@ -34,6 +34,7 @@ READING = (
     " at 5 % together, leave it (95 % for all methods of a board at once); over boards both ends"
     " are means, and hold where those of every board do. Mean ranks of methods that do not stand"
     " on the same boards do not compare.",
+    "Core-hours are what the cells took where they ran, one core or GPU each, tuning apart.",
 )
 
 
@@ -56,6 +57,11 @@ def _rank(each: OnBoard) -> Entry:
     return figure(each.rank, lambda rank: f"{rank} of {each.methods}")
 
 
+def _hours(hours: float) -> Entry:
+    """`1.3`."""
+    return figure(hours, lambda value: plain(value, 1 if value >= 1 else 2))
+
+
 TOTALS: tuple[Filled[Total], ...] = (
     column("method", "method", lambda each: word(each.method), "words"),
     column("boards", "boards", lambda each: figure(each.boards, str)),
@@ -63,6 +69,7 @@ TOTALS: tuple[Filled[Total], ...] = (
     column("base", f"against {BASE}", lambda each: _verdicts(each.against_base), "words"),
     column("rank", "mean rank", lambda each: figure(each.rank, lambda rank: plain(rank, 1))),
     column("between", "can rank", lambda each: _between(each.low, each.high, 1)),
+    column("hours", "core-hours", lambda each: _hours(each.hours)),
 )
 BY_BOARD: tuple[Filled[OnBoard], ...] = (
     column("board", "board", lambda each: word(each.setting), "words"),
@@ -74,6 +81,7 @@ BY_BOARD: tuple[Filled[OnBoard], ...] = (
         "rank", "rank", lambda each: figure(each.rank, lambda rank: f"{rank} of {each.methods}")
     ),
     column("between", "can rank", lambda each: _between(each.low, each.high, 0)),
+    column("hours", "core-hours", lambda each: _hours(each.hours)),
 )
 
 

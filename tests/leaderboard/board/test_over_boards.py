@@ -15,6 +15,7 @@ from benchmarks.cli.app import exit_code
 from leaderboard.board.board import Leaderboard, load_leaderboards
 from leaderboard.board.over_boards import OnBoard, Verdicts, load_on_boards, on_board, totals
 from leaderboard.board.tested import Word
+from leaderboard.records.cells import load_cells
 from leaderboard.render.over_boards import gti_table
 
 Write = Callable[..., Path]
@@ -187,6 +188,9 @@ def test_totals_are_sums_and_mean_ranks_over_the_boards_a_method_stands_on(write
     assert made["random"].declared == Verdicts(won=1, lost=1)
     assert made["random"].rank == 1.5
     assert made["gaussian"].boards == 1
+    ran = [e.record for e in load_cells([root])[0] if e.record.method.key == "random"]
+    spent = sum(cost.seconds for record in ran for cost in record.cost.values())
+    assert made["random"].hours == pytest.approx(spent / 3600)
     ranks = [each.rank or 0.0 for each in totals(found)]
     assert ranks == sorted(ranks)
     assert [each.evidence for each in found] == [False] * 4 + [True] * 2

@@ -9,7 +9,7 @@ from leaderboard.site.over_boards import over_boards
 def found(method: str, setting: str, evidence: bool) -> OnBoard:
     won, none = Verdicts(won=1, open=2), Verdicts()
     return OnBoard(
-        method, setting, f"hash of {setting}", "ndcg@10", evidence, won, none, None, 1, 1, 2, 2
+        method, setting, f"hash of {setting}", "ndcg@10", evidence, won, none, None, 1, 1, 2, 2, 0.5
     )
 
 
