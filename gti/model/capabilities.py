@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor
@@ -45,6 +45,8 @@ STATES: Tried = WeakKeyDictionary()
 """What came out for `why_not_plain`."""
 LOOKED_UP: Tried = WeakKeyDictionary()
 """What came out for `why_not_looked_up`."""
+ORIGINALS: MutableMapping[torch.nn.Module, "ref[torch.nn.Module]"] = WeakKeyDictionary()
+"""Copies in fewer bits → what they are copies of."""
 
 
 class ModelError(ValueError):
@@ -141,6 +143,27 @@ def try_once(known: Tried, model: Any, trial: Callable[[], str | None]) -> str |
     if model not in known or known[model][0] != made_of:
         known[model] = (made_of, trial())
     return known[model][1]
+
+
+def note_copy(copied: Any, model: Any) -> None:
+    """Remembers that `copied` is `model` in fewer bits, its layers and their order the same."""
+    ORIGINALS[copied] = ref(model)
+
+
+def original_of(model: Any) -> Any:
+    """What `model` is a copy of in fewer bits, where that is still there; else `model`.
+
+    Whether two ways compute the same is a question of what a model is made of. In bfloat16 rounding
+    alone can set them apart, above all behind tokens at which states are large; in float32 hardly.
+    """
+    found = ORIGINALS.get(model, ref(model))()
+    return model if found is None else found
+
+
+def try_original(known: Tried, model: Any, trial: Callable[[Any], str | None]) -> str | None:
+    """As `try_once`, of what `model` is a copy of."""
+    tried = original_of(model)
+    return try_once(known, tried, lambda: trial(tried))
 
 
 def difference(found: Tensor, expected: Tensor) -> float:

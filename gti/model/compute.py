@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from gti.model.capabilities import Tried, trial_ids, try_once, trying
+from gti.model.capabilities import Tried, note_copy, trial_ids, try_once, trying
 
 LARGEST_ERROR = 0.1
 """Of a copy's state, over the state's own size, for the middle one of a few tokens; rounding makes
@@ -91,6 +91,7 @@ def computed_in(model: Any, dtype: str) -> tuple[Any, str]:
     copied = cast_copy(model)
     if why_no_copy(model, copied) is not None:
         return model, dtype
+    note_copy(copied, model)
     return copied, "float32"
 
 

@@ -18,7 +18,7 @@ from gti.model.capabilities import (
     hides,
     largest_difference,
     trial_ids,
-    try_once,
+    try_original,
     trying,
 )
 from gti.search.layer_reading import LayerReading
@@ -84,7 +84,7 @@ def why_not_layerwise(model: Any) -> str | None:
     kind = hides(model.config, 1)
     if kind is not None:
         return kind
-    return try_once(TRIED, model, lambda: _try_both(model))
+    return try_original(TRIED, model, _try_both)
 
 
 def _try_both(model: Any) -> str | None:
@@ -131,7 +131,7 @@ def why_not_side_by_side(model: Any) -> str | None:
     Convolutions, linear attention and state spaces pass on what stands before a token, whatever a
     mask says; others take no mask over pairs of tokens.
     """
-    return try_once(BESIDE, model, lambda: _try_beside(model))
+    return try_original(BESIDE, model, _try_beside)
 
 
 def _try_beside(model: Any) -> str | None:

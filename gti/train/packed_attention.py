@@ -23,7 +23,7 @@ from gti.model.capabilities import (
     hides,
     largest_difference,
     trial_ids,
-    try_once,
+    try_original,
     trying,
 )
 
@@ -336,7 +336,7 @@ def can_pack(model: Any, tokens: int) -> bool:
         or hides(config, tokens) is not None
     ):
         return False
-    return try_once(TRIED, model, lambda: _try_both_ways(model)) is None
+    return try_original(TRIED, model, _try_both_ways) is None
 
 
 def _try_both_ways(model: Any) -> str | None:

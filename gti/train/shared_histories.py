@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gti.data.dataset import IntArray
-from gti.model.capabilities import difference, hides, largest_difference, trying
+from gti.model.capabilities import difference, hides, largest_difference, original_of, trying
 from gti.prompts.prompter import Example
 from gti.train.batches import Batch, micro_batches, plain_batches
 from gti.train.training import hidden_states
@@ -178,6 +178,7 @@ def why_not_packed(model: Any, tokens: int) -> str | None:
     kind = hides(model.config, tokens)
     if kind is not None:
         return kind
+    model = original_of(model)
     try:
         with trying(model):
             error = _probe_error(model)

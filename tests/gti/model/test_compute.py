@@ -1,14 +1,20 @@
 """bfloat16 copies beside the float32 model they stand for."""
 
 import copy
+import gc
 
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
 from gti.model import compute
+from gti.model.capabilities import original_of
 from gti.model.compute import Computing, cast_copy, computed_in
 from gti.model.vocabulary import embedding_matrices
+from gti.search import reading
+from gti.search.reading import knows_layers
+from gti.train import packed_attention
+from gti.train.packed_attention import can_pack
 
 
 def loss_of(model, ids):
@@ -145,3 +151,27 @@ def test_a_copy_that_gives_other_states_is_not_taken(make_bench):
     reason = compute.why_no_copy(model, copied)
     assert reason is not None
     assert "other states" in reason
+
+
+def test_which_ways_a_copy_takes_is_asked_of_the_model_it_rounds(make_bench, monkeypatch):
+    model = make_bench().model.eval()
+    copied, _ = computed_in(model, "bfloat16")
+    assert original_of(copied) is model
+    assert original_of(model) is model
+    assert knows_layers(copied, 20)
+    assert can_pack(copied, 20)
+    # Both were found out in float32, so that no rounding of the copy can change the answer.
+    for known in (reading.TRIED, packed_attention.TRIED):
+        assert copied not in known
+        assert known[model][1] is None
+    monkeypatch.setattr(reading, "_largest_error", lambda model: 1.0)  # as rounding may have it
+    assert knows_layers(copied, 20)
+    assert not knows_layers(copy.deepcopy(copied), 20)  # a copy of nothing that is known
+
+
+def test_a_copy_whose_model_is_gone_is_tried_itself(make_bench):
+    copied, _ = computed_in(make_bench().model.eval(), "bfloat16")
+    gc.collect()
+    assert original_of(copied) is copied
+    assert knows_layers(copied, 20)
+    assert copied in reading.TRIED
