@@ -71,8 +71,8 @@ class OnBoard:
         evidence: whether the board is evidence about GTI.
         declared: the primary contrasts that the method stands in.
         against_base: its difference from `mean`.
-        gti_is: what `gti` is shown to be against it, where that is declared by what is declared;
-            None where no pair asks, of `gti` itself and where `gti` has no record.
+        gti_is: what `gti` is shown to be against it, in the contrast that the setting declares
+            where there is one; None where no pair asks, of `gti` itself and without its records.
         rank: 1 is best; None where it has no score.
         low: the best rank that it can have; None where it has no score.
         high: the worst rank that it can have; None where it has no score.

@@ -48,7 +48,9 @@ def contrast_lines(found: Answers, style: Style = "text") -> list[str]:
         lines += [*grid.splitlines(), ""]
     notes = [*notes_on(found), *treatment_lines(found.taken)]
     if style == "brief":
-        notes = [] if found.decided is None else primary_notes(found.decided, setting.asks)
+        nothing = f"Setting {setting.name} declares no contrasts."
+        decided = found.decided
+        notes = [nothing] if decided is None else primary_notes(decided, setting.asks)
     if in_git:
         return [*lines, *(f"<sub>{note}</sub>" for note in notes)]
     return [*lines, *(textwrap.fill(note, 110) for note in notes)]

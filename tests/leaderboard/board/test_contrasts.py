@@ -255,6 +255,14 @@ def test_pages_show_what_the_committed_records_say(page: str, setting: str, styl
     assert shown.strip() == "\n".join(contrast_lines(found, style)).strip()
 
 
+def test_the_brief_form_says_so_where_nothing_is_declared(factory: Any) -> None:
+    factory.board({"mean": 0.2, "random": 0.9}, seeds=(0, 1), users=300)
+    found, _ = load_contrasts([[factory.root]], "toy")
+    (*_, last) = contrast_lines(found, "brief")
+    assert last == "<sub>Setting toy declares no contrasts.</sub>"
+
+
+@COMMITTED
 def test_the_brief_form_has_what_is_declared_alone() -> None:
     found, _ = load_contrasts([[RESULTS]], "ml-100k-nano")
     brief, whole = (contrast_lines(found, style) for style in ("brief", "md"))
