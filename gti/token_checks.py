@@ -121,12 +121,7 @@ def _check_whole(tokenizer: Any, named: TokenPairs) -> None:
         for around in ("{}", "a {} b", "a{}b", "{}{}"):
             expected = [number] * around.count("{}")
             _check_read(tried, [token], around.replace("{}", token), expected, {number})
-        written = tried.backend_tokenizer.decode([number], skip_special_tokens=False)
-        if written != token:
-            raise TokensError(
-                f"the tokenizer reads token {token!r} but writes it as {written!r}; choose another"
-                f" name, of plain letters, digits and signs, such as <{_plain(token)}>"
-            )
+        _check_written(tried, token, number)
     for index in {tuple(each.tolist()): None for each in named.token_index}:
         row = [named.tokens[number] for number in index]
         _check_read(tried, row, "".join(row), [ids[token] for token in row], {*ids.values()})
@@ -146,10 +141,27 @@ def _check_read(
         )
 
 
+def _check_written(tried: Any, token: str, number: int) -> None:
+    """Refuses `token` where its id is decoded to something else, alone or between words."""
+    core = tried.backend_tokenizer
+    for before, after in (("", ""), ("a ", " b")):
+        ids = [
+            *core.encode(before, add_special_tokens=False).ids,
+            number,
+            *core.encode(after, add_special_tokens=False).ids,
+        ]
+        written = core.decode(ids, skip_special_tokens=False)
+        if token not in written or (not before and written != token):
+            raise TokensError(
+                f"the tokenizer reads token {token!r} but writes it as {written!r}; choose another"
+                f" name, of plain letters, digits and signs, such as <{_plain(token)}>"
+            )
+
+
 def _plain(token: str) -> str:
     """`token` in plain letters, digits and signs, as an example of a name."""
     bare = unicodedata.normalize("NFKD", token)
-    return "".join(each for each in bare if "!" <= each <= "~").strip("<>") or "name"
+    return "".join(each for each in bare if "!" <= each <= "~").strip("<>#") or "name"
 
 
 def check_lengths(
