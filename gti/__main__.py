@@ -11,13 +11,17 @@ from typing import Any
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads model and pairs, grounds, writes; returns 0, or 2 where the input cannot be used."""
     asked = _parser().parse_args(arguments)
-    from gti.tokens import TokensError, ground_tokens
+    there = asked.out.exists()
+    from gti.token_pairs import TokensError
+    from gti.tokens import ground_tokens
+    from gti.train.training import TrainingError
 
     try:
         pairs = read_pairs(asked.pairs)
-        if asked.out.exists() and any(asked.out.iterdir()):
-            raise TokensError(f"{asked.out} is not empty; name another folder for the new model")
-        tokenizer, model = _load(asked.model)
+        if asked.out.exists() and (not asked.out.is_dir() or any(asked.out.iterdir())):
+            raise TokensError(f"{asked.out} is not an empty folder; name another for the new model")
+        tokenizer, model = _load(asked.model, asked.device)
+        asked.out.mkdir(parents=True, exist_ok=True)  # before the hours that it may take
         report = ground_tokens(
             model,
             tokenizer,
@@ -27,14 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             learning_rate=asked.rate,
             batch_size=asked.batch_size,
             style=asked.style,
+            max_text_tokens=asked.max_text_tokens,
+            dtype=asked.dtype,
             seed=asked.seed,
-            progress=_progress if sys.stderr.isatty() else None,
         )
-    except (TokensError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        model.save_pretrained(asked.out)
+        tokenizer.save_pretrained(asked.out)
+    except (ValueError, OSError, TrainingError) as error:
+        print(f"error: {' '.join(str(error).split())[:500]}", file=sys.stderr)
+        if not there and asked.out.is_dir() and not any(asked.out.iterdir()):
+            asked.out.rmdir()
         return 2
-    model.save_pretrained(asked.out)
-    tokenizer.save_pretrained(asked.out)
     print(report)
     print(f"written to {asked.out}")
     return 0
@@ -46,10 +53,14 @@ def read_pairs(path: Path) -> list[dict[str, Any]]:
     Raises:
         TokensError: names the line that is none.
     """
-    from gti.tokens import TokensError
+    from gti.token_pairs import TokensError
 
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TokensError(f"{path} is not UTF-8: byte {error.start} is wrong") from error
     pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # a text may hold other ends of lines
         if not line.strip():
             continue
         try:
@@ -62,15 +73,20 @@ def read_pairs(path: Path) -> list[dict[str, Any]]:
     return pairs
 
 
-def _load(name: str) -> tuple[Any, Any]:
-    """Tokenizer and model of a folder or a hub name."""
+def _load(name: str, device: str | None) -> tuple[Any, Any]:
+    """Tokenizer and model of a folder or a hub name; null: on a GPU that torch sees, if any."""
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(name), AutoModelForCausalLM.from_pretrained(name)
+    from gti.token_pairs import TokensError
 
-
-def _progress(done: int, steps: int, loss: float) -> None:
-    print(f"\rstep {done} of {steps}, loss {loss:.2f} ", end="", file=sys.stderr, flush=True)
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    model: Any = AutoModelForCausalLM.from_pretrained(name)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return tokenizer, model.to(device)
+    except RuntimeError as error:
+        raise TokensError(f"device {device!r} cannot be used: {error}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=1e-2, help="learning rate (default: 0.01)")
     parser.add_argument("--batch-size", type=int, default=32, help="examples a step (default: 32)")
     parser.add_argument("--style", choices=("chat", "plain"), default="chat", help="prompts")
+    parser.add_argument(
+        "--max-text-tokens", type=int, default=128, help="longer texts are cut (default: 128)"
+    )
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), help="default: what the device is fast in"
+    )
+    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
     parser.add_argument("--seed", type=int, default=0, help="of rows and order (default: 0)")
     return parser
 

@@ -9,17 +9,15 @@ Semantic ID are. Nothing is changed before all of the input has been looked at.
 """
 
 import copy
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gti.data.dataset import IntArray
 from gti.data.semantic_ids import SemanticIds
 from gti.data.streams import numpy_stream, torch_stream
 from gti.hints import did_you_mean
@@ -31,17 +29,26 @@ from gti.initializers import (
     random_matched_rows,
 )
 from gti.method import GroundingPlan, Start
-from gti.model.capabilities import why_not_plain
+from gti.model.capabilities import text_config
 from gti.model.devices import has_bfloat16
 from gti.model.vocabulary import (
     Vocabulary,
+    VocabularyError,
     embedding_matrices,
     extend_vocabulary,
     read_rows,
     write_rows,
 )
-from gti.prompts.prompter import Prompter, Style
+from gti.prompts.prompter import Prompter, PromptError
 from gti.prompts.wordings import GROUNDING_TASKS
+from gti.token_checks import (
+    check_choice,
+    check_lengths,
+    check_model_and_tokenizer,
+    check_options,
+    check_seed,
+)
+from gti.token_pairs import TokenPairs, TokensError, without_texts
 from gti.train.example_nll import example_nll
 from gti.train.grounding import ground, grounding_examples
 from gti.train.order import epochs
@@ -59,128 +66,9 @@ INITIALIZERS: Mapping[str, Callable[[Start], Tensor]] = {
 """
 SAMPLE = 256
 """Pairs that are measured before and after, at most."""
-TITLE = "title"
-Text = str | Mapping[str, str]
-Pair = tuple[str | Sequence[str], Text]
+READS_TEXTS = ("description",)
+"""Those of `INITIALIZERS` that are nothing without pairs."""
 Initializer = str | Callable[[Start], Tensor]
-
-
-class TokensError(ValueError):
-    """Tokens, pairs or a model that cannot be grounded; nothing has been changed."""
-
-
-@dataclass(frozen=True)
-class TokenPairs:
-    """Pairs, checked: what `SemanticIds` is where tokens are no codes of levels.
-
-    Attributes:
-        tokens: all new tokens, in the order in which they come.
-        token_index: [pairs] which of `tokens` stand for each text, in order.
-        texts: [pairs] field → text.
-        fields: the texts' fields; the first is the title.
-    """
-
-    tokens: tuple[str, ...]
-    token_index: tuple[IntArray, ...]
-    texts: tuple[dict[str, str], ...]
-    fields: tuple[str, ...]
-
-    num_levels: int = field(default=1, init=False)
-    """New tokens are of one kind: `like_text_rows` centres them together."""
-
-    @classmethod
-    def of(cls, pairs: Iterable[Any], more: Sequence[str] = ()) -> "TokenPairs":
-        """Reads and checks `pairs`.
-
-        Args:
-            pairs: (tokens, text) each, or a mapping with these two keys, as the rows of a
-                `datasets.Dataset` are. Tokens: one string, or several in a row; text: a string, or
-                field → text, of which `title` comes first, else the first pair's first field.
-            more: tokens that must be in some pair.
-
-        Raises:
-            TokensError: names the pair and what is wrong with it.
-        """
-        numbers: dict[str, int] = {}
-        index, texts = [], []
-        for number, pair in enumerate(pairs):
-            names, text = _read(pair, number)
-            for name in names:
-                numbers.setdefault(name, len(numbers))
-            index.append(np.array([numbers[name] for name in names], dtype=np.int64))
-            texts.append(text)
-        if not index:
-            raise TokensError("no pairs: give at least two of (tokens, text)")
-        if len({tuple(each.tolist()) for each in index}) < 2:
-            raise TokensError(
-                "all pairs have the same tokens: with one alone there is nothing to tell apart;"
-                " give at least two"
-            )
-        if missing := [token for token in more if token not in numbers]:
-            raise TokensError(f"token {missing[0]!r} is in no pair, so it cannot be grounded")
-        known = dict.fromkeys(name for text in texts for name in text)
-        title = TITLE if TITLE in known else next(iter(texts[0]))
-        if untitled := [number for number, text in enumerate(texts) if title not in text]:
-            raise TokensError(
-                f"pair {untitled[0]}: no text in the field {title!r}, the others' title"
-            )
-        fields = (title, *(name for name in known if name != title))
-        return cls(tuple(numbers), tuple(index), tuple(texts), fields)
-
-    @property
-    def num_items(self) -> int:
-        """Number of pairs."""
-        return len(self.token_index)
-
-    @property
-    def num_tokens(self) -> int:
-        """Number of new tokens."""
-        return len(self.tokens)
-
-    @cached_property
-    def other(self) -> IntArray:
-        """[pairs] for each another pair, with other tokens where there is one."""
-        kinds = [tuple(each.tolist()) for each in self.token_index]
-        order = sorted(range(len(kinds)), key=kinds.__getitem__)
-        largest = max(Counter(kinds).values())  # a step this wide leaves those of one kind
-        other = np.empty(len(kinds), dtype=np.int64)
-        for place, pair in enumerate(order):
-            other[pair] = order[(place + largest) % len(order)]
-        return other
-
-
-def _read(pair: Any, number: int) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The tokens of the pair with this `number`, and its texts that are not empty."""
-    if isinstance(pair, Mapping):
-        if not {"tokens", "text"} <= pair.keys():
-            found = ", ".join(map(str, pair))
-            raise TokensError(f"pair {number}: needs the keys tokens and text, found {found}")
-        pair = pair["tokens"], pair["text"]
-    try:
-        tokens, text = pair
-    except (TypeError, ValueError):
-        raise TokensError(f"pair {number}: found {pair!r:.80}, expected (tokens, text)") from None
-    if not isinstance(tokens, Iterable):
-        raise TokensError(f"pair {number}: {tokens!r} is no token; give strings that say something")
-    names = (tokens,) if isinstance(tokens, str) else tuple(tokens)
-    for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise TokensError(
-                f"pair {number}: {name!r} is no token; give strings that say something"
-            )
-    if not names:
-        raise TokensError(f"pair {number}: no tokens")
-    if not isinstance(text, str | Mapping):
-        raise TokensError(f"pair {number}: text is {text!r:.40}, expected a string or field → text")
-    texts = {TITLE: text} if isinstance(text, str) else dict(text)
-    wrong = [name for name, value in texts.items() if value is not None and type(value) is not str]
-    if wrong:
-        value = texts[wrong[0]]
-        raise TokensError(f"pair {number}: text {wrong[0]!r} is {value!r:.40}, expected a string")
-    said = {name: value for name, value in texts.items() if value and value.strip()}
-    if not said:
-        raise TokensError(f"pair {number} ({names[0]}): no text")
-    return names, said
 
 
 @dataclass(frozen=True)
@@ -217,6 +105,7 @@ class GroundedTokens:
         cosine: mean cosine between two new rows, before and after.
         norm: mean norm of the new rows after, and of the text rows.
         changed: what else moved: nothing, or "text rows", "backbone".
+        cut: pairs with a text longer than `max_text_tokens`, of which the beginning was read.
     """
 
     vocabulary: Vocabulary
@@ -226,6 +115,7 @@ class GroundedTokens:
     cosine: tuple[float, float]
     norm: tuple[float, float]
     changed: tuple[str, ...]
+    cut: int
 
     @property
     def took(self) -> bool:
@@ -245,6 +135,7 @@ class GroundedTokens:
                 f"{len(self.tokens)} new tokens, {self.steps} steps; grounding"
                 f" {'took' if self.took else 'did not take: try more passes or another rate'}",
                 *lines,
+                *([f"{self.cut} pairs have a text that was cut"] if self.cut else []),
                 f"mean cosine of two new rows {self.cosine[0]:.2f} → {self.cosine[1]:.2f};"
                 f" mean norm {self.norm[0]:.2f}, of text rows {self.norm[1]:.2f}",
                 f"changed besides: {', '.join(self.changed) or 'nothing, bit for bit'}",
@@ -274,25 +165,22 @@ def initialize_tokens(
     Raises:
         TokensError: see `ground_tokens`.
     """
-    given = list(pairs)
-    named = TokenPairs.of(given, tokens) if given else _without_texts(tokens)
-    if given and set(named.tokens) != set(tokens):
-        extra = next(token for token in named.tokens if token not in set(tokens))
-        raise TokensError(f"token {extra!r} is in a pair and not among the tokens")
-    _check(model, tokenizer, named.tokens, init)
-    return _initialize(model, tokenizer, named, init, seed)
+    check_seed(seed)
+    plain, given = without_texts(tokens), list(pairs)
+    named = TokenPairs.of(given, plain.tokens) if given else plain
+    if extra := named.tokens[plain.num_tokens :]:
+        raise TokensError(f"token {extra[0]!r} is in a pair and not among the tokens")
+    _check_init(init, given)
+    check_model_and_tokenizer(model, tokenizer, named)
+    with _undone_if_it_fails(model, tokenizer):
+        return _initialize(model, tokenizer, named, init, seed)
 
 
-def _without_texts(tokens: Sequence[str]) -> TokenPairs:
-    """`tokens` with nothing to ground them in."""
-    if not tokens:
-        raise TokensError("no tokens")
-    twice = [token for number, token in enumerate(tokens) if token in tokens[:number]]
-    if twice:
-        raise TokensError(f"token {twice[0]!r} is given twice")
-    for number, token in enumerate(tokens):
-        _read((token, "text"), number)
-    return TokenPairs(tuple(tokens), (), (), (TITLE,))
+def show_progress(done: int, steps: int, loss: float) -> None:
+    """Where standard error is a terminal or a notebook, one line there that is written over."""
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+        end = "\n" if done == steps else ""
+        print(f"\rstep {done} of {steps}, loss {loss:.2f} ", end=end, file=sys.stderr, flush=True)
 
 
 def ground_tokens(
@@ -304,11 +192,11 @@ def ground_tokens(
     passes: float = 10,
     learning_rate: float = 1e-2,
     batch_size: int = 32,
-    style: Style = "chat",
+    style: Literal["chat", "plain"] = "chat",
     max_text_tokens: int = 128,
     dtype: Literal["float32", "bfloat16"] | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Progress | None = show_progress,
 ) -> GroundedTokens:
     """Adds the tokens of `pairs` and trains their rows alone on them, in both directions (GTI).
 
@@ -327,52 +215,54 @@ def ground_tokens(
         max_text_tokens: longer texts are cut there.
         dtype: computed in; null: bfloat16 where the device has instructions for it.
         seed: of first rows and order.
-        progress: called after each step with (steps done, steps in all, loss).
+        progress: called after each step with (steps done, steps in all, loss); null: nothing is.
 
     Raises:
-        TokensError: what is wrong with pairs, tokens, tokenizer or model, before any change.
+        TokensError: what is wrong with pairs, tokens, tokenizer or model.
         DivergedError: the rate is too high.
+
+    Whatever is raised, model and tokenizer are as they were.
     """
     named = TokenPairs.of(pairs)
-    _check(model, tokenizer, named.tokens, init)
-    if passes <= 0 or learning_rate <= 0 or batch_size < 1:
-        raise TokensError(
-            f"passes ({passes}), learning_rate ({learning_rate}) and batch_size ({batch_size}) must"
-            " be above 0"
-        )
-    _check_lengths(model, tokenizer, named, max_text_tokens)
-    vocabulary = _initialize(model, tokenizer, named, init, seed)
-    prompter = Prompter(
-        tokenizer,
-        vocabulary,
-        _as_semantic_ids(named),
-        named.texts,
-        title_field=named.fields[0],
-        detail_fields=named.fields[1:],
-        style=style,
-        max_text_tokens=max_text_tokens,
-        max_history=1,
-        context=getattr(model.config, "max_position_embeddings", None),
-    )
-    device = model.get_input_embeddings().weight.device
-    dtype = dtype or ("bfloat16" if has_bfloat16(device) else "float32")
-    examples = grounding_examples(prompter, GroundingPlan(), numpy_stream(seed, "shuffle"))
-    stream = epochs(len(examples), batch_size, numpy_stream(seed, "grounding-order"))
-    steps = max(1, round(passes * -(-len(examples) // batch_size)))
-    batches = [[examples[place] for place in next(stream)] for _ in range(steps)]
-    training, watch = model.training, StageWatch(model, vocabulary)
-    model.eval()
-    first = _rows(model, vocabulary)
-    before = _measure(model, prompter, named, dtype)
+    _check_init(init, named.texts)
+    check_options(passes, learning_rate, batch_size, max_text_tokens, seed)
+    check_choice("style", style, ("chat", "plain"))
+    check_choice("dtype", dtype or "float32", ("float32", "bfloat16"))
+    check_model_and_tokenizer(model, tokenizer, named)
+    cut = check_lengths(model, tokenizer, named, max_text_tokens, style == "chat")
+    dtype = dtype or ("bfloat16" if has_bfloat16(_device(model)) else "float32")
     settings = AdamWSettings(learning_rate=learning_rate, batch_size=batch_size)
-    report = ground(model, vocabulary, batches, settings, dtype=dtype, progress=progress)
-    model.eval()
-    after = _measure(model, prompter, named, dtype)
-    model.train(training)
+    with _undone_if_it_fails(model, tokenizer):
+        vocabulary = _initialize(model, tokenizer, named, init, seed)
+        prompter = Prompter(
+            tokenizer,
+            vocabulary,
+            _as_semantic_ids(named),
+            named.texts,
+            title_field=named.fields[0],
+            detail_fields=named.fields[1:],
+            style=style,
+            max_text_tokens=max_text_tokens,
+            max_history=1,
+            context=getattr(text_config(model.config), "max_position_embeddings", None),
+        )
+        examples = grounding_examples(prompter, GroundingPlan(), numpy_stream(seed, "shuffle"))
+        stream = epochs(len(examples), batch_size, numpy_stream(seed, "grounding-order"))
+        steps = max(1, round(passes * -(-len(examples) // batch_size)))
+        batches = [[examples[place] for place in next(stream)] for _ in range(steps)]
+        training, watch = model.training, StageWatch(model, vocabulary)
+        model.eval()
+        first = _rows(model, vocabulary)
+        before = _measure(model, prompter, named, dtype)
+        report = ground(model, vocabulary, batches, settings, dtype=dtype, progress=progress)
+        model.eval()
+        after = _measure(model, prompter, named, dtype)
+        model.train(training)
     proof = watch.proof("grounding", report)
     rows = _rows(model, vocabulary)
     text = read_rows(embedding_matrices(model)[0], vocabulary.text_ids)
-    moved = {"text rows": proof["text_rows_changed"], "backbone": proof["backbone_changed"]}
+    text_moved = proof["text_rows_sha256"] != vocabulary.text_sha256_before
+    moved = {"text rows": text_moved, "backbone": proof["backbone_changed"]}
     return GroundedTokens(
         vocabulary=vocabulary,
         tokens=named.tokens,
@@ -383,7 +273,50 @@ def ground_tokens(
         cosine=(_mean_cosine(first), _mean_cosine(rows)),
         norm=(float(rows.norm(dim=1).mean()), float(text.norm(dim=1).mean())),
         changed=tuple(name for name, value in moved.items() if value),
+        cut=cut,
     )
+
+
+def _check_init(init: Initializer, pairs: Sequence[Any]) -> None:
+    """Refuses a name that nobody knows, and one that reads texts where there are none."""
+    if isinstance(init, str):
+        if init not in INITIALIZERS:
+            hint = did_you_mean(init, INITIALIZERS) or f"; there are {', '.join(INITIALIZERS)}"
+            raise TokensError(f"unknown init {init!r}{hint}")
+        if init in READS_TEXTS and not pairs:
+            raise TokensError(f"init {init!r} reads texts: give pairs, of (tokens, text)")
+    elif not callable(init):
+        raise TokensError(f"init is {init!r:.40}, expected a name or a function")
+
+
+@contextmanager
+def _undone_if_it_fails(model: Any, tokenizer: Any) -> Iterator[None]:
+    """Gives model and tokenizer back as they were where what is done to them ends in an error."""
+    kept, training = copy.deepcopy(tokenizer), model.training
+    trainable = {name: each.requires_grad for name, each in model.named_parameters()}
+    rows = len(model.get_input_embeddings().weight)
+    tokens = set(tokenizer.get_vocab().values())
+    spare = torch.tensor([row for row in range(rows) if row not in tokens], dtype=torch.long)
+    before = [read_rows(matrix, spare) for matrix in embedding_matrices(model)]
+    try:
+        yield
+    except BaseException as error:
+        tokenizer.__dict__ = kept.__dict__
+        if len(model.get_input_embeddings().weight) != rows:
+            model.resize_token_embeddings(rows)
+        for matrix, spared in zip(embedding_matrices(model), before, strict=True):
+            write_rows(matrix, spare, spared)
+        for name, each in model.named_parameters():
+            each.requires_grad_(trainable[name])
+        model.train(training)
+        if isinstance(error, PromptError | VocabularyError):
+            raise TokensError(str(error).removesuffix(" in the setting")) from error
+        raise
+
+
+def _device(model: Any) -> torch.device:
+    device: torch.device = model.get_input_embeddings().weight.device
+    return device
 
 
 def _rows(model: Any, vocabulary: Vocabulary) -> Tensor:
@@ -436,74 +369,13 @@ def _initialize(
             tokenize=lambda text: list(plain(text, add_special_tokens=False)["input_ids"]),
             generator=torch_stream(seed, "init"),
         )
-        write_rows(matrix, vocabulary.new_ids, make(start))
+        rows = make(start)
+        if not isinstance(rows, Tensor):
+            raise TokensError(f"init made {rows!r:.40}, expected a tensor of [tokens, d]")
+        write_rows(matrix, vocabulary.new_ids, rows)
     return vocabulary
 
 
 def _as_semantic_ids(named: TokenPairs) -> SemanticIds:
     """`named`, for what reads nothing of Semantic IDs but which tokens stand for which text."""
     return cast(SemanticIds, named)
-
-
-def _check(model: Any, tokenizer: Any, tokens: Sequence[str], init: Initializer) -> None:
-    """Looks at all that could go wrong later.
-
-    Raises:
-        TokensError: one sentence, with the way out.
-    """
-    if isinstance(init, str) and init not in INITIALIZERS:
-        hint = did_you_mean(init, INITIALIZERS) or f"; there are {', '.join(INITIALIZERS)}"
-        raise TokensError(f"unknown init {init!r}{hint}")
-    if getattr(model, "is_quantized", False) or getattr(model, "hf_quantizer", None) is not None:
-        raise TokensError(
-            "the model is quantised: load it in bfloat16 or float32, ground, then quantise"
-        )
-    if any(weight.device.type == "meta" for weight in model.parameters()):
-        raise TokensError("the model lies on the meta device and has no weights; load it first")
-    if (reason := why_not_plain(model)) is not None:
-        raise TokensError(f"{type(model).__name__}: {reason}")
-    known = tokenizer.get_vocab()
-    rows = model.get_input_embeddings().weight.shape[0]
-    if max(known.values()) >= rows:
-        raise TokensError(
-            f"the tokenizer has ids up to {max(known.values())}, the model {rows} rows: they do not"
-            " belong together"
-        )
-    for token in tokens:
-        if token in known:
-            raise TokensError(
-                f"token {token!r} is in the vocabulary already; take another name, or leave it out"
-            )
-    _check_whole(tokenizer, tokens)
-
-
-def _check_whole(tokenizer: Any, tokens: Sequence[str]) -> None:
-    """Tries on a copy that the tokenizer leaves each token whole, wherever it stands."""
-    from tokenizers import AddedToken
-
-    tried = copy.deepcopy(tokenizer)
-    tried.add_tokens([AddedToken(token, normalized=False, special=False) for token in tokens])
-    for token in tokens:
-        number = tried.convert_tokens_to_ids(token)
-        for around in ("{}", "a {} b", "a{}b", "{}{}"):
-            text = around.replace("{}", token)
-            ids = tried(text, add_special_tokens=False)["input_ids"]
-            if ids.count(number) != around.count("{}"):
-                pieces = tried.convert_ids_to_tokens(ids)
-                raise TokensError(
-                    f"the tokenizer does not keep token {token!r} whole: it reads {text!r} as"
-                    f" {pieces}; choose another name, without spaces, such as <{token.strip()}>"
-                )
-
-
-def _check_lengths(model: Any, tokenizer: Any, named: TokenPairs, max_text_tokens: int) -> None:
-    """Texts, cut as they will be, fit into the context with room for a prompt."""
-    context = getattr(model.config, "max_position_embeddings", None)
-    longest = max(map(len, named.token_index))
-    room = 64  # wordings and a template's lead take some forty tokens
-    if context is not None and max_text_tokens + longest + room > context:
-        raise TokensError(
-            f"max_text_tokens = {max_text_tokens} with {longest} new tokens and a prompt do not"
-            f" fit into the model's context of {context}; lower max_text_tokens to"
-            f" {max(4, context - longest - room)}"
-        )

@@ -6,6 +6,7 @@ starts from exactly the tokens that training saw.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -140,7 +141,17 @@ class Prompter:
         self._plain_start = [] if bos is None else [bos]
         self._end = self._answer_end()
         self._lead = self._plain_start + self._encode(SEQUENCE_LEAD_IN)
-        (self._separator,) = self._encode(SEQUENCE_SEPARATOR)
+
+    @cached_property
+    def _separator(self) -> int:
+        """The token between two items of a history, asked for where there are histories alone."""
+        ids = self._encode(SEQUENCE_SEPARATOR)
+        if len(ids) != 1:
+            raise PromptError(
+                f"the tokenizer reads {SEQUENCE_SEPARATOR!r}, which stands between the items of a"
+                f" history, as {len(ids)} tokens: histories take a tokenizer with one for it"
+            )
+        return ids[0]
 
     # Texts ------------------------------------------------------------------------------------
 

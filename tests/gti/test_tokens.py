@@ -14,7 +14,8 @@ from gti.data.streams import numpy_stream
 from gti.method import GroundingPlan
 from gti.model.vocabulary import embedding_matrices, extend_vocabulary, read_rows, write_rows
 from gti.prompts.prompter import Prompter
-from gti.tokens import INITIALIZERS, TokenPairs, TokensError, ground_tokens, initialize_tokens
+from gti.token_pairs import TokenPairs, TokensError
+from gti.tokens import INITIALIZERS, ground_tokens, initialize_tokens, show_progress
 from gti.train.grounding import ground, grounding_examples
 from gti.train.order import epochs
 from gti.train.training import AdamWSettings
@@ -28,9 +29,9 @@ PAIRS = [
 
 
 def state(model, tokenizer):
-    return {
-        name: value.clone() for name, value in model.state_dict().items()
-    }, tokenizer.get_vocab()
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    trained = [model.training, *(each.requires_grad for each in model.parameters())]
+    return weights, (tokenizer.get_vocab(), trained)
 
 
 def same(one, other):
@@ -182,6 +183,16 @@ def test_another_pair_has_other_tokens_wherever_there_are_some():
 TWO = [("<x>", "red"), ("<y>", "blue")]
 BAD_PAIRS = [
     ([], "no pairs"),
+    (None, "pairs are None"),
+    (["ab", "cd"], "pair 0: found 'ab', expected"),
+    ([("<x>", "red \ud83d"), ("<y>", "blue")], "pair 0 .<x>.: text 'title' has a lone surrogate"),
+    ([("<x\ud83d>", "red"), ("<y>", "blue")], "pair 0: token '<x.* has a lone surrogate"),
+    ([("Ġsaw", "red"), ("<y>", "blue")], "reads token 'Ġsaw' but writes it as ' saw'"),
+    ([("<café>", "red"), ("<y>", "blue")], "writes it as '<caf.*such as <cafe>"),
+    (
+        [(("foo_q", "bar_q"), "red"), ("foo_qbar_q", "blue")],
+        "does not keep each of the tokens foo_q, bar_q whole",
+    ),
     ([("<x>", "red")], "all pairs have the same tokens"),
     ([("<x>", "red"), ("<x>", "blue")], "all pairs have the same tokens"),
     ([*TWO, ("<z>", "  ")], r"pair 2 \(<z>\): no text"),
@@ -204,7 +215,7 @@ BAD_PAIRS = [
 @pytest.mark.parametrize(("pairs", "message"), BAD_PAIRS)
 def test_bad_pairs_are_one_sentence_and_nothing_has_changed(make_plain, pairs, message):
     model, tokenizer = make_plain("tied")
-    if "the" not in tokenizer.get_vocab():
+    if message.startswith("token 'the'") and "the" not in tokenizer.get_vocab():
         pairs = [
             (next(iter(tokenizer.get_vocab())), each[1]) if each[0] == "the" else each
             for each in pairs
@@ -220,8 +231,17 @@ def test_bad_pairs_are_one_sentence_and_nothing_has_changed(make_plain, pairs, m
     ("options", "message"),
     [
         ({"init": "meen"}, "unknown init 'meen'; did you mean 'mean'"),
-        ({"passes": 0}, "must be above 0"),
-        ({"max_text_tokens": 100_000}, "lower max_text_tokens to"),
+        ({"passes": 0}, "passes must be a number above 0, found 0"),
+        ({"passes": float("nan")}, "passes must be a number above 0, found nan"),
+        ({"learning_rate": float("inf")}, "learning_rate must be a number above 0, found inf"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number above 0, found 2.5"),
+        ({"max_text_tokens": 0}, "max_text_tokens must be a whole number above 0"),
+        ({"seed": None}, "seed must be a whole number, found None"),
+        ({"style": "sequence"}, "unknown style 'sequence'; there are chat, plain"),
+        ({"dtype": "float16"}, "unknown dtype 'float16'; there are float32, bfloat16"),
+        ({"init": None}, "init is None, expected a name or a function"),
+        ({"init": lambda start: torch.ones(1, 1)}, "expected rows of shape"),
+        ({"init": lambda start: np.ones((2, 2))}, "expected a tensor"),
     ],
 )
 def test_bad_options_are_one_sentence_and_nothing_has_changed(make_plain, options, message):
@@ -232,13 +252,107 @@ def test_bad_options_are_one_sentence_and_nothing_has_changed(make_plain, option
     assert same(before, state(model, tokenizer))
 
 
+@pytest.mark.parametrize("kind", ["tied", "untied", "qwen3"])
+@pytest.mark.parametrize("stopped", [RuntimeError, KeyboardInterrupt])
+def test_whatever_stops_it_model_and_tokenizer_are_as_they_were(make_plain, kind, stopped):
+    model, tokenizer = make_plain(kind)
+    model.train()
+    model.lm_head.requires_grad_(False)
+    before = state(model, tokenizer)
+
+    def stop(*step):
+        raise stopped
+
+    with pytest.raises(stopped):
+        ground_tokens(model, tokenizer, PAIRS * 20, progress=stop)
+    assert same(before, state(model, tokenizer))
+    assert model.config.vocab_size == len(model.get_input_embeddings().weight)
+    assert ground_tokens(model, tokenizer, PAIRS, passes=1).steps == 1  # the names are free again
+
+
+def test_texts_that_do_not_fit_are_refused_and_those_that_are_cut_are_counted(make_plain):
+    model, tokenizer = make_plain("tied")
+    long = [("<x>", {"title": "red " * 600, "more": "blue " * 600}), ("<y>", "blue")]
+    before = state(model, tokenizer)
+    with pytest.raises(
+        TokensError, match=r"context of 512; lower max_text_tokens to (\d+)"
+    ) as info:
+        ground_tokens(model, tokenizer, long, max_text_tokens=400)
+    assert same(before, state(model, tokenizer))
+    most = int(str(info.value).rpartition(" ")[2])
+    report = ground_tokens(model, tokenizer, long, max_text_tokens=most, passes=1)
+    assert report.cut == 1
+    assert "1 pairs have a text that was cut" in str(report)
+    short = make_plain("tied")
+    short[0].config.max_position_embeddings = 64
+    assert ground_tokens(*short, TWO, passes=1).cut == 0  # short texts fit into a short context
+
+
+def test_a_template_that_leaves_no_room_is_refused(make_plain):
+    model, tokenizer = make_plain("qwen3")
+    tokenizer.chat_template = (
+        "{{ 'be kind ' * 500 }}{% for each in messages %}{{ each.content }}{% endfor %}"
+    )
+    before = state(model, tokenizer)
+    with pytest.raises(TokensError, match='style = "plain" asks without a template'):
+        ground_tokens(model, tokenizer, TWO)
+    assert same(before, state(model, tokenizer))
+    tokenizer.chat_template = "{{ raise_exception('never') }}"
+    with pytest.raises(TokensError, match="takes no question"):
+        ground_tokens(model, tokenizer, TWO)
+    assert same(before, state(model, tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "options", "message"),
+    [
+        ("<one>", {}, "tokens are '<one>', expected a list"),
+        ([["<one>"]], {}, r"token 0 is \['<one>'\], expected a string"),
+        (["<x>", "<y>", "<x>"], {"pairs": TWO}, "token '<x>' is given twice"),
+        (["<x>", "<y>", "<z>"], {"pairs": TWO}, "token '<z>' is in no pair"),
+        (["<x>"], {"pairs": TWO}, "token '<y>' is in a pair and not among the tokens"),
+        (["<x>"], {"init": "description"}, "init 'description' reads texts: give pairs"),
+    ],
+)
+def test_bad_tokens_are_one_sentence_and_nothing_has_changed(make_plain, tokens, options, message):
+    model, tokenizer = make_plain("tied")
+    before = state(model, tokenizer)
+    with pytest.raises(TokensError, match=message):
+        initialize_tokens(model, tokenizer, tokens, **options)
+    assert same(before, state(model, tokenizer))
+
+
+def test_rows_come_in_the_order_of_the_tokens(make_plain):
+    model, tokenizer = make_plain("tied")
+    tokens = ["<y>", "<x>"]
+    ids = initialize_tokens(model, tokenizer, iter(tokens), pairs=TWO).new_ids
+    assert tokenizer.convert_tokens_to_ids(tokens) == ids.tolist()
+
+
+def test_progress_shows_on_a_terminal_alone(capsys, monkeypatch):
+    show_progress(1, 2, 3.0)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    show_progress(2, 2, 3.0)
+    assert capsys.readouterr().err == "\rstep 2 of 2, loss 3.00 \n"
+
+
 def test_a_model_without_weights_or_of_another_tokenizer_is_refused(make_plain):
     model, tokenizer = make_plain("tied")
     with pytest.raises(TokensError, match="meta device"):
         ground_tokens(copy.deepcopy(model).to("meta"), tokenizer, TWO)
-    model.resize_token_embeddings(10)
-    with pytest.raises(TokensError, match="do not belong together"):
+    for rows in (10, 3 * len(tokenizer) + 1024):
+        model.resize_token_embeddings(rows)
+        with pytest.raises(TokensError, match="do not belong together"):
+            ground_tokens(model, tokenizer, TWO)
+    model.resize_token_embeddings(len(tokenizer) + 8)
+    model.config.eos_token_id = [0, len(tokenizer) + 2]
+    with pytest.raises(TokensError, match=r"eos_token_id is .* the tokenizer does not have"):
         ground_tokens(model, tokenizer, TWO)
+    with pytest.raises(TokensError, match="is no fast tokenizer"):
+        ground_tokens(make_plain("tied")[0], object(), TWO)
+    with pytest.raises(TokensError, match="model is None"):
+        ground_tokens(None, tokenizer, TWO)
 
 
 def test_a_token_that_the_tokenizer_does_not_keep_whole_is_refused(make_plain):
@@ -272,7 +386,26 @@ def test_files_in_and_a_model_folder_out(make_plain, tmp_path, capsys):
     assert "2 new tokens, 1 steps" in capsys.readouterr().out
     assert (tmp_path / "out" / "tokenizer.json").exists()
     assert main(asked) == 2
-    assert "is not empty" in capsys.readouterr().err
-    pairs.write_text("{", encoding="utf-8")
-    assert main([*asked[:2], str(tmp_path / "other")]) == 2
-    assert "line 1: not valid JSON" in capsys.readouterr().err
+    assert "is not an empty folder" in capsys.readouterr().err
+    other = tmp_path / "other"
+    for content, message in (
+        (b"{", "line 1: not valid JSON"),
+        (b"\xff", "is not UTF-8: byte 0"),
+        (b'{"tokens": "<x>"}', "needs the keys tokens and text"),
+    ):
+        pairs.write_bytes(content)
+        assert main([*asked[:2], str(other)]) == 2
+        assert message in capsys.readouterr().err
+    lines[0]["text"] = "red\u2028hammer\x85"
+    pairs.write_text("\n".join(json.dumps(each, ensure_ascii=False) for each in lines), "utf-8")
+    for options, message in (
+        (["--rate", "1e30"], "training diverged"),
+        (["--device", "nowhere"], "device 'nowhere' cannot be used"),
+        (["--passes", "nan"], "passes must be a number above 0"),
+    ):
+        assert main([*asked[:2], str(other), *options]) == 2
+        assert message in capsys.readouterr().err
+        assert not other.exists()
+    assert main([str(tmp_path / "none"), *asked[1:2], str(other)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert main([*asked[:2], str(other), "--passes", "1", "--max-text-tokens", "8"]) == 0

@@ -7,17 +7,20 @@ import peft
 import pytest
 import torch
 from datasets import Dataset
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (
     CONFIG_MAPPING,
     AutoModelForCausalLM,
     AutoTokenizer,
     DataCollatorForLanguageModeling,
+    PreTrainedTokenizerFast,
     Trainer,
     TrainingArguments,
 )
 
 from gti.model.vocabulary import embedding_matrices, read_rows
-from gti.tokens import TokensError, ground_tokens
+from gti.token_pairs import TokensError
+from gti.tokens import ground_tokens
 
 PAIRS = [
     ("<hammer>", "red hammer of steel"),
@@ -88,6 +91,58 @@ def test_every_family_is_grounded_saved_and_loaded(make_tokenizer, tmp_path, fam
     names = AutoTokenizer.from_pretrained(tmp_path)
     assert names.convert_tokens_to_ids(list(report.tokens)) == report.vocabulary.new_ids.tolist()
     assert torch.equal(logits_of(again, names), logits_of(model, tokenizer))
+
+
+def sentencepiece_like():
+    """As Llama's: blanks are ▁, one is put in front, what is unknown is read byte by byte."""
+    core = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    core.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    core.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    named = ["<s>", "</s>", "<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(special_tokens=named, vocab_size=320, show_progress=False)
+    core.train_from_iterator(SENTENCES, trainer)
+    return core
+
+
+def word_pieces():
+    """As BERT's: lower case, pieces inside a word begin with ##."""
+    core = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    core.normalizer = normalizers.BertNormalizer(lowercase=True)
+    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    core.decoder = decoders.WordPiece()
+    named = ["<s>", "</s>", "<unk>"]
+    trainer = trainers.WordPieceTrainer(special_tokens=named, vocab_size=99, show_progress=False)
+    core.train_from_iterator(SENTENCES, trainer)
+    return core
+
+
+@pytest.mark.parametrize(
+    ("core", "bad"),
+    [(sentencepiece_like, ["▁ham", " ham", "<0x41>"]), (word_pieces, ["##ham"])],
+)
+def test_other_tokenizers_keep_new_tokens_or_the_names_are_refused(core, bad):
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core(), eos_token="</s>", bos_token="<s>")
+    named = SIZES | {"vocab_size": len(tokenizer) + PADDING}
+    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING["llama"](**named)).eval()
+    for name in bad:
+        with pytest.raises(TokensError, match=r"writes it as|in the vocabulary already"):
+            ground_tokens(model, tokenizer, [(name, "red"), ("<y>", "blue")])
+    pairs = [("<Hammer>", "red hammer"), (("<a>", "<é>"), "green door"), (("<a>", "<B>"), "house")]
+    report = ground_tokens(model, tokenizer, pairs, passes=20, learning_rate=0.05)
+    ids = tokenizer("a <Hammer> of <a><é>", add_special_tokens=False)["input_ids"]
+    assert [number for number in ids if number in report.vocabulary.new_ids] == [
+        tokenizer.convert_tokens_to_ids(name) for name in ("<Hammer>", "<a>", "<é>")
+    ]
+    assert all(check.after < check.before for check in report.checks)
 
 
 def test_a_head_that_cannot_be_done_is_refused_with_the_reason(make_tokenizer):
