@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gti.tokens import GroundedTokens, TokensError, ground_tokens, initialize_tokens
+    from gti.token_pairs import TokensError
+    from gti.tokens import GroundedTokens, ground_tokens, initialize_tokens
 
 __all__ = ["GroundedTokens", "TokensError", "ground_tokens", "initialize_tokens"]
 

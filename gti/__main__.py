@@ -11,7 +11,8 @@ from typing import Any
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads model and pairs, grounds, writes; returns 0, or 2 where the input cannot be used."""
     asked = _parser().parse_args(arguments)
-    from gti.tokens import TokensError, ground_tokens
+    from gti.token_pairs import TokensError
+    from gti.tokens import ground_tokens
 
     try:
         pairs = read_pairs(asked.pairs)
@@ -46,10 +47,15 @@ def read_pairs(path: Path) -> list[dict[str, Any]]:
     Raises:
         TokensError: names the line that is none.
     """
-    from gti.tokens import TokensError
+    from gti.token_pairs import TokensError
 
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TokensError(f"{path}: not UTF-8 ({error.reason}, byte {error.start})") from error
     pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    # Not splitlines(): it also splits at characters that may stand inside a text.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

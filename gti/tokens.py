@@ -9,17 +9,14 @@ Semantic ID are. Nothing is changed before all of the input has been looked at.
 """
 
 import copy
-from collections import Counter
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gti.data.dataset import IntArray
 from gti.data.semantic_ids import SemanticIds
 from gti.data.streams import numpy_stream, torch_stream
 from gti.hints import did_you_mean
@@ -40,8 +37,9 @@ from gti.model.vocabulary import (
     read_rows,
     write_rows,
 )
-from gti.prompts.prompter import Prompter, Style
+from gti.prompts.prompter import Example, Prompter, PromptError, Style
 from gti.prompts.wordings import GROUNDING_TASKS
+from gti.token_pairs import TITLE, TokenPairs, TokensError, read_pair
 from gti.train.example_nll import example_nll
 from gti.train.grounding import ground, grounding_examples
 from gti.train.order import epochs
@@ -59,128 +57,9 @@ INITIALIZERS: Mapping[str, Callable[[Start], Tensor]] = {
 """
 SAMPLE = 256
 """Pairs that are measured before and after, at most."""
-TITLE = "title"
-Text = str | Mapping[str, str]
-Pair = tuple[str | Sequence[str], Text]
 Initializer = str | Callable[[Start], Tensor]
-
-
-class TokensError(ValueError):
-    """Tokens, pairs or a model that cannot be grounded; nothing has been changed."""
-
-
-@dataclass(frozen=True)
-class TokenPairs:
-    """Pairs, checked: what `SemanticIds` is where tokens are no codes of levels.
-
-    Attributes:
-        tokens: all new tokens, in the order in which they come.
-        token_index: [pairs] which of `tokens` stand for each text, in order.
-        texts: [pairs] field → text.
-        fields: the texts' fields; the first is the title.
-    """
-
-    tokens: tuple[str, ...]
-    token_index: tuple[IntArray, ...]
-    texts: tuple[dict[str, str], ...]
-    fields: tuple[str, ...]
-
-    num_levels: int = field(default=1, init=False)
-    """New tokens are of one kind: `like_text_rows` centres them together."""
-
-    @classmethod
-    def of(cls, pairs: Iterable[Any], more: Sequence[str] = ()) -> "TokenPairs":
-        """Reads and checks `pairs`.
-
-        Args:
-            pairs: (tokens, text) each, or a mapping with these two keys, as the rows of a
-                `datasets.Dataset` are. Tokens: one string, or several in a row; text: a string, or
-                field → text, of which `title` comes first, else the first pair's first field.
-            more: tokens that must be in some pair.
-
-        Raises:
-            TokensError: names the pair and what is wrong with it.
-        """
-        numbers: dict[str, int] = {}
-        index, texts = [], []
-        for number, pair in enumerate(pairs):
-            names, text = _read(pair, number)
-            for name in names:
-                numbers.setdefault(name, len(numbers))
-            index.append(np.array([numbers[name] for name in names], dtype=np.int64))
-            texts.append(text)
-        if not index:
-            raise TokensError("no pairs: give at least two of (tokens, text)")
-        if len({tuple(each.tolist()) for each in index}) < 2:
-            raise TokensError(
-                "all pairs have the same tokens: with one alone there is nothing to tell apart;"
-                " give at least two"
-            )
-        if missing := [token for token in more if token not in numbers]:
-            raise TokensError(f"token {missing[0]!r} is in no pair, so it cannot be grounded")
-        known = dict.fromkeys(name for text in texts for name in text)
-        title = TITLE if TITLE in known else next(iter(texts[0]))
-        if untitled := [number for number, text in enumerate(texts) if title not in text]:
-            raise TokensError(
-                f"pair {untitled[0]}: no text in the field {title!r}, the others' title"
-            )
-        fields = (title, *(name for name in known if name != title))
-        return cls(tuple(numbers), tuple(index), tuple(texts), fields)
-
-    @property
-    def num_items(self) -> int:
-        """Number of pairs."""
-        return len(self.token_index)
-
-    @property
-    def num_tokens(self) -> int:
-        """Number of new tokens."""
-        return len(self.tokens)
-
-    @cached_property
-    def other(self) -> IntArray:
-        """[pairs] for each another pair, with other tokens where there is one."""
-        kinds = [tuple(each.tolist()) for each in self.token_index]
-        order = sorted(range(len(kinds)), key=kinds.__getitem__)
-        largest = max(Counter(kinds).values())  # a step this wide leaves those of one kind
-        other = np.empty(len(kinds), dtype=np.int64)
-        for place, pair in enumerate(order):
-            other[pair] = order[(place + largest) % len(order)]
-        return other
-
-
-def _read(pair: Any, number: int) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The tokens of the pair with this `number`, and its texts that are not empty."""
-    if isinstance(pair, Mapping):
-        if not {"tokens", "text"} <= pair.keys():
-            found = ", ".join(map(str, pair))
-            raise TokensError(f"pair {number}: needs the keys tokens and text, found {found}")
-        pair = pair["tokens"], pair["text"]
-    try:
-        tokens, text = pair
-    except (TypeError, ValueError):
-        raise TokensError(f"pair {number}: found {pair!r:.80}, expected (tokens, text)") from None
-    if not isinstance(tokens, Iterable):
-        raise TokensError(f"pair {number}: {tokens!r} is no token; give strings that say something")
-    names = (tokens,) if isinstance(tokens, str) else tuple(tokens)
-    for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise TokensError(
-                f"pair {number}: {name!r} is no token; give strings that say something"
-            )
-    if not names:
-        raise TokensError(f"pair {number}: no tokens")
-    if not isinstance(text, str | Mapping):
-        raise TokensError(f"pair {number}: text is {text!r:.40}, expected a string or field → text")
-    texts = {TITLE: text} if isinstance(text, str) else dict(text)
-    wrong = [name for name, value in texts.items() if value is not None and type(value) is not str]
-    if wrong:
-        value = texts[wrong[0]]
-        raise TokensError(f"pair {number}: text {wrong[0]!r} is {value!r:.40}, expected a string")
-    said = {name: value for name, value in texts.items() if value and value.strip()}
-    if not said:
-        raise TokensError(f"pair {number} ({names[0]}): no text")
-    return names, said
+Dtype = Literal["float32", "bfloat16"]
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -291,7 +170,7 @@ def _without_texts(tokens: Sequence[str]) -> TokenPairs:
     if twice:
         raise TokensError(f"token {twice[0]!r} is given twice")
     for number, token in enumerate(tokens):
-        _read((token, "text"), number)
+        read_pair((token, "text"), number)
     return TokenPairs(tuple(tokens), (), (), (TITLE,))
 
 
@@ -306,7 +185,7 @@ def ground_tokens(
     batch_size: int = 32,
     style: Style = "chat",
     max_text_tokens: int = 128,
-    dtype: Literal["float32", "bfloat16"] | None = None,
+    dtype: Dtype | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> GroundedTokens:
@@ -335,28 +214,13 @@ def ground_tokens(
     """
     named = TokenPairs.of(pairs)
     _check(model, tokenizer, named.tokens, init)
-    if passes <= 0 or learning_rate <= 0 or batch_size < 1:
-        raise TokensError(
-            f"passes ({passes}), learning_rate ({learning_rate}) and batch_size ({batch_size}) must"
-            " be above 0"
-        )
+    _check_numbers(passes=passes, learning_rate=learning_rate, batch_size=batch_size)
+    _check_choices(style, dtype, seed)
     _check_lengths(model, tokenizer, named, max_text_tokens)
+    prompter, examples = _asked(model, tokenizer, named, style, max_text_tokens, seed)
     vocabulary = _initialize(model, tokenizer, named, init, seed)
-    prompter = Prompter(
-        tokenizer,
-        vocabulary,
-        _as_semantic_ids(named),
-        named.texts,
-        title_field=named.fields[0],
-        detail_fields=named.fields[1:],
-        style=style,
-        max_text_tokens=max_text_tokens,
-        max_history=1,
-        context=getattr(model.config, "max_position_embeddings", None),
-    )
     device = model.get_input_embeddings().weight.device
     dtype = dtype or ("bfloat16" if has_bfloat16(device) else "float32")
-    examples = grounding_examples(prompter, GroundingPlan(), numpy_stream(seed, "shuffle"))
     stream = epochs(len(examples), batch_size, numpy_stream(seed, "grounding-order"))
     steps = max(1, round(passes * -(-len(examples) // batch_size)))
     batches = [[examples[place] for place in next(stream)] for _ in range(steps)]
@@ -384,6 +248,51 @@ def ground_tokens(
         norm=(float(rows.norm(dim=1).mean()), float(text.norm(dim=1).mean())),
         changed=tuple(name for name, value in moved.items() if value),
     )
+
+
+def _asked(
+    model: Any,
+    tokenizer: Any,
+    named: TokenPairs,
+    style: Style,
+    max_text_tokens: int,
+    seed: int,
+) -> tuple[Prompter, list[Example]]:
+    """What asks for the pairs, and all that is asked, by a copy of the tokenizer that has grown.
+
+    The copy gives the new tokens the ids that they will have, and nothing else has changed yet.
+
+    Raises:
+        TokensError: a template, a tokenizer or a context that no question can be put to.
+    """
+    grown = _with_tokens(tokenizer, named.tokens)
+    ids = torch.tensor(grown.convert_tokens_to_ids(list(named.tokens)), dtype=torch.long)
+    try:
+        prompter = Prompter(
+            grown,
+            Vocabulary(ids, ids[:0], 0, 0, True, (), "", None),  # of which it reads the ids alone
+            _as_semantic_ids(named),
+            named.texts,
+            title_field=named.fields[0],
+            detail_fields=named.fields[1:],
+            style=style,
+            max_text_tokens=max_text_tokens,
+            max_history=1,
+            context=getattr(model.config, "max_position_embeddings", None),
+        )
+        stream = numpy_stream(seed, "shuffle")
+        return prompter, grounding_examples(prompter, GroundingPlan(), stream)
+    except PromptError as error:
+        raise TokensError(str(error)) from error
+
+
+def _with_tokens(tokenizer: Any, tokens: Sequence[str]) -> Any:
+    """A copy of `tokenizer` that has `tokens` too, as `extend_vocabulary` adds them."""
+    from tokenizers import AddedToken
+
+    grown = copy.deepcopy(tokenizer)
+    grown.add_tokens([AddedToken(token, normalized=False, special=False) for token in tokens])
+    return grown
 
 
 def _rows(model: Any, vocabulary: Vocabulary) -> Tensor:
@@ -479,15 +388,15 @@ def _check(model: Any, tokenizer: Any, tokens: Sequence[str], init: Initializer)
 
 def _check_whole(tokenizer: Any, tokens: Sequence[str]) -> None:
     """Tries on a copy that the tokenizer leaves each token whole, wherever it stands."""
-    from tokenizers import AddedToken
-
-    tried = copy.deepcopy(tokenizer)
-    tried.add_tokens([AddedToken(token, normalized=False, special=False) for token in tokens])
+    tried = _with_tokens(tokenizer, tokens)
     for token in tokens:
         number = tried.convert_tokens_to_ids(token)
         for around in ("{}", "a {} b", "a{}b", "{}{}"):
             text = around.replace("{}", token)
-            ids = tried(text, add_special_tokens=False)["input_ids"]
+            try:
+                ids = tried(text, add_special_tokens=False)["input_ids"]
+            except Exception as refusal:  # of whatever kind its author chose
+                raise TokensError(f"the tokenizer cannot read {text!r} ({refusal})") from refusal
             if ids.count(number) != around.count("{}"):
                 pieces = tried.convert_ids_to_tokens(ids)
                 raise TokensError(
@@ -496,8 +405,31 @@ def _check_whole(tokenizer: Any, tokens: Sequence[str]) -> None:
                 )
 
 
+def _check_numbers(**numbers: float) -> None:
+    """Numbers above 0, and no more than any computer counts to; batches are whole."""
+    for name, value in numbers.items():
+        if not (math.isfinite(value) and value > 0):
+            raise TokensError(f"{name} is {value}; it must be above 0, and finite")
+    if numbers["batch_size"] != int(numbers["batch_size"]):
+        raise TokensError(f"batch_size is {numbers['batch_size']}; it must be a whole number")
+
+
+def _check_choices(style: Style, dtype: Dtype | None, seed: int) -> None:
+    """Words that stand for something, and a seed that streams can be made of."""
+    for name, value, choices in (
+        ("style", style, get_args(Style)),
+        ("dtype", dtype, (*get_args(Dtype), None)),
+    ):
+        if value not in choices:
+            raise TokensError(f"unknown {name} {value!r}; there are {', '.join(map(str, choices))}")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise TokensError(f"seed is {seed}; it must be from 0 to {LARGEST_SEED}")
+
+
 def _check_lengths(model: Any, tokenizer: Any, named: TokenPairs, max_text_tokens: int) -> None:
     """Texts, cut as they will be, fit into the context with room for a prompt."""
+    if max_text_tokens < 1:
+        raise TokensError(f"max_text_tokens is {max_text_tokens}; it must be above 0")
     context = getattr(model.config, "max_position_embeddings", None)
     longest = max(map(len, named.token_index))
     room = 64  # wordings and a template's lead take some forty tokens

@@ -110,7 +110,12 @@ class Prompter:
     ) -> None:
         self.tokenizer = tokenizer
         # Asked directly: the library around it takes as long again for the same ids.
-        self._core = tokenizer.backend_tokenizer
+        self._core: Any = getattr(tokenizer, "backend_tokenizer", None)
+        if self._core is None:
+            raise PromptError(
+                f"{type(tokenizer).__name__} is a tokenizer without a fast form, which texts are"
+                " read and cut with; take a model whose tokenizer has one (`tokenizer.json`)"
+            )
         self._core.no_truncation()
         self._core.no_padding()
         self.semantic_ids = semantic_ids
@@ -140,7 +145,13 @@ class Prompter:
         self._plain_start = [] if bos is None else [bos]
         self._end = self._answer_end()
         self._lead = self._plain_start + self._encode(SEQUENCE_LEAD_IN)
-        (self._separator,) = self._encode(SEQUENCE_SEPARATOR)
+        self._separator = self._encode(SEQUENCE_SEPARATOR)
+        if style == "sequence" and len(self._separator) != 1:
+            raise PromptError(
+                f"the tokenizer writes the separator {SEQUENCE_SEPARATOR!r} in"
+                f' {len(self._separator)} tokens; prompts.style = "sequence" takes one, "chat" and'
+                ' "plain" any number'
+            )
 
     # Texts ------------------------------------------------------------------------------------
 
@@ -331,7 +342,7 @@ class Prompter:
         The separator tells levels apart from the first step on: without it a model whose new rows
         are all equal must count positions to know which level comes next.
         """
-        separator = np.full((len(items), 1), self._separator, dtype=np.int64)
+        separator = np.tile(np.array(self._separator, dtype=np.int64), (len(items), 1))
         return np.concatenate([self.sid_ids[items], separator], axis=1)
 
     def _listed_ids(self, items: IntArray) -> list[int]:

@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 import gti
-from gti.__main__ import main
+from gti.__main__ import main, read_pairs
 from gti.data.streams import numpy_stream
 from gti.method import GroundingPlan
 from gti.model.vocabulary import embedding_matrices, extend_vocabulary, read_rows, write_rows
@@ -198,6 +199,9 @@ BAD_PAIRS = [
     ([*TWO, ("<z>", {"title": 3.5})], "text 'title' is 3.5, expected a string"),
     ([*TWO, ("<z>", {"description": "green"})], "pair 2: no text in the field 'title'"),
     ([*TWO, ("the", "an article")], "token 'the' is in the vocabulary already"),
+    ([*TWO, ("<z>", {"title": float("nan")})], r"pair 2 \(<z>\): no text"),
+    ([*TWO, ("<z>", "cut in the middle of \ud83c")], "pair 2: text 'title' is no valid Unicode"),
+    ([*TWO, ("<\ud83c>", "a token")], "pair 2: '.*' is no token"),
 ]
 
 
@@ -220,7 +224,14 @@ def test_bad_pairs_are_one_sentence_and_nothing_has_changed(make_plain, pairs, m
     ("options", "message"),
     [
         ({"init": "meen"}, "unknown init 'meen'; did you mean 'mean'"),
-        ({"passes": 0}, "must be above 0"),
+        ({"passes": 0}, "passes is 0; it must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; it must be above 0, and finite"),
+        ({"passes": float("inf")}, "passes is inf"),
+        ({"batch_size": 2.5}, "batch_size is 2.5; it must be a whole number"),
+        ({"style": "chart"}, "unknown style 'chart'; there are sequence, chat, plain"),
+        ({"dtype": "float16"}, "unknown dtype 'float16'; there are float32, bfloat16"),
+        ({"seed": -1}, "seed is -1"),
+        ({"max_text_tokens": 0}, "max_text_tokens is 0"),
         ({"max_text_tokens": 100_000}, "lower max_text_tokens to"),
     ],
 )
@@ -258,6 +269,66 @@ def test_a_token_that_the_tokenizer_does_not_keep_whole_is_refused(make_plain):
     with pytest.raises(TokensError, match=r"does not keep token 'xyz' whole: it reads 'axyzb' as"):
         ground_tokens(model, tokenizer, [("xyz", "red"), ("<y>", "blue")])
     assert same(before, state(model, tokenizer))
+
+
+TEMPLATES = {
+    "one that takes no question": "{{ raise_exception('no chat here') }}",
+    "one that is broken": "{% for m in messages %}",
+    "one that leaves answers out": (
+        "{% for m in messages if m.role != 'assistant' %}{{ m.content }}{% endfor %}"
+    ),
+    "one that changes what is asked": "{% for m in messages %}{{ m.content | upper }}{% endfor %}",
+    "one that escapes what is asked": "{% for m in messages %}{{ m.content | e }}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
+def test_a_template_that_takes_no_tokens_is_refused_before_any_change(make_plain, template):
+    model, tokenizer = make_plain("tied")
+    tokenizer.chat_template = template
+    before = state(model, tokenizer)
+    with pytest.raises(TokensError, match="chat template takes no question"):
+        ground_tokens(model, tokenizer, TWO)
+    assert same(before, state(model, tokenizer))
+    assert ground_tokens(model, tokenizer, TWO, style="plain", passes=1).steps == 1
+
+
+def test_a_tokenizer_without_a_fast_form_is_refused_before_any_change(make_plain):
+    model, _ = make_plain("tied")
+    tokenizer = ByT5Tokenizer()
+    model.resize_token_embeddings(len(tokenizer))
+    before = state(model, tokenizer)
+    with pytest.raises(TokensError, match="ByT5Tokenizer is a tokenizer without a fast form"):
+        ground_tokens(model, tokenizer, TWO)
+    assert same(before, state(model, tokenizer))
+
+
+def test_a_tokenizer_that_puts_a_mark_before_each_text_grounds(make_plain):
+    """Its comma is two tokens, of which style "sequence" alone has need as one."""
+    core = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    bytes_ = [f"<0x{number:02X}>" for number in range(256)]
+    trainer = trainers.BpeTrainer(special_tokens=["<unk>", "</s>", *bytes_], show_progress=False)
+    core.train_from_iterator(["a red hammer and a blue shirt, of steel"], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>", eos_token="</s>")
+    model, _ = make_plain("tied")
+    model.resize_token_embeddings(len(tokenizer))
+    before = state(model, tokenizer)
+    with pytest.raises(TokensError, match="writes the separator ',' in 2 tokens"):
+        ground_tokens(model, tokenizer, TWO, style="sequence")
+    assert same(before, state(model, tokenizer))
+    assert ground_tokens(model, tokenizer, TWO, passes=1).steps == 1
+
+
+def test_lines_end_at_line_breaks_alone_and_are_utf8(tmp_path):
+    pairs = tmp_path / "pairs.jsonl"
+    text = "a red\u2028hammer\u0085of steel"
+    line = json.dumps({"tokens": "<x>", "text": text}, ensure_ascii=False)
+    pairs.write_bytes(f"{line}\r\n{line}\n".encode())
+    assert [pair["text"] for pair in read_pairs(pairs)] == [text, text]
+    pairs.write_bytes('{"tokens": "<x>", "text": "café"}'.encode("latin-1"))
+    with pytest.raises(TokensError, match=r"pairs\.jsonl: not UTF-8"):
+        read_pairs(pairs)
 
 
 def test_files_in_and_a_model_folder_out(make_plain, tmp_path, capsys):
