@@ -35,13 +35,13 @@ def check_options(
 
 
 def check_seed(seed: Any) -> None:
-    """Refuses what is no whole number.
+    """Refuses what is no whole number of 0 or more.
 
     Raises:
         TokensError: with what was found.
     """
-    if not isinstance(seed, Integral):
-        raise TokensError(f"seed must be a whole number, found {seed!r:.40}")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise TokensError(f"seed must be a whole number of 0 or more, found {seed!r:.40}")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

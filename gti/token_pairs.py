@@ -1,5 +1,6 @@
 """Pairs of new tokens and texts: read and checked, before anything else looks at them."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,9 +127,8 @@ def _read(pair: Any, number: int) -> tuple[tuple[str, ...], dict[str, str]]:
         _check_characters(name, f"pair {number}: token {name!r:.40}")
     if not names:
         raise TokensError(f"pair {number}: no tokens")
-    if not isinstance(text, str | Mapping):
-        raise TokensError(f"pair {number}: text is {text!r:.40}, expected a string or field → text")
-    texts = {TITLE: text} if isinstance(text, str) else dict(text)
+    texts = dict(text) if isinstance(text, Mapping) else {TITLE: text}
+    texts = {name: None if _is_missing(value) else value for name, value in texts.items()}
     wrong = [name for name, value in texts.items() if value is not None and type(value) is not str]
     if wrong:
         value = texts[wrong[0]]
@@ -139,6 +139,11 @@ def _read(pair: Any, number: int) -> tuple[tuple[str, ...], dict[str, str]]:
     for name, value in said.items():
         _check_characters(value, f"pair {number} ({names[0]}): text {name!r}")
     return names, said
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether `value` stands for no text in a table: None, or the number that is not one."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _check_characters(text: str, what: str) -> None:

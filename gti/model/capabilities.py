@@ -263,6 +263,7 @@ def _try_plain(model: Any) -> str | None:
         raise
     except Exception as refusal:  # its author's choice
         return f"it cannot be read as a causal language model is ({_said(refusal)})"
+    asked += _number_tables(model)
     if asked:
         return (
             f"a second table of rows per token, {asked[0]}, is not supported: new tokens would"
@@ -288,6 +289,17 @@ def _said(refusal: Exception) -> str:
     """The kind of an error and the beginning of its first line."""
     first = (str(refusal).strip().splitlines() or [""])[0][:120].rstrip(".")
     return f"{type(refusal).__name__}: {first}" if first else type(refusal).__name__
+
+
+def _number_tables(model: Any) -> list[str]:
+    """Names of tables of whole numbers with a row per token, as where tokens choose experts."""
+    rows = len(model.get_input_embeddings().weight)
+    tables = (*model.named_buffers(), *model.named_parameters())
+    return [
+        name
+        for name, table in tables
+        if table.ndim and len(table) == rows and not table.is_floating_point()
+    ]
 
 
 @contextmanager

@@ -12,7 +12,13 @@ from jinja2 import TemplateError
 
 from gti.prompts.wordings import SYSTEM
 
-_MARK = "\u2603"
+_MARK = "<Snow_man>\u2603"
+"""Stands for what is asked: as a new token is written, so that one that would not stay whole shows.
+"""
+_CLOCK = "strftime_now"
+_DATE = {"%Y": "2024", "%m": "07", "%B": "July", "%b": "Jul", "%d": "26"}
+"""The date for templates that write one, Llama's own where it knows none: prompts are the same on
+every day."""
 _REFUSALS = (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError)
 """What templates, and the code that runs them, raise over messages that they do not take."""
 
@@ -41,18 +47,25 @@ class ChatForm:
         turns = [self._turn("user", asked)]
         if self.system:
             turns.insert(0, self._turn("system", SYSTEM))
-        rendered: str = self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
-        return rendered
+        return self._rendered(turns, add_generation_prompt=True, enable_thinking=False)
 
     def end(self) -> str:
         """What closes an answer."""
         turns = [self._turn("user", "?"), self._turn("assistant", _MARK)]
-        rendered: str = self.tokenizer.apply_chat_template(turns, tokenize=False)
+        rendered = self._rendered(turns)
         if _MARK not in rendered:
             raise ValueError("it leaves the answer out")
         return rendered.rpartition(_MARK)[2].rstrip("\n")
+
+    def _rendered(self, turns: list[dict[str, Any]], **options: Any) -> str:
+        """What the template makes of `turns`, on the day of `_DATE`."""
+        template: str = self.tokenizer.get_chat_template()
+        if _CLOCK in template:
+            parts = "".join(f" | replace('{part}', '{day}')" for part, day in _DATE.items())
+            dated = f"{{%- macro {_CLOCK}(form) -%}}{{{{ form{parts} }}}}{{%- endmacro -%}}"
+            options["chat_template"] = dated + template
+        rendered: str = self.tokenizer.apply_chat_template(turns, tokenize=False, **options)
+        return rendered
 
     def _turn(self, role: str, text: str) -> dict[str, Any]:
         content = [{"type": "text", "text": text}] if self.parts else text

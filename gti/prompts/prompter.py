@@ -111,7 +111,12 @@ class Prompter:
     ) -> None:
         self.tokenizer = tokenizer
         # Asked directly: the library around it takes as long again for the same ids.
-        self._core = tokenizer.backend_tokenizer
+        self._core: Any = getattr(tokenizer, "backend_tokenizer", None)
+        if self._core is None:
+            raise PromptError(
+                f"{type(tokenizer).__name__} is a tokenizer without a fast form, which texts are"
+                " read and cut with; take a model whose tokenizer has one (`tokenizer.json`)"
+            )
         self._core.no_truncation()
         self._core.no_padding()
         self.semantic_ids = semantic_ids

@@ -190,7 +190,7 @@ def read_content(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise RecordError(f"{path}: not valid JSON: not UTF-8 (byte {error.start})") from error
     try:
-        content = json.loads(text, object_pairs_hook=_each_key_once)
+        content = json.loads(text, object_pairs_hook=each_key_once)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):
@@ -202,7 +202,7 @@ def read_content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The object of `pairs`: of a key that stands there twice, readers take one or the other."""
     found = dict(pairs)
     if len(found) < len(pairs):

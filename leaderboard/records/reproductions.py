@@ -21,7 +21,7 @@ from leaderboard.records.bounded import (
 )
 from leaderboard.records.canonical import canonical_json, write_atomically
 from leaderboard.records.parts import Code, Environment
-from leaderboard.records.record import RecordError
+from leaderboard.records.record import RecordError, each_key_once
 from leaderboard.records.specs import Frozen, Sha256
 
 REPRODUCTION_SCHEMA_VERSION = 1
@@ -115,7 +115,7 @@ def parse_reproduction(line: str, source: str) -> Reproduction:
         RecordError: no JSON, a newer schema, or a field that is missing, unknown or wrong.
     """
     try:
-        content = json.loads(line)
+        content = json.loads(line, object_pairs_hook=each_key_once)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{source}: not valid JSON: {error}") from error
     try:
@@ -129,7 +129,8 @@ def parse_reproduction(line: str, source: str) -> Reproduction:
             f" {REPRODUCTION_SCHEMA_VERSION}; update gti-bench"
         )
     try:
-        return Reproduction.model_validate(content)
+        # Strictly: a number written as a text is a text to other readers.
+        return Reproduction.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "(line)"

@@ -1,6 +1,6 @@
 """What every run leaves: a figure that is left out is no pass of the checks that read it."""
 
-from leaderboard.records.parts import Cost
+from leaderboard.records.parts import Code, Cost, Environment
 from leaderboard.records.record import Record
 from leaderboard.verify.findings import Report
 
@@ -13,13 +13,7 @@ TEXTS = ("machine", "processor", "device", "dtype", "python", "platform")
 
 def check_complete(report: Report, record: Record) -> None:
     """Where it ran, with what, and what each stage cost, as far as any machine can tell."""
-    for name in TEXTS:
-        if not getattr(record.environment, name).strip():
-            report.error(f"environment.{name}", "", "a text")
-    if record.environment.threads < 1:
-        report.error("environment.threads", record.environment.threads, "1 or more")
-    if not record.code.version.strip():
-        report.error("code.version", record.code.version, "the version that ran")
+    check_where(report, record.environment, record.code, computed=record.kind == "cell")
     if not record.cost:
         report.error("cost", "nothing", "seconds of at least one stage")
     for stage, cost in record.cost.items():
@@ -29,14 +23,27 @@ def check_complete(report: Report, record: Record) -> None:
         _check_cell(report, record)
 
 
+def check_where(
+    report: Report, environment: Environment, code: Code, *, computed: bool, place: str = ""
+) -> None:
+    """The machine, packages and code of a run; `computed` with torch, named behind `place`."""
+    for name in TEXTS:
+        if not getattr(environment, name).strip():
+            report.error(f"{place}environment.{name}", "", "a text")
+    if environment.threads < 1:
+        report.error(f"{place}environment.threads", environment.threads, "1 or more")
+    if not code.version.strip():
+        report.error(f"{place}code.version", code.version, "the version that ran")
+    for name in ADDED_UP if computed else ():
+        if not environment.packages.get(name):
+            report.error(f"{place}environment.packages.{name}", None, "the version that ran")
+
+
 def _check_cell(report: Report, record: Record) -> None:
-    """A cell's stages, packages, probability mass and nearness to text."""
+    """A cell's stages, probability mass and nearness to text."""
     for stage in STAGES:
         if stage not in record.cost:
             report.error(f"cost.{stage}", "nothing", "what the stage cost")
-    for name in ADDED_UP:
-        if not record.environment.packages.get(name):
-            report.error(f"environment.packages.{name}", None, "the version that ran")
     for proof in record.proofs:
         if (cost := record.cost.get(proof.stage)) is not None:
             _check_trained(report, record, proof.stage, cost)

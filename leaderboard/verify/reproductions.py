@@ -13,6 +13,7 @@ from leaderboard.records.cells import load_cell
 from leaderboard.records.ranks import Ranks, read_ranks
 from leaderboard.records.record import Record, RecordError, ranks_path
 from leaderboard.records.reproductions import (
+    REPRODUCTION_SCHEMA_VERSION,
     Reproduction,
     parse_reproduction,
     reproduction_lines,
@@ -26,6 +27,7 @@ from leaderboard.statistics.agreement import (
     ranks_sha256,
     rows_sha256,
 )
+from leaderboard.verify.complete import check_where
 from leaderboard.verify.findings import Report
 
 CLOCKS_APART = timedelta(days=1)
@@ -61,11 +63,26 @@ def check_reproductions(report: Report, record: Record, path: Path, ranks: Ranks
             report.error(place, "a run that stands above", wanted)
         if datetime.fromisoformat(found.when) > datetime.now(UTC) + CLOCKS_APART:
             report.error(f"{place}, when", found.when, "a moment that has been")
+        _check_run(report, place, found, record)
         _check_claim(report, place, found, record, own)
         if found.outcome == "equivalent":
             _check_equivalent(report, place, found, record, path)
         if ranks is not None:
             report.equal(f"{place}, num_rows", found.num_rows, len(ranks))
+
+
+def _check_run(report: Report, place: str, found: Reproduction, record: Record) -> None:
+    """Who ran it, where, with which code and for how long is said."""
+    report.equal(f"{place}, schema_version", found.schema_version, REPRODUCTION_SCHEMA_VERSION)
+    if found.who is not None and not found.who.strip():
+        report.error(f"{place}, who", found.who, "a name, or nothing")
+    if not found.seconds > 0:
+        report.error(f"{place}, seconds", found.seconds, "above 0: every run takes time")
+    computed = record.kind == "cell"
+    check_where(report, found.environment, found.code, computed=computed, place=f"{place}, ")
+    if found.code.commit is None or found.code.dirty is None:
+        wanted = "a commit that others can run"
+        report.warn(f"{place}, code.commit", found.code.commit, wanted)
 
 
 def _check_claim(

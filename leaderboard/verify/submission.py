@@ -6,6 +6,7 @@ line under "Numbers changed" in CHANGELOG.md that names its SETTING/METHOD.
 """
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from leaderboard.metrics.metrics import MAIN_METRIC
+from leaderboard.records.bounded import MOST_JSON_BYTES, BoundsError, read_bounded
 from leaderboard.records.record import Record, RecordError, read_record
 from leaderboard.records.shipped import Shipped
 from leaderboard.verify.findings import Finding, Report
@@ -93,12 +95,19 @@ class _Tree:
     def names(self, command: str, *options: str) -> set[str]:
         """Paths in the results directory that git lists."""
         prefix = self.git_path("") + "/"
-        listed = _git(self.root, command, "-z", *options, "--", prefix).decode().split("\0")
+        listed = os.fsdecode(_git(self.root, command, "-z", *options, "--", prefix)).split("\0")
         return {name.removeprefix(prefix) for name in listed if name.startswith(prefix)}
 
     def before(self, path: str) -> bytes:
         """The content of `path` at the merge base."""
         return _git(self.root, "show", f"{self.base}:{self.git_path(path)}")
+
+    def now(self, path: str) -> bytes:
+        """The content of `path` here; nothing where it cannot be read, which `verify` tells of."""
+        try:
+            return read_bounded(self.results / path, MOST_JSON_BYTES)
+        except (OSError, BoundsError):
+            return b""
 
 
 def _git(root: Path, *arguments: str) -> bytes:
@@ -216,11 +225,11 @@ def _check_sizes(tree: _Tree, here: set[str]) -> int:
 def _announced(root: Path, base: str) -> list[str]:
     """Lines under `HEADING` in the changelog that the merge base's has not."""
     try:
-        old = _git(root, "show", f"{base}:{CHANGELOG}").decode()
+        old = _git(root, "show", f"{base}:{CHANGELOG}").decode(errors="replace")
     except SubmissionError:
         old = ""  # the merge base has no changelog
     path = root / CHANGELOG
-    new = path.read_text(encoding="utf-8") if path.is_file() else ""
+    new = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     known = set(_under_heading(old))
     return [line for line in _under_heading(new) if line not in known]
 
@@ -250,7 +259,7 @@ def _check_number(tree: _Tree, path: str, announced: list[str], *, gone: bool) -
         if not told:
             report.error("", "removed", wanted)
         return
-    content = (tree.results / path).read_bytes()
+    content = tree.now(path)
     if _values(content) == _values(tree.before(path)):
         return  # the same record in another layout
     new = _numbers(content)
@@ -265,7 +274,7 @@ def _values(content: bytes) -> Any:
     """What a record's JSON says, however it is laid out; its bytes where it is no JSON."""
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return content
 
 
@@ -277,7 +286,7 @@ def _numbers(content: bytes) -> dict[str, Any]:
             f"metrics.test.{MAIN_METRIC}": found["metrics"]["test"].get(MAIN_METRIC),
             "files.ranks": found["files"]["ranks"],
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return {}
 
 
@@ -286,9 +295,8 @@ def _check_sidecars_kept(tree: _Tree, touched: set[str], records: set[str]) -> N
     for path in sorted(path for path in touched if path.endswith(".reproductions.jsonl")):
         if path.replace(".reproductions.jsonl", ".json") in records:
             continue
-        place = tree.results / path
-        kept = set(place.read_text(encoding="utf-8").split("\n")) if place.is_file() else set()
-        lost = [line for line in tree.before(path).decode().split("\n") if line not in kept]
+        kept = set(tree.now(path).split(b"\n"))
+        lost = [line for line in tree.before(path).split(b"\n") if line and line not in kept]
         if lost:
             wanted = "all that were there, whatever they found"
             tree.report(path).error("", f"{len(lost)} reproductions fewer", wanted)

@@ -210,25 +210,23 @@ def _check_diverged(report: Report, trial: Trial, nothing: bool) -> None:
 def _check_equal_chances(read: Sequence[tuple[Path, Trial]], findings: list[Finding]) -> None:
     """Within a setting every method has trials of the same rates, seeds and users."""
     settings: dict[str, list[tuple[Path, Trial]]] = {}
+    said = Said()
     for path, trial in read:
         if trial.stage == "sft":
+            place = (trial.setting_hash,)
             settings.setdefault(trial.setting_hash, []).append((path, trial))
+            if trial.num_users is not None:
+                said.note(path, "num_users", place, trial.num_users)
+            if (rate := trial.method.parameters.grounding_learning_rate) is not None:
+                said.note(path, "method.parameters.grounding_learning_rate", place, rate)
+    said.compare(findings)
     for trials in settings.values():
         names: dict[str, set[str]] = {}
-        grounding: float | None = None
-        scored = next((trial.num_users for _, trial in trials if trial.num_users), None)
         for path, trial in trials:
-            report = Report(str(path), findings)
             names.setdefault(trial.method.key, set()).add(path.stem)
-            if trial.num_users is not None:
-                report.equal("num_users", trial.num_users, scored)
-            rate = trial.method.parameters.grounding_learning_rate
-            grounding = rate if grounding is None else grounding
-            if rate is not None:
-                field = "method.parameters.grounding_learning_rate"
-                report.equal(field, rate, grounding)
         most = sorted(set[str]().union(*names.values()))
         for key, own in names.items():
             if missing := [name for name in most if name not in own]:
-                place = next(path for path, trial in trials if trial.method.key == key).parent
-                Report(str(place), findings).warn("", f"no {', '.join(missing)}", "as of others")
+                place_of = next(path for path, trial in trials if trial.method.key == key).parent
+                report = Report(str(place_of), findings)
+                report.warn("", f"no {', '.join(missing)}", "as of others")

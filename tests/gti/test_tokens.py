@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 import gti
 from gti.__main__ import main
@@ -200,7 +201,7 @@ BAD_PAIRS = [
     ([*TWO, ("", "green")], "pair 2: '' is no token"),
     ([*TWO, ((), "green")], "pair 2: no tokens"),
     ([*TWO, (3, "green")], "pair 2: 3 is no token"),
-    ([*TWO, ("<z>", 3)], "pair 2: text is 3, expected a string"),
+    ([*TWO, ("<z>", 3)], "pair 2: text 'title' is 3, expected a string"),
     ([*TWO, "green"], "pair 2: found 'green'"),
     (
         [*TWO, {"token": "<z>", "text": "green"}],
@@ -209,6 +210,9 @@ BAD_PAIRS = [
     ([*TWO, ("<z>", {"title": 3.5})], "text 'title' is 3.5, expected a string"),
     ([*TWO, ("<z>", {"description": "green"})], "pair 2: no text in the field 'title'"),
     ([*TWO, ("the", "an article")], "token 'the' is in the vocabulary already"),
+    ([*TWO, ("<z>", {"title": float("nan")})], r"pair 2 \(<z>\): no text"),
+    ([*TWO, ("<z>", "cut in the middle of \ud83c")], "text 'title' has a lone surrogate"),
+    ([*TWO, ("<\ud83c>", "a token")], "pair 2: token '.*' has a lone surrogate"),
 ]
 
 
@@ -236,12 +240,13 @@ def test_bad_pairs_are_one_sentence_and_nothing_has_changed(make_plain, pairs, m
         ({"learning_rate": float("inf")}, "learning_rate must be a number above 0, found inf"),
         ({"batch_size": 2.5}, "batch_size must be a whole number above 0, found 2.5"),
         ({"max_text_tokens": 0}, "max_text_tokens must be a whole number above 0"),
-        ({"seed": None}, "seed must be a whole number, found None"),
+        ({"seed": None}, "seed must be a whole number of 0 or more, found None"),
         ({"style": "sequence"}, "unknown style 'sequence'; there are chat, plain"),
         ({"dtype": "float16"}, "unknown dtype 'float16'; there are float32, bfloat16"),
         ({"init": None}, "init is None, expected a name or a function"),
         ({"init": lambda start: torch.ones(1, 1)}, "expected rows of shape"),
         ({"init": lambda start: np.ones((2, 2))}, "expected a tensor"),
+        ({"seed": -1}, "seed must be a whole number of 0 or more, found -1"),
     ],
 )
 def test_bad_options_are_one_sentence_and_nothing_has_changed(make_plain, options, message):
@@ -372,6 +377,51 @@ def test_a_token_that_the_tokenizer_does_not_keep_whole_is_refused(make_plain):
     with pytest.raises(TokensError, match=r"does not keep token 'xyz' whole: it reads 'axyzb' as"):
         ground_tokens(model, tokenizer, [("xyz", "red"), ("<y>", "blue")])
     assert same(before, state(model, tokenizer))
+
+
+TEMPLATES = {
+    "one that takes no question": "{{ raise_exception('no chat here') }}",
+    "one that is broken": "{% for m in messages %}",
+    "one that leaves answers out": (
+        "{% for m in messages if m.role != 'assistant' %}{{ m.content }}{% endfor %}"
+    ),
+    "one that changes what is asked": "{% for m in messages %}{{ m.content | upper }}{% endfor %}",
+    "one that escapes what is asked": "{% for m in messages %}{{ m.content | e }}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
+def test_a_template_that_takes_no_tokens_is_refused_before_any_change(make_plain, template):
+    model, tokenizer = make_plain("tied")
+    tokenizer.chat_template = template
+    before = state(model, tokenizer)
+    with pytest.raises(TokensError, match="chat template takes no question"):
+        ground_tokens(model, tokenizer, TWO)
+    assert same(before, state(model, tokenizer))
+    assert ground_tokens(model, tokenizer, TWO, style="plain", passes=1).steps == 1
+
+
+def test_a_tokenizer_without_a_fast_form_is_refused_before_any_change(make_plain):
+    model, _ = make_plain("tied")
+    tokenizer = ByT5Tokenizer()
+    model.resize_token_embeddings(len(tokenizer))
+    before = state(model, tokenizer)
+    with pytest.raises(TokensError, match="ByT5Tokenizer is no fast tokenizer"):
+        ground_tokens(model, tokenizer, TWO)
+    assert same(before, state(model, tokenizer))
+
+
+def test_a_tokenizer_that_puts_a_mark_before_each_text_grounds(make_plain):
+    """Its comma is two tokens, where histories, which nobody asks for here, take one."""
+    core = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    bytes_ = [f"<0x{number:02X}>" for number in range(256)]
+    trainer = trainers.BpeTrainer(special_tokens=["<unk>", "</s>", *bytes_], show_progress=False)
+    core.train_from_iterator(["a red hammer and a blue shirt, of steel"], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>", eos_token="</s>")
+    model, _ = make_plain("tied")
+    model.resize_token_embeddings(len(tokenizer))
+    assert ground_tokens(model, tokenizer, TWO, passes=1).steps == 1
 
 
 def test_files_in_and_a_model_folder_out(make_plain, tmp_path, capsys):

@@ -477,6 +477,27 @@ def seeds_that_are_not_there(path: Path) -> Any:
     return equivalent_line(path, spread=spread.model_dump() | {"seeds": (0, 8, 9)})
 
 
+def in_its_line(part: str, **values: Any) -> Act:
+    """An exact rerun with other values in one of its parts."""
+    return line(
+        lambda path: exact_line(
+            path, **{part: getattr(exact_line(path), part).model_dump() | values}
+        )
+    )
+
+
+def in_its_text(old: str, new: str) -> Act:
+    """An exact rerun whose line is written otherwise."""
+
+    def act(root: Path) -> None:
+        path = append_reproduction(record(root), exact_line(record(root)))
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return act
+
+
 IN_REPRODUCTIONS: dict[str, tuple[Act, str]] = {
     "a rerun with a band of its own": (line(own_band), "spread.recorded.center"),
     "a rerun beside seeds that are not there": (line(seeds_that_are_not_there), "spread.seeds"),
@@ -509,6 +530,20 @@ IN_REPRODUCTIONS: dict[str, tuple[Act, str]] = {
         line(lambda path: equivalent_line(path, spread=None)),
         "spread",
     ),
+    "a rerun in no time": (line(lambda path: exact_line(path, seconds=0.0)), "seconds"),
+    "a rerun by nobody": (line(lambda path: exact_line(path, who="  ")), "who"),
+    "a rerun on no machine": (in_its_line("environment", machine=""), "environment.machine"),
+    "a rerun without packages": (in_its_line("environment", packages={}), "packages.torch"),
+    "a rerun of no version": (in_its_line("code", version=""), "code.version"),
+    "a rerun of no schema": (
+        line(lambda path: exact_line(path, schema_version=0)),
+        "schema_version",
+    ),
+    "a rerun with a number written as a text": (
+        in_its_text('"seconds":1.5', '"seconds":"1.5"'),
+        "line 1",
+    ),
+    "a rerun with a key that stands twice": (in_its_text('"who":', '"who":"X","who":'), "line 1"),
     "reproductions that are no lines": (
         lambda root: record(root).with_name("seed-0.reproductions.jsonl").write_text("{"),
         "seed-0.reproductions.jsonl line 1",

@@ -126,6 +126,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "deepseek_v2": LATENT,
     "deepseek_v3": LATENT,
     "gpt_oss": {**EXPERTS, **MIXED},
+    "deepseek_v4": {},
     # Windows, chunks, positions that change with the length.
     "mistral": WINDOW,
     "ministral": MIXED,
@@ -253,6 +254,7 @@ REFUSED = {
     "electra": BIAS,
     "ctrl": BIAS,
     "xlnet": BIAS,
+    "deepseek_v4": "a second table of rows per token, model.layers.0.mlp.gate.tid2eid,",
     "llama4_text": "its layers cannot be called without its head",
     "t5": "an encoder with a decoder is not supported",
 }

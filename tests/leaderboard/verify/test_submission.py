@@ -14,8 +14,10 @@ import pytest
 from benchmarks.cli.app import exit_code
 from benchmarks.inputs.catalogue import find_setting
 from benchmarks.perf.honest_records.edits import edit
+from benchmarks.perf.honest_records.reproductions import exact_line
 from benchmarks.perf.honest_records.trials import grounding_trial, sft_trial
 from leaderboard.records.record import ranks_path, read_record
+from leaderboard.records.reproductions import append_reproduction, reproductions_path
 from leaderboard.records.shipped import Shipped
 from leaderboard.verify.submission import (
     Submission,
@@ -309,3 +311,31 @@ def test_trials_are_taken_and_checked_as_records_are(checkout: Any) -> None:
     (path.parent / "notes.txt").write_text("rates")
     found = set(fields_of(check_submission(checkout.root)))
     assert {("trial-sft-1-100.json", "ranks"), ("notes.txt", "")} <= found
+
+
+HOSTILE: dict[str, Callable[[Path], object]] = {
+    "no UTF-8": lambda path: path.write_bytes(b"\xff\xfe"),
+    "deep nesting": lambda path: path.write_text("[" * 100_000),
+    "a terabyte of nothing": lambda path: os.truncate(path, 1 << 40),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+@pytest.mark.parametrize("sidecar", [Path, reproductions_path])
+def test_a_file_that_hurts_its_reader_is_a_finding(checkout: Any, how: str, sidecar: Any) -> None:
+    record = checkout.root / "toy" / "gti" / "seed-0.json"
+    append_reproduction(record, exact_line(record))
+    commit(checkout)
+    git(checkout.root, "branch", "-f", "main")
+    HOSTILE[how](sidecar(record))
+    found = check_submission(checkout.root)
+    assert any(Path(each.file).name.startswith("seed-0") for each in found.findings)
+    assert found.errors
+
+
+def test_a_changelog_and_a_name_that_are_no_utf8_are_read(checkout: Any) -> None:
+    (checkout.root.parents[1] / "CHANGELOG.md").write_bytes(b"# \xe9\n")
+    (checkout.root / "toy" / "gti" / os.fsdecode(b"\xff.json")).write_text("x")
+    found = check_submission(checkout.root)
+    assert [each.found for each in found.findings] == ["a file of another name"]

@@ -242,6 +242,14 @@ def test_a_trial_with_another_grounding_rate_than_the_rest_is_found(results: Pat
     assert fields_of(results) == ["method.parameters.grounding_learning_rate"]
 
 
+def test_the_first_trial_by_name_is_named_where_it_is_the_one_that_differs(results: Path) -> None:
+    path = place(results, "gti", "sft", 1, 100)
+    edit(path, rates(grounding_learning_rate=1e-1))
+    found = [each for each in verify(results) if each.level == "error"]
+    field = "method.parameters.grounding_learning_rate"
+    assert [(each.file, each.field) for each in found] == [(str(path), field)]
+
+
 def test_a_trial_that_is_no_trial_is_named(results: Path) -> None:
     path = place(results, "mean", "sft", 1)
     path.write_text("{}")
