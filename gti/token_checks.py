@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from gti.model.capabilities import text_config, why_not_plain
+from gti.model.capabilities import context_of, text_config, why_not_plain
 from gti.prompts.chat_form import ChatFormError, chat_form
 from gti.token_pairs import TokenPairs, TokensError
 
@@ -190,7 +190,7 @@ def check_lengths(
         ]
         for each in named.texts
     ]
-    context = getattr(text_config(model.config), "max_position_embeddings", None)
+    context = context_of(model.config)
     room = _around(tokenizer, template) + max(map(len, named.token_index))
     longest = max(sum(min(length, max_text_tokens) for length in each) for each in lengths)
     if context is not None and room + longest > context:

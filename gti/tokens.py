@@ -29,7 +29,7 @@ from gti.initializers import (
     random_matched_rows,
 )
 from gti.method import GroundingPlan, Start
-from gti.model.capabilities import text_config
+from gti.model.capabilities import context_of
 from gti.model.devices import has_bfloat16
 from gti.model.vocabulary import (
     Vocabulary,
@@ -244,7 +244,7 @@ def ground_tokens(
             style=style,
             max_text_tokens=max_text_tokens,
             max_history=1,
-            context=getattr(text_config(model.config), "max_position_embeddings", None),
+            context=context_of(model.config),
         )
         examples = grounding_examples(prompter, GroundingPlan(), numpy_stream(seed, "shuffle"))
         stream = epochs(len(examples), batch_size, numpy_stream(seed, "grounding-order"))

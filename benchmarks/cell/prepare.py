@@ -19,7 +19,7 @@ from benchmarks.inputs.shown import Shown, shown_to_methods
 from benchmarks.machine.events import Report
 from gti.data.streams import numpy_stream, stream_key
 from gti.method import GroundingPlan
-from gti.model.capabilities import text_config
+from gti.model.capabilities import context_of
 from gti.model.devices import computed_dtype, describe_attention
 from gti.model.flops import ModelShape
 from gti.model.vocabulary import Vocabulary, extend_vocabulary
@@ -177,7 +177,7 @@ def _read_plain_english(
     spec.report({"event": "stage", "stage": "retention"})
     ledger.enter("retention")
     began, whole = time.perf_counter(), cast(Any, backbone.model)
-    context = getattr(text_config(whole.config), "max_position_embeddings", None)
+    context = context_of(whole.config)
     examples = windows(backbone.tokenizer, context)
     whole.to(spec.device)
     bits = bits_per_character(whole, examples, forms, spec.device, ledger.dtype)
@@ -208,7 +208,7 @@ def prompter_of(
         style=prompts.style,
         max_text_tokens=prompts.max_text_tokens,
         max_history=dataset.max_history,
-        context=getattr(text_config(model.config), "max_position_embeddings", None),
+        context=context_of(model.config),
         item_ids=spec.inputs.dataset.item_ids,
     )
 

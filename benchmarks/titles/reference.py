@@ -38,7 +38,7 @@ from benchmarks.machine.events import Say
 from benchmarks.titles.card import KEY, titles_card
 from gti.data.dataset import HELD_OUT, IntArray
 from gti.data.streams import numpy_stream
-from gti.model.capabilities import text_config
+from gti.model.capabilities import context_of
 from gti.model.devices import computed_dtype, describe_attention
 from gti.model.vocabulary import Vocabulary, extend_vocabulary
 from gti.plain import FAST
@@ -167,7 +167,7 @@ def _prepare(
         style=setting.prompts.style,
         max_text_tokens=setting.prompts.max_text_tokens,
         max_history=setting.dataset.max_history,
-        context=getattr(text_config(model.config), "max_position_embeddings", None),
+        context=context_of(model.config),
         item_ids=data.dataset.item_ids,
     )
     inputs = Inputs(

@@ -106,6 +106,22 @@ def free_length(config: Any) -> float:
     return min(bounds)
 
 
+def context_of(config: Any) -> int | None:
+    """How many tokens a sequence may have at most; null where the config says nothing.
+
+    Rotary positions that change with length are those of the longest sequence of a batch, for all
+    of it, so that sequences end where these begin to.
+    """
+    config = text_config(config)
+    known = getattr(config, "max_position_embeddings", None)
+    limits = [known] if isinstance(known, int) else []
+    for rope in _ropes(config):
+        if rope.get("rope_type", "default") in CHANGING_ROPE:
+            first = rope.get("original_max_position_embeddings")
+            limits += [first] if isinstance(first, int) else []
+    return min(limits, default=None)
+
+
 def hides(config: Any, tokens: int) -> str | None:
     """`hidden_dependence` where a sequence of `tokens` tokens is long enough for it; else null."""
     return hidden_dependence(config) if tokens > free_length(config) else None

@@ -11,6 +11,8 @@ from transformers import (
     GPTNeoConfig,
     LlamaConfig,
     MistralConfig,
+    Phi3Config,
+    Phi3ForCausalLM,
     Qwen3Config,
     Qwen3NextConfig,
 )
@@ -19,6 +21,7 @@ from gti.method import GroundingPlan
 from gti.model.capabilities import (
     ModelError,
     check_model,
+    context_of,
     free_length,
     hidden_dependence,
     row_scale,
@@ -39,6 +42,21 @@ from gti.train.training import AdamWSettings, TrainingError
 
 SETTINGS = AdamWSettings(learning_rate=1e-3)
 LONG = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+STRETCHED = {
+    "rope_type": "longrope",
+    "rope_theta": 1e4,
+    "long_factor": [4.0] * 8,
+    "short_factor": [1.0] * 8,
+}
+TINY = {
+    "vocab_size": 96,
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "pad_token_id": 0,
+    "original_max_position_embeddings": 16,
+}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +79,34 @@ def test_full_attention_with_plain_rotary_positions_hides_nothing(config):
 )
 def test_what_sees_more_or_less_than_it_is_shown_is_named(config, reason):
     assert hidden_dependence(config) == reason
+
+
+@pytest.mark.parametrize(
+    ("config", "tokens"),
+    [
+        (LlamaConfig(max_position_embeddings=64), 64),
+        (LlamaConfig(max_position_embeddings=64, rope_parameters=LONG), 64),
+        (Phi3Config(max_position_embeddings=64, rope_parameters=STRETCHED, **TINY), 16),
+        (SimpleNamespace(), None),
+    ],
+)
+def test_sequences_end_where_positions_begin_to_change_with_length(config, tokens):
+    assert context_of(config) == tokens
+
+
+def test_beyond_that_a_short_sequence_is_read_otherwise_beside_a_long_one():
+    torch.manual_seed(0)
+    config = Phi3Config(max_position_embeddings=64, rope_parameters=STRETCHED, **TINY)
+    model = Phi3ForCausalLM(config).eval()
+    ids = torch.randint(3, 90, (2, context_of(config) + 1))
+    mask = torch.ones_like(ids)
+    mask[0, 8:] = 0
+    with torch.no_grad():
+        alone = model(ids[:1, :8]).logits[0]
+        both = model(ids, attention_mask=mask).logits[0, :8]
+        within = model(ids[:, :-1], attention_mask=mask[:, :-1]).logits[0, :8]
+    assert not torch.allclose(alone, both, atol=1e-3)
+    torch.testing.assert_close(within, alone, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
