@@ -9,6 +9,7 @@ from benchmarks.machine.places import SETTINGS
 from gti.data.warm_cold_new import KINDS
 from gti.hints import did_you_mean
 from gti.prompts.mixture import MixtureError, check_families
+from leaderboard.metrics.metrics import PEER_AUC, metric_names, relevance_of
 from leaderboard.metrics.slices import NEXT_ITEM_SLICES, QUERIES
 from leaderboard.records.setting import Setting, SettingError, SettingFile, read_setting
 
@@ -57,11 +58,13 @@ def slices_of(setting: Setting) -> list[str]:
 
 
 def _check_primary(setting: Setting, path: Path) -> None:
-    """Refuses primary contrasts of methods that there are not, and on slices that it cannot have.
+    """Refuses primary contrasts of methods, slices and outcomes that the setting cannot have.
 
     Raises:
         SettingError: names the file, the contrast, and the nearest name.
     """
+    if setting.primary is not None:
+        _check_outcome(setting, setting.primary.outcome, path)
     for contrast in setting.primary.contrasts if setting.primary else ():
         where = f"{path}: primary contrast {contrast.a} − {contrast.b}"
         for key in (contrast.a, contrast.b):
@@ -76,6 +79,32 @@ def _check_primary(setting: Setting, path: Path) -> None:
                 hint = did_you_mean(name, there) or ";"
                 raise SettingError(
                     f"{where}: the setting has no slice {name!r}{hint} it has {', '.join(there)}"
+                )
+
+
+def _check_outcome(setting: Setting, outcome: str, path: Path) -> None:
+    """Refuses an outcome that the track does not score, or not on the slices declared.
+
+    Raises:
+        SettingError: names the file and what is scored there.
+    """
+    relevance, there = relevance_of(setting), slices_of(setting)
+    scored = metric_names(setting.evaluation.cutoffs, relevance)
+    if outcome not in scored:
+        raise SettingError(
+            f"{path}: primary.outcome {outcome} is not scored in this setting, which asks"
+            f" {setting.asks}; {', '.join(scored)} are"
+        )
+    if outcome != PEER_AUC:
+        return
+    warm = f"{QUERIES}{KINDS[0]}-"
+    rest = [name for name in there if not name.startswith(warm)]
+    for contrast in setting.primary.contrasts if setting.primary else ():
+        for name in contrast.on:
+            if name.startswith(warm):
+                raise SettingError(
+                    f"{path}: primary contrast {contrast.a} − {contrast.b}: queries for warm items"
+                    f" have no {outcome}, and {name!r} holds no others; take {', '.join(rest)}"
                 )
 
 

@@ -21,7 +21,7 @@ def parse_duration(text: str) -> float:
     Raises:
         CommandError: `text` is none, or no time at all.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
     if found is None or float(found[1]) == 0:
         raise CommandError(f"--stop-after takes a time such as 90s, 50m or 2h, found {text!r}")
     return float(found[1]) * SECONDS[found[2]]
@@ -55,7 +55,7 @@ class Stop:
         """From here on the time and the signal count."""
         if threading.current_thread() is threading.main_thread():  # no other can be signalled
             self._former = signal.signal(signal.SIGTERM, self._note)
-            if self.after is not None:
+            if self.after is not None and self.after < threading.TIMEOUT_MAX:
                 self._timer = threading.Timer(max(0.0, self.left or 0.0), self._time_out)
                 self._timer.daemon = True
                 self._timer.start()

@@ -194,7 +194,11 @@ def largest_difference(dtype: torch.dtype) -> float:
 
 
 def trial_ids(model: Any, rows: int, length: int) -> Tensor:
-    """[rows, length] token ids from all over the vocabulary, all different where it is as large."""
+    """[rows, length] token ids from all over the vocabulary, all different where it is as large.
+
+    The first ids of many tokenizers are control tokens: nothing trained their rows but where they
+    belong, and behind them rounding alone sets two ways apart.
+    """
     weight = model.get_input_embeddings().weight
     spread = max(1, len(weight) // (rows * length))
     ids = torch.arange(rows * length, device=weight.device).view(rows, length)

@@ -106,12 +106,11 @@ def _largest_error(model: Any) -> float:
 
     Two prompts of unlike length; behind each a token, another beside it, a third behind the first.
     """
-    matrix = model.get_input_embeddings().weight
-    ids = torch.arange(18, device=matrix.device).view(2, 9) % len(matrix)
+    ids = trial_ids(model, 2, 9)
     prompts, first, beside, behind = ids[:, :6], ids[:, 6:7], ids[:, 7:8], ids[:, 8:]
-    lengths = torch.tensor([6, 4], device=matrix.device)
+    lengths = torch.tensor([6, 4], device=ids.device)
     reading = LayerReading(model, prompts, lengths, 3)
-    seen = torch.eye(3, dtype=torch.bool, device=matrix.device)
+    seen = torch.eye(3, dtype=torch.bool, device=ids.device)
     seen[2, 0] = True
     upper = reading.step(torch.cat([first, beside], dim=1), 0, seen[None, :2, :2])
     found = torch.cat([reading.hidden, upper, reading.step(behind, 1, seen[None, 2:])], dim=1)

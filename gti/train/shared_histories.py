@@ -16,13 +16,20 @@ import torch
 from torch import Tensor
 
 from gti.data.dataset import IntArray
-from gti.model.capabilities import difference, hides, largest_difference, original_of, trying
+from gti.model.capabilities import (
+    difference,
+    hides,
+    largest_difference,
+    original_of,
+    trial_ids,
+    trying,
+)
 from gti.prompts.prompter import Example
 from gti.train.batches import Batch, micro_batches, plain_batches
 from gti.train.training import hidden_states
 
-PROBE = ((1, 2, 3, 4, 5, 6), (1, 2, 3, 7, 8), (1, 2, 9))
-"""Token sequences on which a model shows whether it takes packed rows."""
+PROBE = ((0, 1, 2, 3, 4, 5), (0, 1, 2, 6, 7), (0, 1, 8))
+"""Sequences on which a model shows whether it takes packed rows: places in `trial_ids`."""
 
 Cut = Callable[[Sequence[Example], int, torch.device], Iterator[Batch]]
 
@@ -151,7 +158,8 @@ def drops(model: Any) -> bool:
 def _probe_error(model: Any) -> float:
     """Largest difference between a packed row and one example per row, over the largest state."""
     device = model.get_input_embeddings().weight.device
-    ids = [np.array(tokens, dtype=np.int64) for tokens in PROBE]
+    drawn = trial_ids(model, 1, 9)[0].numpy(force=True)
+    ids = [drawn[list(places)] for places in PROBE]
     examples = [Example(tokens, np.arange(1, len(tokens)), "probe", 0) for tokens in ids]
     batch = collate_bundles([Bundle.of(examples)], device)
     packed = hidden_states(model, input_ids=batch.ids, **batch.layout)[batch.rows, batch.positions]

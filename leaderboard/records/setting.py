@@ -131,8 +131,13 @@ class Setting(Frozen):
         that are null are left out, so that an option added later, which a setting does not use,
         leaves its records valid.
         """
+        return digest_of(self.hashed)
+
+    @property
+    def hashed(self) -> dict[str, Any]:
+        """The content that `hash` is of."""
         left_out: Any = {"summary": True, "seeds": True, "semantic_ids": {"draws"}}
-        return digest_of(self.model_dump(mode="json", exclude=left_out, exclude_none=True))
+        return self.model_dump(mode="json", exclude=left_out, exclude_none=True)
 
 
 class MethodParameters(Frozen):

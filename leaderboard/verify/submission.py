@@ -182,7 +182,7 @@ def check_submission(
     _check_sidecars_kept(tree, touched & before, {*changed, *removed})
     for path in (*added, *changed):
         _check_origin(tree, path, shipped)
-    tree.findings += _verified(results, touched, processes)
+    tree.findings += _verified(results, touched, shipped, processes)
     return Submission(
         tree.base,
         tuple(added),
@@ -335,7 +335,9 @@ def _nobodys(record: Record, shipped: Shipped) -> bool:
     return shipped.card(record.setting.name, record.method.key) is None
 
 
-def _verified(results: Path, touched: set[str], processes: int) -> Iterator[Finding]:
+def _verified(
+    results: Path, touched: set[str], shipped: Shipped | None, processes: int
+) -> Iterator[Finding]:
     """What `verify` finds in the settings that `touched` paths belong to."""
     folders = {path.split("/")[0] for path in touched if path.count("/") == 2}
     if any(path.startswith("inputs/") for path in touched):  # which records name
@@ -344,7 +346,7 @@ def _verified(results: Path, touched: set[str], processes: int) -> Iterator[Find
         if any((results / name).glob("*/seed-*.json")):
             yield from verify(results / name, processes)
     if any(path.startswith("tuning/") for path in touched) and (results / "tuning").is_dir():
-        yield from verify(results / "tuning", processes)
+        yield from verify(results / "tuning", processes, shipped)
 
 
 def submission_lines(found: Submission) -> list[str]:

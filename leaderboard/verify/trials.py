@@ -1,8 +1,10 @@
 """Checks of the trials of `gti-bench tune`: each by itself, and that all methods had the same."""
 
 import secrets
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from leaderboard.metrics.metrics import metrics, num_users, relevance_of
 from leaderboard.records.ranks import Ranks, read_ranks
@@ -14,6 +16,8 @@ from leaderboard.records.record import (
     read_content,
     record_digest,
 )
+from leaderboard.records.setting import Setting
+from leaderboard.records.shipped import Shipped
 from leaderboard.records.trial import (
     SCORES,
     TRIAL_SCHEMA_VERSION,
@@ -25,7 +29,7 @@ from leaderboard.records.trial import (
 )
 from leaderboard.verify.across import INPUTS
 from leaderboard.verify.copies import Fingerprint, find_copies
-from leaderboard.verify.findings import Finding, Report
+from leaderboard.verify.findings import Finding, Report, shown
 from leaderboard.verify.guard import guarded
 from leaderboard.verify.record import check_written
 from leaderboard.verify.said import Said
@@ -36,8 +40,13 @@ READ = ("semantic_ids", "backbone", "tokenizer", "prompts")
 """What every trial read, beside the dataset."""
 
 
-def verify_trials(paths: Sequence[Path]) -> list[Finding]:
-    """All findings about the trial files `paths`."""
+def verify_trials(paths: Sequence[Path], shipped: Shipped | None = None) -> list[Finding]:
+    """All findings about the trial files `paths`.
+
+    Args:
+        paths: the files.
+        shipped: the settings that come with the code; None: unknown.
+    """
     findings: list[Finding] = []
     read: list[tuple[Path, Trial]] = []
     cells: list[tuple[Path, str, Fingerprint]] = []
@@ -60,6 +69,7 @@ def verify_trials(paths: Sequence[Path]) -> list[Finding]:
     if read:
         among = Report(str(read[0][0].parent.parent), findings)
         guarded(among, _check_equal_chances, read, findings)
+        guarded(among, _check_settings, read, shipped, findings)
     return findings
 
 
@@ -230,3 +240,51 @@ def _check_equal_chances(read: Sequence[tuple[Path, Trial]], findings: list[Find
                 place_of = next(path for path, trial in trials if trial.method.key == key).parent
                 report = Report(str(place_of), findings)
                 report.warn("", f"no {', '.join(missing)}", "as of others")
+
+
+def _check_settings(
+    read: Sequence[tuple[Path, Trial]], shipped: Shipped | None, findings: list[Finding]
+) -> None:
+    """Warns, once for each, of settings that trials are of and their name does not stand for now.
+
+    That is the setting as it is shipped, rates aside; of other names the one that most trials have.
+    Rates that were found under another budget were not found for this setting.
+    """
+    by_name: dict[str, list[tuple[Path, Trial]]] = {}
+    for path, trial in read:
+        by_name.setdefault(trial.setting.name, []).append((path, trial))
+    for name, trials in by_name.items():
+        counts = Counter(trial.setting_hash for _, trial in trials)
+        known = None if shipped is None else shipped.settings.get(name)
+        usual = counts.most_common(1)[0][0]
+        of_most = next(trial.setting for _, trial in trials if trial.setting_hash == usual)
+        wanted = of_most if known is None else setting_of_trials(known)
+        whose = "as most trials have it" if known is None else "as it is shipped, rates aside"
+        for own, count in counts.items():
+            if own == wanted.hash:
+                continue
+            place, trial = next(each for each in trials if each[1].setting_hash == own)
+            fields = list(_unlike(trial.setting, wanted))
+            here, there = (
+                "; ".join(f"{field} {shown(values[side])}" for field, values in fields)
+                for side in (0, 1)
+            )
+            Report(str(place.parent.parent), findings).warn(
+                "setting_hash",
+                f"{count} trials of {own[:12]} ({here})",
+                f"{wanted.hash[:12]} ({there}), the setting {name} {whose}",
+            )
+
+
+def _unlike(one: Setting, other: Setting) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """(field, its two values) where two settings differ in what their hash covers."""
+    left, right = one.hashed, other.hashed
+    for name in dict.fromkeys((*left, *right)):
+        a, b = left.get(name), right.get(name)
+        if not (isinstance(a, dict) and isinstance(b, dict)):
+            a, b, place = {name: a}, {name: b}, ""
+        else:
+            place = f"{name}."
+        for key in dict.fromkeys((*a, *b)):
+            if a.get(key) != b.get(key):
+                yield f"{place}{key}", (a.get(key), b.get(key))

@@ -144,8 +144,8 @@ def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> li
             `tuning`, or one record or trial.
         processes: how many share the work where there is enough of it. With more than one the
             calling script must be importable (`if __name__ == "__main__":`), as `spawn` demands.
-        shipped: settings and methods as they come with the code: records of other ones under their
-            names are warned of; None: unknown.
+        shipped: settings and methods as they come with the code: records and trials of other ones
+            under their names are warned of; None: unknown.
     """
     trials = _trials(path)
     records = [] if path in trials else list(_records(path))
@@ -163,7 +163,7 @@ def verify(path: Path, processes: int = 1, shipped: Shipped | None = None) -> li
     guarded(among, compare_records, checked, findings)
     if shipped is not None:
         guarded(among, compare_with_shipped, checked, shipped, findings)
-    findings += verify_trials(trials)
+    findings += verify_trials(trials, shipped)
     if path.is_dir():
         _find_orphans(path, findings)
     return findings

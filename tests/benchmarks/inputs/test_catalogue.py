@@ -13,7 +13,7 @@ from leaderboard.records.setting import SettingError
 
 PRIMARY = """
 [primary]
-outcome = "trie_nll"
+outcome = "{outcome}"
 margin = 0.05
 rule = "fixed order"
 
@@ -25,11 +25,18 @@ claim = "a is better"
 """
 
 
-def written(folder: Path, shipped: str, a: str = "gti", b: str = "mean", on: str = "[]") -> str:
+def written(
+    folder: Path,
+    shipped: str,
+    a: str = "gti",
+    b: str = "mean",
+    on: str = "[]",
+    outcome: str = "trie_nll",
+) -> str:
     """A copy of a shipped setting with one primary contrast; its path."""
     path = folder / f"{shipped}.toml"
     text = (SETTINGS / f"{shipped}.toml").read_text(encoding="utf-8").partition("[primary]")[0]
-    path.write_text(text + PRIMARY.format(a=a, b=b, on=on), encoding="utf-8")
+    path.write_text(text + PRIMARY.format(a=a, b=b, on=on, outcome=outcome), encoding="utf-8")
     return str(path)
 
 
@@ -66,6 +73,29 @@ def test_slices_that_the_setting_cannot_have_are_refused(tmp_path, setting, on, 
     assert find_setting(written(tmp_path, setting, on=on)).setting.primary.contrasts[0].on
     with pytest.raises(SettingError, match=f"has no slice '{wrong}'.* it has "):
         find_setting(written(tmp_path, setting, on=f'["{wrong}"]'))
+
+
+@pytest.mark.parametrize(
+    ("setting", "scored", "wrong"),
+    [
+        ("ml-100k-nano", "mrr@50", "precision_good@10"),
+        ("ml-100k-nano", "nll", "peer_auc"),
+        ("ml-100k-search-nano", "precision_any@10", "peer_auc"),
+    ],
+)
+def test_outcomes_that_the_track_does_not_score_are_refused(tmp_path, setting, scored, wrong):
+    file = find_setting(written(tmp_path, setting, outcome=scored))
+    assert file.setting.primary.outcome == scored
+    with pytest.raises(SettingError, match=f"primary.outcome {wrong} is not scored .*{scored}"):
+        find_setting(written(tmp_path, setting, outcome=wrong))
+
+
+def test_an_outcome_among_peers_is_not_declared_on_items_that_have_none(tmp_path):
+    name, on = "ml-100k-language-nano", '["queries:cold-title", "queries:{}-title"]'
+    assert find_setting(written(tmp_path, name, on=on.format("new"), outcome="peer_auc"))
+    assert find_setting(written(tmp_path, name, outcome="peer_auc"))
+    with pytest.raises(SettingError, match="queries for warm items have no peer_auc"):
+        find_setting(written(tmp_path, name, on=on.format("warm"), outcome="peer_auc"))
 
 
 @pytest.mark.parametrize("name", ["ml-100k-search-nano", "ml-100k-language-nano"])

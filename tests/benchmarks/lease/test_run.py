@@ -6,6 +6,7 @@ import zipfile
 import pytest
 
 from benchmarks.lease import run as run_module
+from benchmarks.lease.__main__ import main
 from benchmarks.lease.pieces import add_archive, begin_pieces
 from benchmarks.lease.run import run_lease
 
@@ -76,3 +77,25 @@ def test_a_step_at_its_limit_is_ended_and_what_follows_still_runs(pieces, tmp_pa
     assert steps["perf"]["cut"] is False
     assert steps["perf"]["exit"] == 4  # pytest: there is no such file
     assert (out / "home" / "records.000").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("--minutes", "0"), ("--minutes", "nan"), ("--minutes", "inf"), ("--workers", "0")],
+)
+def test_numbers_that_are_none_are_refused_before_anything_is_done(tmp_path, capsys, wrong):
+    given = {"--out": str(tmp_path / "out"), "--minutes": "5"} | dict([wrong])
+    with pytest.raises(SystemExit) as ended:
+        main(["run", *(word for pair in given.items() for word in pair)])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert wrong[0] in line
+    assert f"number above 0, found '{wrong[1]}'" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("mib", ["nan", "inf", "-1"])
+def test_a_size_of_pieces_that_is_none_is_refused(tmp_path, capsys, mib):
+    with pytest.raises(SystemExit):
+        main(["pack", "ml-100k-nano", "--to", str(tmp_path), "--mib", mib])
+    assert f"takes a number above 0, found '{mib}'" in capsys.readouterr().err

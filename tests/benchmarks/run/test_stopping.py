@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -17,7 +18,9 @@ def test_a_time_has_a_number_and_a_unit(text, seconds):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "50", "m", "-5m", "0m", "1h30m", "5 m", "5d", "nanm", "1e3s"])
+@pytest.mark.parametrize(
+    "text", ["", "50", "m", "-5m", "0m", "1h30m", "5 m", "5d", "nanm", "1e3s", "\u0665m"]
+)
 def test_what_is_no_time_is_refused_with_the_ways_to_say_one(text):
     with pytest.raises(CommandError) as refused:
         parse_duration(text)
@@ -46,6 +49,15 @@ def test_a_signal_ends_what_the_run_does_just_now_once():
         assert (stop.reason, stop.due) == ("signal", True)
         assert not stop.allows(None, resumed=False)
     assert signal.getsignal(signal.SIGTERM) is former
+
+
+def test_a_time_beyond_what_a_timer_takes_is_none(monkeypatch):
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    with Stop(parse_duration("9999999999h")) as stop:
+        time.sleep(0.05)
+        assert stop.allows(1e9, resumed=False)
+    assert raised == []
 
 
 def test_where_cells_run_a_signal_is_only_noted():

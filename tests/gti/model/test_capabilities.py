@@ -286,6 +286,15 @@ def mean_nll(model, examples):
     return summed / sum(example.num_targets for example in examples)
 
 
+def test_the_first_ids_of_a_vocabulary_bar_no_short_cut(make_bench):
+    model = make_bench().model.eval()
+    with torch.no_grad():
+        model.get_input_embeddings().weight[1:16] = torch.nan  # control tokens that nothing trained
+    assert knows_layers(model, 9)
+    assert can_pack(model, 9)
+    assert why_not_packed(model, 9) is None
+
+
 @pytest.mark.parametrize("kind", ["tied", "qwen3"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("copies", [True, False])

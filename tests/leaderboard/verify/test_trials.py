@@ -15,6 +15,7 @@ from leaderboard.metrics.metrics import metrics
 from leaderboard.records.ranks import read_ranks, write_ranks
 from leaderboard.records.record import MethodCard, cell_hash, ranks_path
 from leaderboard.records.setting import Setting
+from leaderboard.records.shipped import Shipped
 from leaderboard.records.trial import TrialName, find_trials, trial_path
 from leaderboard.verify.verify import verify
 
@@ -248,6 +249,38 @@ def test_the_first_trial_by_name_is_named_where_it_is_the_one_that_differs(resul
     found = [each for each in verify(results) if each.level == "error"]
     field = "method.parameters.grounding_learning_rate"
     assert [(each.file, each.field) for each in found] == [(str(path), field)]
+
+
+def with_sft(setting: Setting, **changes: Any) -> Setting:
+    return setting.model_copy(update={"sft": setting.sft.model_copy(update=changes)})
+
+
+def test_trials_of_a_setting_that_was_edited_since_are_pointed_out(results: Path) -> None:
+    setting = find_setting(NAME).setting
+
+    def told(settings: dict[str, Setting], path: Path = results) -> list[tuple[str, ...]]:
+        found = verify(path, shipped=Shipped(settings, lambda *_: None))
+        return [(each.level, each.file, each.field, each.found, each.expected) for each in found]
+
+    assert told({NAME: setting}) == []
+    assert told({NAME: with_sft(setting, learning_rate=7e-4)}) == []  # what trials are there for
+    assert told({}) == []
+    own = find_setting(NAME).setting.sft.passes
+    for path in (results, results / "tuning" / NAME / "gti", place(results, "gti", "sft", 1)):
+        ((level, file, field, found, expected),) = told({NAME: with_sft(setting, passes=9.0)}, path)
+        assert (level, file, field) == ("warning", str(results / "tuning" / NAME), "setting_hash")
+        assert f"(sft.passes {own})" in found
+        assert "(sft.passes 9.0), the setting ml-100k-nano as it is shipped" in expected
+
+
+def test_trials_of_two_settings_of_one_name_are_pointed_out(results: Path) -> None:
+    path = place(results, "gti", "grounding", 1)
+    edit(path, with_hashes(lambda content: content["setting"].update(evidence=True)))
+    (finding,) = verify(results)
+    assert (finding.level, finding.field) == ("warning", "setting_hash")
+    assert finding.found.startswith("1 trials of ")
+    assert "(evidence true)" in finding.found
+    assert "(evidence false), the setting ml-100k-nano as most trials have it" in finding.expected
 
 
 def test_a_trial_that_is_no_trial_is_named(results: Path) -> None:
