@@ -1,6 +1,6 @@
 """How often the verdict words on primary contrasts are right, where the truth is known.
 
-`python -m benchmarks.perf.verdict_rates` simulates boards and prints the second table of
+`python -m benchmarks.perf.verdict_rates` simulates boards and prints the last two tables of
 `docs/statistics.md`; `--page docs/statistics.md` writes it between that page's markers; `--quick`
 takes few small boards, for a look. Seeded, so that the figures are the same on every machine.
 
@@ -8,12 +8,14 @@ Boards are those of `benchmarks.perf.error_rates`, their seed variances drawn fr
 and some methods truly better. Three primary contrasts set method 1 against 2, 3 and 4, tested in
 this order, each at 5 %, until one is not shown; behind them stand the differences of all methods
 from method 0, corrected by Holm and claimed only where all three are shown. The test is the one in
-use: own seed variances below five seeds, moderated ones from there on.
+use: own seed variances below five seeds, moderated ones from there on. A second table has the worst
+of all truths where seed variances are others, or the primary contrasts are corrected by Holm.
 """
 
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -35,6 +37,7 @@ from leaderboard.statistics.crossed import (
     margin,
     mean_squares,
 )
+from leaderboard.statistics.families import Rule
 from leaderboard.statistics.moderated import SeedPrior, prior_of, shrink
 
 BOARDS, USERS = 2_000, 500
@@ -54,6 +57,14 @@ TRUTHS = {
     "at the margin": {1: 1.0},
 }
 """Name → method → how much better than method 0 it truly is, in margins."""
+USUAL: tuple[str, Rule] = ("inverse χ²", "fixed order")
+"""Seed variances and rule of the first table."""
+KINDS: tuple[tuple[str, Rule], ...] = (
+    USUAL,
+    *((name, USUAL[1]) for name in VARIANCES if name != USUAL[0]),
+    (USUAL[0], "holm"),
+)
+"""Those of the second: one of the two changed at a time."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class Rates:
         scores: kind of scores.
         truth: name of what is true.
         seeds: of every method.
+        kind: seed variances, and rule of the primary contrasts.
         words: [3, 4] share of boards by primary contrast and word.
         false_claim: share of boards with any false claim: a primary contrast called better or worse
             whose methods are equal or lie the other way, or a secondary difference of two equal
@@ -75,20 +87,38 @@ class Rates:
     scores: str
     truth: str
     seeds: int
+    kind: tuple[str, Rule]
     words: Floats
     false_claim: float
     false_equal: float
 
 
-def words_of(means: Floats, squares: MeanSquares, bound: float) -> np.ndarray:
-    """[boards, 3] places in `WORDS` of the primary contrasts, tested in fixed order.
+def _shown(means: Floats, squares: MeanSquares, rule: Rule) -> np.ndarray:
+    """[boards, 3] which of the primary contrasts the rule lets stand."""
+    if rule == "fixed order":
+        return np.logical_and.accumulate(np.abs(means) > margin(squares), axis=1)
+    # Holm's step k goes on where k of the p are at most level / (tests - k + 1).
+    shown, going = np.zeros(means.shape, dtype=bool), np.ones((len(means), 1), dtype=bool)
+    tests = means.shape[1]
+    for step in range(1, tests + 1):
+        rejected = np.abs(means) > margin(squares, LEVEL / (tests - step + 1))
+        going = going & (rejected.sum(axis=1, keepdims=True) >= step)
+        shown = np.where(going, rejected, shown)
+    return shown
+
+
+def words_of(
+    means: Floats, squares: MeanSquares, bound: float, rule: Rule = USUAL[1]
+) -> np.ndarray:
+    """[boards, 3] places in `WORDS` of the primary contrasts.
 
     Args:
         means: [boards, 3] of the differences.
         squares: of the same.
         bound: the margin of equivalence.
+        rule: by which they are tested.
     """
-    shown = np.logical_and.accumulate(np.abs(means) > margin(squares), axis=1)
+    shown = _shown(means, squares, rule)
     # Two one-sided tests at 5 %: the 90 % interval lies within the margin.
     equal = bound - np.abs(means) > margin(squares, 2 * LEVEL)
     return np.where(shown, np.where(means > 0, 0, 1), np.where(equal, 2, 3))
@@ -111,9 +141,19 @@ def squares_in_use(values: Floats, pairs: Sequence[tuple[int, int]]) -> tuple[Fl
     return differences.mean(axis=(-2, -1)), squares
 
 
-def simulate(scores: str, truth: str, seeds: int, boards: int, users: int) -> Rates:
+def simulate(
+    scores: str,
+    truth: str,
+    seeds: int,
+    boards: int,
+    users: int,
+    kind: tuple[str, Rule] = USUAL,
+) -> Rates:
     """The words on so many boards of one kind."""
+    variety, rule = kind
     place = [7, list(SCORES).index(scores), list(TRUTHS).index(truth), seeds]
+    if kind != USUAL:
+        place.append(KINDS.index(kind))
     generator = np.random.default_rng(place)
     better = np.array([TRUTHS[truth].get(method, 0.0) for method in range(METHODS)])
     true, behind = (
@@ -121,9 +161,9 @@ def simulate(scores: str, truth: str, seeds: int, boards: int, users: int) -> Ra
     )
     counts, false_claims = np.zeros((len(PRIMARY), len(WORDS))), 0
     for _ in range(boards // AT_ONCE):
-        variances = VARIANCES["inverse χ²"](generator, AT_ONCE)
+        variances = VARIANCES[variety](generator, AT_ONCE)
         values = SCORES[scores](generator, variances, seeds, users, better * MARGINS[scores])
-        said = words_of(*squares_in_use(values, PRIMARY), MARGINS[scores])
+        said = words_of(*squares_in_use(values, PRIMARY), MARGINS[scores], rule)
         counts += (said[:, :, None] == np.arange(len(WORDS))).sum(axis=0)
         false = (((said == 0) & (true <= 0)) | ((said == 1) & (true >= 0))).any(axis=1)
         means, squares = squares_in_use(values, SECONDARY)
@@ -134,16 +174,14 @@ def simulate(scores: str, truth: str, seeds: int, boards: int, users: int) -> Ra
     differ = np.abs(true) >= 1
     false_equal = float(words[differ, WORDS.index("equal")].max(initial=0.0))
     share = false_claims / (boards // AT_ONCE * AT_ONCE)
-    return Rates(scores, truth, seeds, words, float(share), false_equal)
+    return Rates(scores, truth, seeds, kind, words, float(share), false_equal)
 
 
 def all_rates(boards: int, users: int) -> Iterator[Rates]:
     """Every kind of board, in the order of the table."""
-    for scores in SCORES:
-        for truth in TRUTHS:
-            for seeds in SEEDS:
-                print(f"{scores}, {truth}, {seeds} seeds", file=sys.stderr)
-                yield simulate(scores, truth, seeds, boards, users)
+    for kind, scores, truth, seeds in product(KINDS, SCORES, TRUTHS, SEEDS):
+        print(f"{', '.join(kind)}, {scores}, {truth}, {seeds} seeds", file=sys.stderr)
+        yield simulate(scores, truth, seeds, boards, users, kind)
 
 
 def table(found: Sequence[Rates], boards: int, users: int) -> str:
@@ -155,15 +193,33 @@ def table(found: Sequence[Rates], boards: int, users: int) -> str:
         "| scores | truth | seeds | first | second | third | false claim | false equal |",
         "|---|---|---:|---|---|---|---:|---:|",
     ]
-    return "\n".join([*head, *map(_line, found)])
+    usual = [each for each in found if each.kind == USUAL]
+    return "\n".join([*head, *map(_line, usual), "", *_worst(found)])
+
+
+def _worst(found: Sequence[Rates]) -> Iterator[str]:
+    """The second table: the largest shares of each kind of board, whatever is true."""
+    yield "| scores | seed variances | rule | seeds | false claim | false equal |"
+    yield "|---|---|---|---:|---:|---:|"
+    for kind, scores, seeds in product(KINDS, SCORES, SEEDS):
+        of_it = [r for r in found if (r.kind, r.scores, r.seeds) == (kind, scores, seeds)]
+        shares = _false(
+            max(each.false_claim for each in of_it), max(each.false_equal for each in of_it)
+        )
+        yield f"| {' | '.join([scores, *kind, str(seeds), *shares])} |"
 
 
 def _line(found: Rates) -> str:
-    """One kind of board, in bold what is said falsely more often than it may be."""
+    """One kind of board."""
     shares = [" ".join(map(_share, each)) for each in found.words]
-    bounds = ((found.false_claim, FAMILY_WISE), (found.false_equal, PER_TEST))
-    false = [_share(f) if f <= most else f"**{_share(f)}**" for f, most in bounds]
+    false = _false(found.false_claim, found.false_equal)
     return f"| {' | '.join([found.scores, found.truth, str(found.seeds), *shares, *false])} |"
+
+
+def _false(claim: float, equal: float) -> list[str]:
+    """Both shares, in bold what is said falsely more often than it may be."""
+    bounds = ((claim, FAMILY_WISE), (equal, PER_TEST))
+    return [_share(f) if f <= most else f"**{_share(f)}**" for f, most in bounds]
 
 
 def _share(value: float) -> str:
