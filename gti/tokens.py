@@ -12,7 +12,7 @@ import copy
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, cast
 
 import torch
@@ -192,6 +192,7 @@ def ground_tokens(
     passes: float = 10,
     learning_rate: float = 1e-2,
     batch_size: int = 32,
+    optimizer: Mapping[str, Any] | None = None,
     style: Literal["chat", "plain"] = "chat",
     max_text_tokens: int = 128,
     dtype: Literal["float32", "bfloat16"] | None = None,
@@ -211,6 +212,7 @@ def ground_tokens(
         passes: over the pairs.
         learning_rate: of AdamW on the rows, with warm-up and cosine decay.
         batch_size: examples per step; each pair is two, or more with several text fields.
+        optimizer: what else AdamW is to have: other fields of `AdamWSettings`, by name.
         style: "chat" asks in the tokenizer's chat template, if it has one; "plain" without it.
         max_text_tokens: longer texts are cut there.
         dtype: computed in; null: bfloat16 where the device has instructions for it.
@@ -231,7 +233,7 @@ def ground_tokens(
     check_model_and_tokenizer(model, tokenizer, named)
     cut = check_lengths(model, tokenizer, named, max_text_tokens, style == "chat")
     dtype = dtype or ("bfloat16" if has_bfloat16(_device(model)) else "float32")
-    settings = AdamWSettings(learning_rate=learning_rate, batch_size=batch_size)
+    settings = AdamWSettings(learning_rate, batch_size, **_checked(optimizer or {}))
     with _undone_if_it_fails(model, tokenizer):
         vocabulary = _initialize(model, tokenizer, named, init, seed)
         prompter = Prompter(
@@ -287,6 +289,16 @@ def _check_init(init: Initializer, pairs: Sequence[Any]) -> None:
             raise TokensError(f"init {init!r} reads texts: give pairs, of (tokens, text)")
     elif not callable(init):
         raise TokensError(f"init is {init!r:.40}, expected a name or a function")
+
+
+def _checked(optimizer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`optimizer`, if it names what AdamW has and no parameter of its own has."""
+    known = [each.name for each in fields(AdamWSettings)][2:]
+    for name in optimizer:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+            raise TokensError(f"unknown option of the optimizer {name!r}{hint}")
+    return optimizer
 
 
 @contextmanager

@@ -102,7 +102,8 @@ def test_the_rows_are_those_of_the_benchmarks_own_way(make_bench, make_plain, it
     order = epochs(len(pairs), 4, numpy_stream(5, "grounding-order"))
     per_pass = -(-len(pairs) // 4)
     batches = [[pairs[i] for i in next(order)] for _ in range(2 * per_pass)]
-    ground(model, vocabulary, batches, AdamWSettings(learning_rate=3e-3, batch_size=4))
+    optimizer = {"schedule": "linear", "betas": (0.9, 0.999)}
+    ground(model, vocabulary, batches, AdamWSettings(3e-3, 4, **optimizer))
     expected = {
         token: read_rows(matrix, vocabulary.new_ids[number : number + 1])
         for number, token in enumerate(bench.sids.tokens)
@@ -118,6 +119,7 @@ def test_the_rows_are_those_of_the_benchmarks_own_way(make_bench, make_plain, it
         other,
         its_tokenizer,
         given,
+        optimizer=optimizer,
         passes=2,
         learning_rate=3e-3,
         batch_size=4,
@@ -246,6 +248,11 @@ def test_bad_pairs_are_one_sentence_and_nothing_has_changed(make_plain, pairs, m
         ({"init": None}, "init is None, expected a name or a function"),
         ({"init": lambda start: torch.ones(1, 1)}, "expected rows of shape"),
         ({"init": lambda start: np.ones((2, 2))}, "expected a tensor"),
+        (
+            {"optimizer": {"beta": 1}},
+            "unknown option of the optimizer 'beta'; did you mean 'betas'",
+        ),
+        ({"optimizer": {"learning_rate": 1.0}}, "unknown option of the optimizer 'learning_rate'"),
         ({"seed": -1}, "seed must be a whole number of 0 or more, found -1"),
     ],
 )
