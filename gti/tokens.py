@@ -66,6 +66,9 @@ INITIALIZERS: Mapping[str, Callable[[Start], Tensor]] = {
 """
 SAMPLE = 256
 """Pairs that are measured before and after, at most."""
+LEAST_GAP = 0.1
+"""Nats a token by which right tokens are likelier than others where grounding took, as on a board.
+"""
 READS_TEXTS = ("description",)
 """Those of `INITIALIZERS` that are nothing without pairs."""
 Initializer = str | Callable[[Start], Tensor]
@@ -89,8 +92,8 @@ class PairCheck:
 
     @property
     def took(self) -> bool:
-        """Whether the right tokens are likelier than others."""
-        return self.after < self.permuted
+        """Whether the right tokens are likelier than others, by `LEAST_GAP` at least."""
+        return self.permuted - self.after >= LEAST_GAP
 
 
 @dataclass(frozen=True)

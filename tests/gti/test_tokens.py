@@ -16,10 +16,18 @@ from gti.method import GroundingPlan
 from gti.model.vocabulary import embedding_matrices, extend_vocabulary, read_rows, write_rows
 from gti.prompts.prompter import Prompter
 from gti.token_pairs import TokenPairs, TokensError
-from gti.tokens import INITIALIZERS, ground_tokens, initialize_tokens, show_progress
+from gti.tokens import (
+    INITIALIZERS,
+    LEAST_GAP,
+    PairCheck,
+    ground_tokens,
+    initialize_tokens,
+    show_progress,
+)
 from gti.train.grounding import ground, grounding_examples
 from gti.train.order import epochs
 from gti.train.training import AdamWSettings
+from leaderboard.board import treatment
 
 PAIRS = [
     ("<hammer>", "red hammer of steel"),
@@ -131,6 +139,12 @@ def test_the_rows_are_those_of_the_benchmarks_own_way(make_bench, make_plain, it
     assert set(report.tokens) == set(bench.sids.tokens)
     for token, row in zip(report.tokens, rows, strict=True):
         torch.testing.assert_close(row[None], expected[token], rtol=1e-4, atol=1e-5)
+
+
+def test_grounding_took_where_a_board_would_say_so():
+    assert LEAST_GAP == treatment.LEAST_GAP
+    pairs = [PairCheck("text_to_sid", 9.0, 2.0, permuted) for permuted in (2.09, 2.11)]
+    assert [each.took for each in pairs] == [False, True]
 
 
 def test_what_is_saved_is_what_was_grounded(make_plain, tmp_path):
