@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,8 +166,7 @@ def test_names_in_a_cell_are_refused(made):
 def test_titles_that_do_not_fit_fail_in_one_line_before_training(
     tmp_path, write_setting, monkeypatch
 ):
-    small = SimpleNamespace(max_position_embeddings=30)
-    monkeypatch.setattr(reference, "text_config", lambda config: small)
+    monkeypatch.setattr(reference, "context_of", lambda config: 30)
     monkeypatch.setattr(reference, "_train", lambda *_: pytest.fail("it trains"))
     code, said = run(write_setting(tmp_path), tmp_path / "results")
     assert code == 1
