@@ -15,7 +15,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 RAY = Path(sys.executable).with_name("ray")
-START_SECONDS = 120.0
 
 
 def free_port() -> int:
@@ -66,7 +65,9 @@ class RayNode:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        if done.returncode != 0:
+            self.kill()
+            raise AssertionError(done.stdout + done.stderr)
 
     def cells(self) -> list[int]:
         """The processes in which it runs cells."""
