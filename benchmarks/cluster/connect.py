@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -50,18 +50,24 @@ class Cluster:
 
     def held(self, device: str) -> int:
         """How many cells its nodes hold at a time, on this kind of device."""
+        return sum(self._room(device).values())
+
+    def _room(self, device: str) -> dict[str, int]:
+        """How many cells each node holds that can run any by now."""
         import ray
 
         alive = [node for node in ray.nodes() if node["Alive"]]
         self._look_at_new(alive)
-        found = 0
+        found = {}
         for node in alive:
             if node["NodeID"] in self.fit and node["NodeID"] not in self.unfit:
                 has = node["Resources"]
-                cpus, gpus = has.get("CPU", 0.0), has.get("GPU", 0.0)
-                gpu_places = int(gpus / self.options.gpus_per_cell)
-                found += min(int(cpus), gpu_places) if device == "cuda" else int(cpus)
-        return found
+                cells = int(has.get("CPU", 0.0))
+                if device == "cuda":  # a cell's share is of one GPU
+                    gpus = int(has.get("GPU", 0.0))
+                    cells = min(cells, gpus * int(1 / self.options.gpus_per_cell))
+                found[node["NodeID"]] = cells
+        return {node: cells for node, cells in found.items() if cells}
 
     def places(self, device: str) -> int:
         """As `held`, at least one.
@@ -72,6 +78,20 @@ class Cluster:
         if found := self.held(device):
             return found
         raise self._nowhere()
+
+    def offered(self, device: str) -> frozenset[str]:
+        """The nodes that a cell may run on which starts now.
+
+        Raises:
+            EngineError: none.
+        """
+        if room := self._room(device):
+            return frozenset(room)
+        raise self._nowhere()
+
+    def all_gone(self, nodes: Collection[str], device: str) -> bool:
+        """Whether none of `nodes` can run cells any more: who waits for them waits for ever."""
+        return self._room(device).keys().isdisjoint(nodes)
 
     def _nowhere(self) -> EngineError:
         """That no node can run cells, and why."""
@@ -90,19 +110,18 @@ class Cluster:
                 self.unfit[node["NodeID"]] = why
                 self.say(f"note: {why}; no cell starts there")
 
-    def start(self, order: Order, parcel: Any, ends: Any, number: int) -> Any:
-        """Starts the task of a cell; returns what its events and files come from, one by one.
+    def start(
+        self, order: Order, parcel: Any, ends: Any, number: int, nodes: Collection[str]
+    ) -> Any:
+        """Starts the task of a cell, on the first of `nodes` that has room for it.
 
-        Raises:
-            EngineError: no node can run it.
+        Returns:
+            What its events and files come from, one by one.
         """
         needs: dict[str, Any] = {"num_cpus": 1}
         if order.job.device == "cuda":
             needs["num_gpus"] = self.options.gpus_per_cell
-        fit = sorted(self.fit - self.unfit.keys())
-        if not fit:  # another cell has found so since this one looked
-            raise self._nowhere()
-        needs["label_selector"] = {"ray.io/node-id": f"in({','.join(fit)})"}
+        needs["label_selector"] = {"ray.io/node-id": f"in({','.join(sorted(nodes))})"}
         task = _task().options(max_retries=0, num_returns="streaming", **needs)
         return task.remote(order, parcel, ends, number)
 

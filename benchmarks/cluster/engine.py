@@ -52,6 +52,10 @@ class UnfitNodeError(RuntimeError):
     """A node that cannot run cells; the message names it and says why."""
 
 
+class NodesGoneError(RuntimeError):
+    """None of the nodes that a cell waited for can run it any more; it has not begun."""
+
+
 class RaySite:
     """A cluster whose nodes were looked at.
 
@@ -211,19 +215,25 @@ class RemoteCell(Work):
             EngineError: no node can.
         """
         while True:
-            self.engine.cluster.places(self.engine.options.device)
+            nodes = self.engine.cluster.offered(self.engine.options.device)
             try:
-                return self._try()
+                return self._try(nodes)
             except UnfitNodeError as unfit:
                 self._tell({"event": "note", "message": f"{unfit}; no cell starts there again"})
+            except NodesGoneError:
+                if self.ended:
+                    return None
+                message = "the nodes that it waited for are gone; waits for others"
+                self._tell({"event": "note", "message": message})
 
     def _tell(self, event: Event) -> None:
         self.events.put((self.number, event))
 
-    def _try(self) -> str | None:
-        """Runs the cell once; returns how it was lost, null where it ended by itself.
+    def _try(self, nodes: Collection[str]) -> str | None:
+        """Runs the cell once, on one of `nodes`; returns how it was lost, null where it was not.
 
         Raises:
+            NodesGoneError: none of them is left, and it has not begun.
             UnfitNodeError: its node cannot run cells.
             RunError: what came from the node is none of it.
         """
@@ -233,10 +243,10 @@ class RemoteCell(Work):
         engine, cluster = self.engine, self.engine.cluster
         shared = cluster.options.shared
         order = Order(self.job, cluster.code, None if shared is None else str(shared.absolute()))
-        self.task = cluster.start(order, engine.parcel, engine.ends, self.number)
+        self.task = cluster.start(order, engine.parcel, engine.ends, self.number, nodes)
         if self.ended:  # meanwhile
             self._cancel()
-        contents = self._contents()
+        contents, node = self._contents(nodes), None
         try:
             node = next(contents).decode()
             self.begun = True
@@ -259,15 +269,18 @@ class RemoteCell(Work):
         except RayTaskError as error:  # the node's code failed: it would again
             raise RunError(f"a node failed: {last_line(error)}") from None
         except RayError as error:
+            if node is None and cluster.all_gone(nodes, self.job.device):
+                raise NodesGoneError from None
             return f"lost its node or task ({type(error).__name__})"
         if files:
             self._bring_home(files)
         return None
 
-    def _contents(self) -> Iterator[bytes]:
+    def _contents(self, nodes: Collection[str]) -> Iterator[bytes]:
         """What the task gives, as it comes.
 
         Raises:
+            NodesGoneError: it waits for `nodes` alone, and none of them is left.
             TimeoutError: it hangs.
         """
         import ray
@@ -282,6 +295,9 @@ class RemoteCell(Work):
                     return
                 began = began or time.monotonic()
                 yield content
+            elif began is None and self.engine.cluster.all_gone(nodes, self.job.device):
+                self._cancel()
+                raise NodesGoneError
             limit = self.engine.limit
             if began is not None and limit is not None and time.monotonic() - began > limit:
                 raise TimeoutError(f"has not ended within {duration(limit)} and was ended")

@@ -1,7 +1,6 @@
 """What is said of nodes that differ, and which addresses are this machine's."""
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 
@@ -96,9 +95,29 @@ def test_a_node_that_joins_is_looked_at_before_it_gets_cells(monkeypatch, ray):
     with pytest.raises(EngineError, match="no node is left that can run cells: node open"):
         cluster.places("cpu")
     cluster.unfit.update(dict.fromkeys(cluster.fit, "the disk is full"))
-    job = SimpleNamespace(device="cpu")
     with pytest.raises(EngineError, match="no node is left that can run cells: the disk is full"):
-        cluster.start(SimpleNamespace(job=job), None, None, 0)
+        cluster.offered("cpu")
+
+
+@pytest.mark.parametrize(("share", "held"), [(1.0, 3), (0.5, 6), (0.6, 3), (0.1, 8)])
+def test_a_cell_is_offered_nodes_with_what_it_needs_and_a_share_is_of_one_gpu(
+    share, held, monkeypatch, ray
+):
+    cpus = {"two": 4.0, "one": 4.0, "none": 4.0, "gone": 4.0}
+    gpus = {"two": 2.0, "one": 1.0, "gone": 1.0}
+    there = [
+        {**node(name), "Alive": name != "gone", "Resources": {"CPU": cpu, "GPU": gpus.get(name, 0)}}
+        for name, cpu in cpus.items()
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: there)
+    cluster = connect.Cluster(OnCluster(gpus_per_cell=share), {}, print, set(cpus))
+    assert cluster.held("cuda") == held
+    assert cluster.offered("cuda") == {"two", "one"}
+    assert cluster.offered("cpu") == {"two", "one", "none"}
+    assert cluster.all_gone({"none", "gone"}, "cuda")
+    assert not cluster.all_gone({"none", "gone"}, "cpu")
+    cluster.unfit["none"] = "the disk is full"
+    assert cluster.all_gone({"none", "gone"}, "cpu")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What the driver does with what comes from nodes; the cluster here is made up."""
 
 import json
+import queue
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,14 +28,15 @@ ray = pytest.importorskip("ray", reason="tox -e cluster runs these")
 
 @dataclass(frozen=True)
 class MadeUp(Cluster):
-    """Nodes of one core each; `gives` says what each of them gives for an order."""
+    """Nodes of one core each; `gives` says what each of them gives for an order, null: no room."""
 
     gives: dict = field(default_factory=dict)
     told_to_end: list = field(default_factory=list)
 
-    def start(self, order, parcel, ends, number):
-        fit = [node for node in self.gives if node not in self.unfit]
-        return iter([fit[0].encode(), *self.gives[fit[0]](order)]) if fit else None
+    def start(self, order, parcel, ends, number, nodes):
+        first = min(nodes)
+        gives = self.gives[first]
+        return gives and iter([first.encode(), *gives(order)])
 
     def start_ends(self):
         return SimpleNamespace(end=SimpleNamespace(remote=self.told_to_end.append))
@@ -45,15 +47,15 @@ def made_up(monkeypatch):
     """`made_up(a=…)`: a cluster of the node `a`."""
 
     def wait(tasks, timeout):
-        if tasks[0] is None:  # no node takes it
+        if tasks[0] is None:
             time.sleep(0.05)
             return [], tasks
         return tasks, []
 
     def make(**gives):
-        nodes = [{"Alive": True, "NodeID": node, "Resources": {"CPU": 1.0}} for node in gives]
-        monkeypatch.setattr(ray, "nodes", lambda: nodes)
-        return MadeUp(OnCluster(), {}, print, set(gives), gives=gives)
+        alive = {"Alive": True, "Resources": {"CPU": 1.0}}
+        monkeypatch.setattr(ray, "nodes", lambda: [{**alive, "NodeID": node} for node in gives])
+        return MadeUp(OnCluster(), {}, print, set("ab"), gives=gives)
 
     monkeypatch.setattr(ray, "put", lambda what: what)
     monkeypatch.setattr(ray, "get", lambda what: what)
@@ -186,3 +188,20 @@ def test_cells_go_on_where_another_node_can_run_them(made_up, planned):
     assert (outcome.left, outcome.broken) == ([], None)
     assert sorted(cluster.told_to_end) == [1, 2, 3]  # nothing waits for a cell that has ended
     assert cluster.unfit == {"a": "on node a: the disk is full"}
+
+
+def test_a_cell_whose_nodes_are_gone_before_it_began_starts_on_another(made_up, planned):
+    (cell, *_), options = planned
+    cluster, events = made_up(a=None), queue.Queue()
+    work = RayEngine(cluster, options, Parcel(()), None).launch(1, cell, events, None, ())
+    with pytest.raises(queue.Empty):
+        events.get(timeout=0.5)  # it waits for room
+    cluster.gives["b"] = ENDS_BADLY
+    del cluster.gives["a"]
+    told = [events.get(timeout=10)[1] for _ in range(3)]
+    assert [event and event["message"] for event in told] == [
+        "the nodes that it waited for are gone; waits for others",
+        "no good",
+        None,
+    ]
+    assert work.begun

@@ -22,7 +22,7 @@ CELLS = 1_000
 class OfNothing(Cluster):
     """A cluster whose cells do nothing, on some node."""
 
-    def start(self, order, parcel, ends, number):
+    def start(self, order, parcel, ends, number, nodes):
         task = ray.remote(num_cpus=1, max_retries=0, num_returns="streaming")(nothing)
         return task.remote()
 
@@ -76,7 +76,7 @@ def test_a_thousand_cells_of_nothing(cluster, write_setting, tmp_path, monkeypat
 class OfNoEnd(Cluster):
     """A cluster whose cells begin and do nothing more."""
 
-    def start(self, order, parcel, ends, number):
+    def start(self, order, parcel, ends, number, nodes):
         return ray.remote(num_cpus=1, max_retries=0, num_returns="streaming")(endless).remote()
 
 
