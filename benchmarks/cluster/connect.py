@@ -220,7 +220,7 @@ def _address(options: OnCluster) -> str:
 
 
 def _check_address(address: str) -> None:
-    """Refuses an address that is none, where Ray asks for no token, or where nothing answers.
+    """Refuses one that is none or nobody's, where Ray asks for no token, or nothing answers.
 
     Ray itself would try for minutes.
     """
@@ -229,6 +229,10 @@ def _check_address(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or "://" in host or not port.isdecimal():
         raise CommandError(f"--address (or ${ADDRESS}) takes HOST:PORT or auto, found {address!r}")
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError) as error:
+        raise CommandError(_absent_words(address, str(error))) from None
     if not _is_here(host) and os.environ.get(AUTH) != "token":
         raise CommandError(_open_words(f"--address {address}"))
     try:

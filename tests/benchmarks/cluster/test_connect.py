@@ -165,6 +165,7 @@ def test_a_cluster_that_fails_later_ends_the_run(ray):
         ("198.51.100.7:6379", "RAY_AUTH_MODE=token"),
         ("ray://127.0.0.1:10001", "takes HOST:PORT or auto, found 'ray://127.0.0.1:10001'"),
         ("127.0.0.1:9", "no Ray cluster at 127.0.0.1:9: "),
+        ("no-such-host.invalid:6379", "no Ray cluster at no-such-host.invalid:6379: "),
     ],
 )
 def test_the_address_that_ray_s_variable_names_is_checked_as_one_that_is_given(
