@@ -23,6 +23,12 @@ AUTH = "RAY_AUTH_MODE"
 """Ray's variable: with "token" a cluster serves those alone who know its token."""
 ADDRESS = "RAY_ADDRESS"
 """Ray's variable: the cluster that "auto" names; unset: the one that runs on this machine."""
+TLS = "RAY_USE_TLS"
+"""Ray's variable: its servers talk by TLS."""
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""How a client of HTTP/2, which Ray's servers speak, begins (RFC 9113, 3.4)."""
+SETTINGS = 4
+"""The kind of the frame that a server of HTTP/2 begins with; it stands after the length."""
 CONNECT_SECONDS = 10.0
 """What an address has to answer."""
 ASK_SECONDS = 120.0
@@ -236,9 +242,19 @@ def _check_address(address: str) -> None:
     if not _is_here(host) and os.environ.get(AUTH) != "token":
         raise CommandError(_open_words(f"--address {address}"))
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as server:
+            may_be_ray = os.environ.get(TLS, "0") not in ("0", "false") or _greets(server)
     except (OSError, OverflowError) as error:
         raise CommandError(_absent_words(address, str(error))) from None
+    if not may_be_ray:
+        raise CommandError(_absent_words(address, "what answers there is something else"))
+
+
+def _greets(server: socket.socket) -> bool:
+    """Whether `server` answers as Ray's servers do, and not as a dashboard or another web page."""
+    server.sendall(GREETING)
+    with server.makefile("rb") as answer:
+        return answer.read(4)[3:] == bytes((SETTINGS,))
 
 
 def _absent_words(address: str, why: str) -> str:

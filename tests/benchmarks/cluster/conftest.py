@@ -15,7 +15,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 RAY = Path(sys.executable).with_name("ray")
-START_SECONDS = 600.0
 
 
 def free_port() -> int:
@@ -57,8 +56,6 @@ class RayNode:
             **os.environ,
             "RAY_AUTH_MODE": "disabled",
             "RAY_DISABLE_IMPORT_WARNING": "1",
-            # A machine may be busy with other work.
-            "RAY_raylet_start_wait_time_s": str(int(START_SECONDS)),
             "GTI_BENCH_CACHE": str(self.cache),
             **variables,
         }

@@ -123,6 +123,26 @@ def test_a_run_that_is_ended_goes_on_from_checkpoints_in_a_shared_folder(
     assert [p for p in shared.rglob("*") if p.is_file() and p.suffix != ".npz"] == []
 
 
+def test_a_cell_whose_node_dies_goes_on_from_its_checkpoint_in_a_shared_folder(
+    cluster, run, undisturbed, tmp_path
+):
+    nodes, results, shared = cluster(2), tmp_path / "results", tmp_path / "shared"
+    what = ("--methods", "gti", "--seeds", "0,1", "--engine", "ray", "--address", nodes.address)
+    process = run(results, *what, "--shared", shared)
+    marks = "tiny/gti/seed-?.checkpoint/checkpoint.json"
+    until(lambda: len(list(shared.glob(marks))) == len(SEEDS) or process.poll() is not None)
+    nodes.nodes[1].kill()
+    told = finished(process)
+    assert "lost its node or task" in told
+    assert "goes on from its checkpoint" in told
+    for seed in SEEDS:
+        own, other = (
+            each / "tiny" / "gti" / f"seed-{seed}.json" for each in (results, undisturbed)
+        )
+        assert differences(own, other) == []
+    assert [p for p in shared.rglob("*") if p.is_file() and p.suffix != ".npz"] == []
+
+
 def test_a_run_that_is_interrupted_leaves_nothing_running(cluster, run, undisturbed, tmp_path):
     nodes, results = cluster(2), tmp_path / "results"
     process = run(results, *BOARD, nodes.address)

@@ -1,6 +1,9 @@
 """What is said of nodes that differ, and which addresses are this machine's."""
 
 import asyncio
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -176,3 +179,23 @@ def test_the_address_that_ray_s_variable_names_is_checked_as_one_that_is_given(
     with pytest.raises(CommandError) as raised, connected(OnCluster(), print):
         pass
     assert message in str(raised.value)
+
+
+def test_what_answers_at_an_address_and_is_not_ray_is_one_line(ray, monkeypatch):
+    def told(port):
+        with (
+            pytest.raises(CommandError) as raised,
+            connected(OnCluster(address=f"127.0.0.1:{port}"), print),
+        ):
+            pass
+        assert "\n" not in str(raised.value)
+        return str(raised.value)
+
+    monkeypatch.setattr(connect, "CONNECT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert told(port).startswith(f"no Ray cluster at 127.0.0.1:{port}: timed out; `ray start")
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as page:
+        threading.Thread(target=page.serve_forever, daemon=True).start()
+        assert "what answers there is something else; `ray start" in told(page.server_port)
+        page.shutdown()
