@@ -61,7 +61,7 @@ def test_a_thousand_cells_of_nothing(cluster, write_setting, tmp_path, monkeypat
     file, options = find_setting(str(write_setting(tmp_path))), RunOptions(results=tmp_path / "r")
     cells = plan_cells(file, [methods()["mean"]], range(CELLS), options.results)
     with connected(OnCluster(address=cluster(2).address), print) as found:
-        of_nothing = OfNothing(found.options, found.code)
+        of_nothing = OfNothing(found.options, found.code, print, found.fit)
         engine = RayEngine(of_nothing, options, Parcel(()), None)
         run_cells(cells[:4], options, engine=engine)  # Ray starts its processes once
 
@@ -93,6 +93,8 @@ def test_a_cell_that_hangs_is_ended_and_fails_after_three_tries(
     file, options = find_setting(str(write_setting(tmp_path))), RunOptions(results=tmp_path / "r")
     cells = plan_cells(file, [methods()["mean"]], [0], options.results)
     with connected(OnCluster(address=cluster(1).address), print) as found:
-        engine = RayEngine(OfNoEnd(found.options, found.code), options, Parcel(()), 0.1)
+        engine = RayEngine(
+            OfNoEnd(found.options, found.code, print, found.fit), options, Parcel(()), 0.1
+        )
         (failure,) = run_cells(cells, options, engine=engine).failures
     assert failure.message == "has not ended within 2 s and was ended; 3 tries"
