@@ -39,7 +39,7 @@ from gti.model.vocabulary import (
     read_rows,
     write_rows,
 )
-from gti.prompts.prompter import Prompter, PromptError
+from gti.prompts.prompter import Example, Prompter, PromptError
 from gti.prompts.wordings import GROUNDING_TASKS
 from gti.token_checks import (
     check_choice,
@@ -251,10 +251,7 @@ def ground_tokens(
             max_history=1,
             context=context_of(model.config),
         )
-        examples = grounding_examples(prompter, GroundingPlan(), numpy_stream(seed, "shuffle"))
-        stream = epochs(len(examples), batch_size, numpy_stream(seed, "grounding-order"))
-        steps = max(1, round(passes * -(-len(examples) // batch_size)))
-        batches = [[examples[place] for place in next(stream)] for _ in range(steps)]
+        batches = _batches(prompter, passes, batch_size, seed)
         training, watch = model.training, StageWatch(model, vocabulary)
         model.eval()
         first = _rows(model, vocabulary)
@@ -280,6 +277,14 @@ def ground_tokens(
         changed=tuple(name for name, value in moved.items() if value),
         cut=cut,
     )
+
+
+def _batches(prompter: Prompter, passes: float, batch_size: int, seed: int) -> list[list[Example]]:
+    """The examples of each step, in both directions, in the order in which a cell has them."""
+    examples = grounding_examples(prompter, GroundingPlan(), numpy_stream(seed, "shuffle"))
+    stream = epochs(len(examples), batch_size, numpy_stream(seed, "grounding-order"))
+    steps = max(1, round(passes * -(-len(examples) // batch_size)))
+    return [[examples[place] for place in next(stream)] for _ in range(steps)]
 
 
 def _check_init(init: Initializer, pairs: Sequence[Any]) -> None:
